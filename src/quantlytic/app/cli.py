@@ -1,0 +1,61 @@
+"""The command line. Commands live in `app/commands/`, one a file, and are imported only when they are called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from quantlytic.model.errors import QuantlyticError
+
+# name -> (module, what it does); kept here as text so that --help imports nothing
+COMMANDS: dict[str, tuple[str, str]] = {
+    "up": ("quantlytic.app.commands.up", "Run the whole line in one process: venue, recorder, strategy, paper trades, page."),
+    "run": ("quantlytic.app.commands.run", "Run one service, or several, in this process."),
+    "exchange": ("quantlytic.app.commands.exchange", "Run the exchange in a box."),
+    "backtest": ("quantlytic.app.commands.backtest", "Run a strategy over history and report."),
+    "data": ("quantlytic.app.commands.data", "List, check, import, export and rebuild recorded data."),
+    "runs": ("quantlytic.app.commands.runs", "List runs: back-tests and paper."),
+    "parity": ("quantlytic.app.commands.parity", "Replay a paper run through the back-test and compare everything."),
+    "doctor": ("quantlytic.app.commands.doctor", "Look for what is off: versions, folders, ports, stores."),
+    "bench": ("quantlytic.app.commands.bench", "Measure this machine against the goals."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands' names and imports a command when it is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command = importlib.import_module(COMMANDS[name][0]).command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="quantlytic")
+def cli() -> None:
+    """Quantlytic records the market, asks whether a rule would have worked, and acts on the answer."""
+
+
+def main() -> None:
+    """The entry point: one clear line and a stable exit code for every error that a person can act on."""
+    try:
+        cli(standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except QuantlyticError as error:
+        click.echo(f"quantlytic: {error}", err=True)
+        sys.exit(error.exit_code)

@@ -1,0 +1,112 @@
+"""Settings: `quantlytic.toml` in the working folder, then the environment (`QUANTLYTIC_...`, `__` between levels)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from quantlytic.model.errors import InputError
+from quantlytic.model.time import duration_ns
+
+
+class VenueSettings(BaseModel):
+    """Where the market data comes from. `box` is the exchange in a box, started by `up` itself."""
+
+    name: Literal["box", "binance", "ccxt"] = "box"
+    symbols: list[str] = ["BTCUSDT", "ETHUSDT"]
+    rest_url: str = ""
+    stream_url: str = ""
+    ccxt_exchange: str = ""
+    box_port: int = Field(8788, ge=0, le=65535)
+    box_seed: int = 7
+
+
+class StrategySettings(BaseModel):
+    """Which strategy runs on paper, on what bars."""
+
+    name: str = "sma-cross"
+    params: dict[str, float] = {"fast": 4, "slow": 12}
+    bar: str = "1s"
+    cash: float = Field(100_000.0, gt=0)
+    fee_bps: float = Field(10.0, ge=0, le=1000)
+
+    @field_validator("bar")
+    @classmethod
+    def _bar_is_duration(cls, value: str) -> str:
+        duration_ns(value)
+        return value
+
+
+class LogSettings(BaseModel):
+    """`sqlite` (embedded) or `kafka`. Durability "process" survives kill -9; "power" also a power cut (fsync each commit)."""
+
+    kind: Literal["sqlite", "kafka"] = "sqlite"
+    durability: Literal["process", "power"] = "process"
+    kafka_servers: str = "127.0.0.1:9092"
+    retain: str = "6h"
+
+
+class WebSettings(BaseModel):
+    host: str = "127.0.0.1"
+    port: int = Field(8787, ge=0, le=65535)
+    token: SecretStr | None = None
+
+
+class NotifySettings(BaseModel):
+    """With no `smtp_host`, mails go into the outbox folder. Secrets come from the environment."""
+
+    recipient: str = "you@localhost"
+    sender: str = "quantlytic@localhost"
+    smtp_host: str = ""
+    smtp_port: int = 587
+    smtp_user: str = ""
+    smtp_password: SecretStr | None = None
+    smtp_starttls: bool = True
+    webhook_url: SecretStr | None = None
+
+
+class Settings(BaseSettings):
+    """All settings, checked at start. `home` is the folder that holds everything recorded."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="QUANTLYTIC_", env_nested_delimiter="__", toml_file="quantlytic.toml", extra="forbid"
+    )
+
+    home: Path = Path("quantlytic-data")
+    run_for: float | None = Field(None, gt=0)
+    venue: VenueSettings = VenueSettings()
+    strategy: StrategySettings = StrategySettings()
+    log: LogSettings = LogSettings()
+    web: WebSettings = WebSettings()
+    notify: NotifySettings = NotifySettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read and check the settings. Raises InputError naming the setting, what is wrong, and where it was read from."""
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        variable = "QUANTLYTIC_" + "__".join(str(part) for part in first["loc"]).upper()
+        raise InputError(
+            f"setting {name!r}: {first['msg']} (got {first.get('input')!r}); "
+            f"mend it in {os.path.abspath('quantlytic.toml')} or in {variable}"
+        ) from None
+    except (ValueError, OSError) as error:
+        raise InputError(f"quantlytic.toml or a QUANTLYTIC_ variable cannot be read: {error}") from None

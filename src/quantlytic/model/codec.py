@@ -1,0 +1,52 @@
+"""Events to bytes and back: msgspec MessagePack, positional, one integer tag an event type."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import msgspec
+
+from quantlytic.model.bar import Bar
+from quantlytic.model.book import BookDelta
+from quantlytic.model.delivery import Delivery
+from quantlytic.model.equity import Decided, Equity
+from quantlytic.model.event import Event
+from quantlytic.model.fill import Fill
+from quantlytic.model.frame import RawFrame
+from quantlytic.model.ledger import LedgerEntry
+from quantlytic.model.order import Order, OrderCancel, OrderUpdate
+from quantlytic.model.quote import Quote
+from quantlytic.model.signal import Signal
+from quantlytic.model.trade import Trade
+
+AnyEvent = (
+    Trade | Quote | BookDelta | Bar | RawFrame | LedgerEntry | Order | OrderCancel | OrderUpdate
+    | Fill | Signal | Equity | Decided | Delivery
+)  # fmt: skip
+
+EVENT_TYPES: tuple[type[Event], ...] = AnyEvent.__args__
+
+_encoder = msgspec.msgpack.Encoder()
+_one = msgspec.msgpack.Decoder(AnyEvent)
+_many = msgspec.msgpack.Decoder(list[AnyEvent])
+
+
+def encode(event: Event) -> bytes:
+    """One event as bytes."""
+    return _encoder.encode(event)
+
+
+def decode(payload: bytes) -> Event:
+    """One event from bytes. Raises `msgspec.DecodeError` (or its ValidationError) on anything else."""
+    return cast(Event, _one.decode(payload))
+
+
+def encode_batch(events: Sequence[Event]) -> bytes:
+    """A micro-batch as bytes."""
+    return _encoder.encode(events)
+
+
+def decode_batch(payload: bytes) -> list[Event]:
+    """A micro-batch from bytes."""
+    return cast(list[Event], _many.decode(payload))
