@@ -1,0 +1,57 @@
+# make run: everything a newcomer needs.  make help: the rest.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+VENUE  ?=
+SYMBOLS ?=
+
+.PHONY: help setup run test test-slow test-browser test-cluster lint bench lock clean
+
+help:  ## what can be made
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+run: $(VENV)/.installed  ## start everything on the exchange in a box (VENUE=binance SYMBOLS=BTCUSDT,ETHUSDT for the real feed)
+	@exec $(BIN)/quantlytic up $(if $(VENUE),--venue $(VENUE)) $(if $(SYMBOLS),--symbols $(SYMBOLS))
+
+setup: $(VENV)/.installed  ## make .venv and install the pinned requirements and the project
+
+test: $(VENV)/.installed-dev  ## every test that needs no server and no browser
+	$(BIN)/pytest -q -m "not cluster and not browser and not slow"
+
+test-slow: $(VENV)/.installed-dev  ## the long seeded simulations (kill -9, exchange faults)
+	$(BIN)/pytest -q -m "slow and not cluster and not browser"
+
+test-browser: $(VENV)/.installed-dev  ## the page and the report in Chromium
+	$(BIN)/pytest -q -m browser
+
+test-cluster: $(VENV)/.installed-dev  ## the log on a real Kafka broker (needs Java and Maven)
+	$(BIN)/pytest -q -m cluster
+
+lint: $(VENV)/.installed-dev  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.installed-dev  ## measure this machine against the goals (peers are installed on demand)
+	$(BIN)/quantlytic bench
+
+lock: $(VENV)/.installed-dev  ## pin the requirements anew
+	$(BIN)/python -m pip install -q uv
+	bash requirements/lock.sh $(BIN)/uv
+
+clean:  ## remove what was made (never what was recorded)
+	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache
+
+$(VENV)/.python: 
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "quantlytic needs Python 3.11 or newer; name one with: make PYTHON=python3.12 run"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.python requirements/base.txt pyproject.toml
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/base.txt
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed requirements/dev.txt
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch $@

@@ -1,0 +1,130 @@
+"""Style is a test: imports point down, files and functions fit a screen, nothing dead lies about."""
+
+from __future__ import annotations
+
+import ast
+import functools
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "src" / "quantlytic"
+
+# room -> the rooms it may import; deferred imports count
+MAY_IMPORT: dict[str, set[str]] = {
+    "model": set(),
+    "engine": {"model"},
+    "strategies": {"engine", "model", "indicators", "__init__"},
+    "store": {"model"},
+    "venues": {"model"},
+    "research": {"venues", "store", "strategies", "engine", "model"},
+    "services": {"research", "venues", "store", "strategies", "engine", "model"},
+    "web": {"store", "model"},
+    "app": {"services", "web", "research", "venues", "store", "strategies", "engine", "model"},
+    "indicators": {"engine"},
+    "__init__": {"research", "store", "strategies", "engine", "model", "indicators"},
+    "__main__": {"app"},
+}
+MAX_FILE_LINES = 400
+MAX_FUNCTION_LINES = 70
+MAX_PUBLIC_METHODS = 15
+# What is longer on purpose, and why.
+LONG_ON_PURPOSE: dict[str, str] = {}
+
+
+def source_files() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+@functools.cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(), str(path))
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def room_of(module: str) -> str:
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else "__init__"
+
+
+def imports_of(path: Path) -> set[str]:
+    """Every quantlytic module a file imports, at the top or deferred, by statement or by a string that names one."""
+    found: set[str] = set()
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            assert node.level == 0, f"{path}: relative import; write the whole name"
+            found.add(node.module)
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("quantlytic."):
+            found.add(node.value)
+    return {name for name in found if name == "quantlytic" or name.startswith("quantlytic.")}
+
+
+@pytest.mark.parametrize("path", source_files(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_point_down(path: Path) -> None:
+    room = room_of(module_name(path))
+    for name in imports_of(path):
+        target = room_of(name)
+        if name == "quantlytic" or not (PACKAGE / target).with_suffix(".py").exists() and not (PACKAGE / target).is_dir():
+            continue
+        assert target == room or target in MAY_IMPORT[room], f"{room} must not import {target} ({name})"
+
+
+def test_no_import_circles() -> None:
+    graph = {module_name(p): {n for n in imports_of(p)} for p in source_files()}
+    graph = {m: {n for n in names if n in graph and n != m} for m, names in graph.items()}
+    done: set[str] = set()
+
+    def visit(module: str, path: tuple[str, ...]) -> None:
+        assert module not in path, "circle: " + " -> ".join([*path[path.index(module) :], module])
+        if module not in done:
+            for name in sorted(graph[module]):
+                visit(name, (*path, module))
+            done.add(module)
+
+    for module in sorted(graph):
+        visit(module, ())
+
+
+@pytest.mark.parametrize("path", source_files(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_fits_a_screen(path: Path) -> None:
+    name = str(path.relative_to(PACKAGE))
+    lines = len(path.read_text().splitlines())
+    assert lines <= MAX_FILE_LINES or name in LONG_ON_PURPOSE, f"{name} has {lines} lines"
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            length = (node.end_lineno or node.lineno) - node.lineno + 1
+            assert length <= MAX_FUNCTION_LINES or f"{name}:{node.name}" in LONG_ON_PURPOSE, f"{node.name}: {length} lines"
+        elif isinstance(node, ast.ClassDef):
+            public = [n for n in node.body if isinstance(n, ast.FunctionDef) and not n.name.startswith("_")]
+            assert len(public) <= MAX_PUBLIC_METHODS or f"{name}:{node.name}" in LONG_ON_PURPOSE, f"{node.name}: {len(public)}"
+
+
+def test_every_module_is_used() -> None:
+    used = set().union(*(imports_of(p) for p in source_files()))
+    strategies = {module_name(p) for p in (PACKAGE / "strategies").glob("*.py")}  # found by name
+    for path in source_files():
+        module = module_name(path)
+        if path.name != "__init__.py" and module != "quantlytic.__main__" and module not in strategies:
+            assert module in used, f"{module} is imported by nothing"
+
+
+def test_every_module_says_what_it_is() -> None:
+    for path in source_files():
+        assert ast.get_docstring(tree_of(path)) or not path.read_text().strip(), f"{path} has no docstring"
+
+
+def test_no_machine_paths_or_hosts() -> None:
+    for path in [*source_files(), *(ROOT / "tests").rglob("*.py"), *(ROOT / "docs").glob("*.md"), ROOT / "README.md"]:
+        if path == Path(__file__) or not path.exists():
+            continue
+        text = path.read_text()
+        for mark in ("/work/", "/root/"):
+            assert mark not in text, f"{path} names a path of one machine: {mark}"
