@@ -21,7 +21,7 @@ class VenueSettings(BaseModel):
     rest_url: str = ""
     stream_url: str = ""
     ccxt_exchange: str = ""
-    box_port: int = Field(8788, ge=0, le=65535)
+    box_port: int = Field(default=8788, ge=0, le=65535)
     box_seed: int = 7
 
 
@@ -31,8 +31,8 @@ class StrategySettings(BaseModel):
     name: str = "sma-cross"
     params: dict[str, float] = {"fast": 4, "slow": 12}
     bar: str = "1s"
-    cash: float = Field(100_000.0, gt=0)
-    fee_bps: float = Field(10.0, ge=0, le=1000)
+    cash: float = Field(default=100_000.0, gt=0)
+    fee_bps: float = Field(default=10.0, ge=0, le=1000)
 
     @field_validator("bar")
     @classmethod
@@ -52,7 +52,7 @@ class LogSettings(BaseModel):
 
 class WebSettings(BaseModel):
     host: str = "127.0.0.1"
-    port: int = Field(8787, ge=0, le=65535)
+    port: int = Field(default=8787, ge=0, le=65535)
     token: SecretStr | None = None
 
 
@@ -77,7 +77,7 @@ class Settings(BaseSettings):
     )
 
     home: Path = Path("quantlytic-data")
-    run_for: float | None = Field(None, gt=0)
+    run_for: float | None = Field(default=None, gt=0)
     venue: VenueSettings = VenueSettings()
     strategy: StrategySettings = StrategySettings()
     log: LogSettings = LogSettings()
