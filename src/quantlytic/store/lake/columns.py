@@ -1,0 +1,113 @@
+"""The lake's tables: their columns follow from the events' own definition, so that there is one and not two.
+
+A row is an event, the stream it came from and its `offset` there: together these two are the row's identity.
+"""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+import polars as pl
+
+from quantlytic.model.bar import Bar
+from quantlytic.model.book import BookDelta
+from quantlytic.model.delivery import Delivery
+from quantlytic.model.equity import Equity
+from quantlytic.model.event import Event
+from quantlytic.model.fill import Fill
+from quantlytic.model.ledger import LedgerEntry
+from quantlytic.model.order import Order, OrderCancel, OrderUpdate
+from quantlytic.model.quote import Quote
+from quantlytic.model.signal import Signal
+from quantlytic.model.trade import Trade
+
+
+@dataclass(frozen=True)
+class TableSpec:
+    """What a table holds: events of one type, divided into partitions, sorted within a file by `order`."""
+
+    name: str
+    event: type[Event]
+    partitions: tuple[str, ...]
+    time: str = "event_time"
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The event's own columns, in the event's order."""
+        return self.event.__struct_fields__
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        keys = [name for name in ("instrument", self.time) if name in self.fields]
+        return (*keys, "stream", "offset")
+
+    @property
+    def schema(self) -> dict[str, pl.DataType]:
+        """Column -> type: the event's fields, then `stream` and `offset`, then partition columns that are no field."""
+        hints = typing.get_type_hints(self.event)
+        columns = {name: _column_type(hints[name]) for name in self.fields}
+        columns |= {"stream": pl.String(), "offset": pl.Int64()}
+        derived = {"venue": pl.String(), "date": pl.Date()}
+        return columns | {name: derived[name] for name in self.partitions if name not in columns}
+
+
+_MARKET = ("venue", "date")
+_RUN = ("run",)
+
+TABLES: dict[str, TableSpec] = {
+    spec.name: spec
+    for spec in (
+        TableSpec("trades", Trade, _MARKET),
+        TableSpec("quotes", Quote, _MARKET),
+        TableSpec("book", BookDelta, _MARKET),
+        TableSpec("bars", Bar, _MARKET, time="open_time"),
+        TableSpec("ledger", LedgerEntry, _MARKET),
+        TableSpec("signals", Signal, _RUN),
+        TableSpec("orders", Order, _RUN),
+        TableSpec("order_cancels", OrderCancel, _RUN),
+        TableSpec("order_updates", OrderUpdate, _RUN),
+        TableSpec("fills", Fill, _RUN),
+        TableSpec("equity", Equity, _RUN),
+        TableSpec("deliveries", Delivery, ("date",)),
+    )
+}
+TABLE_OF: dict[type[Event], TableSpec] = {spec.event: spec for spec in TABLES.values()}
+
+
+def rows_of(spec: TableSpec, stream: str, offsets: Sequence[int], events: Sequence[Event]) -> pl.DataFrame:
+    """Events of one type as rows of their table, sorted. Numbers are carried over exactly."""
+    schema = spec.schema
+    columns = {name: pl.Series(name, [getattr(e, name) for e in events], schema[name]) for name in spec.fields}
+    columns["stream"] = pl.Series("stream", [stream], pl.String()).new_from_index(0, len(events))
+    columns["offset"] = pl.Series("offset", offsets, pl.Int64())
+    frame = pl.DataFrame(columns)
+    return sorted_rows(spec, frame.with_columns(**_derived(spec, stream)))
+
+
+def sorted_rows(spec: TableSpec, frame: pl.DataFrame) -> pl.DataFrame:
+    """The frame in the table's column and row order."""
+    return frame.select(list(spec.schema)).sort(list(spec.order))
+
+
+def _derived(spec: TableSpec, stream: str) -> dict[str, pl.Expr]:
+    """The partition columns. The venue is the instrument's; an entry about no instrument takes the stream's owner."""
+    owner = stream.partition(".")[2] or stream
+    prefix = pl.col("instrument").str.split(":").list.first()
+    expressions = {
+        "venue": pl.when(prefix == "").then(pl.lit(owner)).otherwise(prefix),
+        "date": pl.col(spec.time).cast(pl.Datetime("ns")).dt.date(),
+    }
+    return {name: expressions[name] for name in spec.partitions if name not in spec.fields}
+
+
+def _column_type(hint: Any) -> pl.DataType:
+    if isinstance(hint, type) and issubclass(hint, IntEnum):
+        return pl.Int8()
+    if typing.get_origin(hint) is tuple:
+        return pl.List(pl.Float64())
+    plain: dict[Any, pl.DataType] = {int: pl.Int64(), float: pl.Float64(), bool: pl.Boolean(), str: pl.String()}
+    return plain[hint]

@@ -1,0 +1,178 @@
+"""One Delta table, appended to exactly once."""
+
+from __future__ import annotations
+
+import datetime
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from quantlytic.model.errors import StoreError
+from quantlytic.store.lake.columns import TableSpec, sorted_rows
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+_ATTEMPTS = 10
+_MAX_FILES = 200  # in a partition that still grows; above it small files are merged
+
+
+class Table:
+    """A table of the lake. Not for sharing between threads; any number of processes may append.
+
+    A batch is identified by its source (`app_id`) and its last offset (`version`), which Delta commits in the same
+    atomic step as the rows. delta-rs itself accepts a repeated pair, so each append asks the handle first and writes
+    through that same handle: were another writer quicker, the commit is refused, and the question asked again.
+    """
+
+    def __init__(self, spec: TableSpec, url: str, options: dict[str, str] | None = None) -> None:
+        self.spec = spec
+        self._url = url
+        self._options = options
+        self._handle: DeltaTable | None = None
+
+    # ---- writing
+
+    def append(self, rows: pl.DataFrame, app_id: str, version: int) -> int:
+        """Append those rows that this source has not appended yet; returns how many that were.
+
+        Rows are known by `offset`: what is at or below the source's last version is there already. Raises StoreError
+        when nothing could be written; then nothing was.
+        """
+        from deltalake.exceptions import CommitFailedError
+
+        for _ in range(_ATTEMPTS):
+            handle = self._open(create=True)
+            assert handle is not None
+            done = self._guarded(handle.transaction_version, app_id)
+            new = rows if done is None else rows.filter(pl.col("offset") > done)
+            if new.height == 0:
+                return 0
+            try:
+                self._commit(handle, new, app_id, version)
+            except CommitFailedError:
+                self._handle = None  # somebody else committed: look again
+                continue
+            return new.height
+        raise StoreError(f"lake table {self._url}: {_ATTEMPTS} commits in a row met another writer; stop one of them")
+
+    def _commit(self, handle: DeltaTable, rows: pl.DataFrame, app_id: str, version: int) -> None:
+        from deltalake import CommitProperties, Transaction, write_deltalake
+
+        properties = CommitProperties(app_transactions=[Transaction(app_id, version)])
+        self._guarded(write_deltalake, handle, rows, mode="append", commit_properties=properties)
+
+    def compact(self, today: datetime.date) -> int:
+        """Rewrite the closed days' many small files as one sorted file a partition; merge where too many pile up.
+
+        Returns the number of partitions rewritten. Yields to a writer that commits meanwhile: the next call does it.
+        """
+        from deltalake.exceptions import CommitFailedError
+
+        handle = self._open()
+        if handle is None:
+            return 0
+        done = 0
+        for partition, files in self._files(handle):
+            closed = "date" in partition and partition["date"] < today
+            try:
+                if closed and files > 1:
+                    self._rewrite(handle, partition)
+                elif files > _MAX_FILES:
+                    filters = [(name, "=", str(value)) for name, value in partition.items()]
+                    self._guarded(handle.optimize.compact, partition_filters=filters)
+                else:
+                    continue
+                done += 1
+            except CommitFailedError:
+                self._handle = None
+                break
+        return done
+
+    def _files(self, handle: DeltaTable) -> list[tuple[dict[str, Any], int]]:
+        actions = pl.DataFrame(self._guarded(handle.get_add_actions, flatten=True))
+        if actions.height == 0:
+            return []
+        names = [f"partition.{name}" for name in self.spec.partitions]
+        schema = self.spec.schema
+        counted = actions.group_by(names).len().sort(names)
+        counted = counted.with_columns(pl.col(f"partition.{name}").cast(schema[name]) for name in self.spec.partitions)
+        return [(dict(zip(self.spec.partitions, row[:-1], strict=True)), row[-1]) for row in counted.iter_rows()]
+
+    def _rewrite(self, handle: DeltaTable, partition: dict[str, Any]) -> None:
+        from deltalake import write_deltalake
+
+        chosen = pl.all_horizontal(pl.col(name) == value for name, value in partition.items())
+        rows = sorted_rows(self.spec, pl.scan_delta(handle).filter(chosen).collect())
+        text = {name: str(value).replace("'", "''") for name, value in partition.items()}
+        predicate = " AND ".join(f"{name} = '{value}'" for name, value in text.items())
+        self._guarded(write_deltalake, handle, rows, mode="overwrite", predicate=predicate)
+
+    # ---- reading
+
+    def scan(self) -> pl.LazyFrame:
+        """All rows, lazily, as of now; an empty frame of the right columns where nothing was written yet."""
+        handle = self._open()
+        if handle is None:
+            return pl.LazyFrame(schema=self.spec.schema)
+        return pl.scan_delta(handle).select(list(self.spec.schema))
+
+    def version(self, app_id: str) -> int | None:
+        """The last offset that this source appended; None for none."""
+        handle = self._open()
+        if handle is None:
+            return None
+        done: int | None = self._guarded(handle.transaction_version, app_id)
+        return done
+
+    def size(self) -> tuple[int, int, int]:
+        """(rows, bytes, files), from the table's own statistics."""
+        handle = self._open()
+        actions = None if handle is None else pl.DataFrame(self._guarded(handle.get_add_actions, flatten=True))
+        if actions is None or actions.height == 0:
+            return (0, 0, 0)
+        return (int(actions["num_records"].sum()), int(actions["size_bytes"].sum()), actions.height)
+
+    # ---- the handle
+
+    def _open(self, create: bool = False) -> DeltaTable | None:
+        """The table as of now; None when there is none and none shall be made."""
+        from deltalake import DeltaTable, write_deltalake
+        from deltalake.exceptions import TableNotFoundError
+
+        if self._handle is not None:
+            self._guarded(self._handle.update_incremental)
+            return self._handle
+        try:
+            self._handle = self._guarded(DeltaTable, self._url, storage_options=self._options)
+        except TableNotFoundError:
+            if not create:
+                return None
+            empty = pl.DataFrame(schema=self.spec.schema)
+            self._guarded(
+                write_deltalake,
+                self._url,
+                empty,
+                mode="ignore",
+                partition_by=list(self.spec.partitions),
+                storage_options=self._options,
+            )
+            self._handle = self._guarded(DeltaTable, self._url, storage_options=self._options)
+        return self._handle
+
+    def _guarded(self, call: Any, *args: Any, **kwargs: Any) -> Any:
+        """Call delta-rs; its errors become one line. CommitFailedError, TableNotFoundError pass: they are answers."""
+        from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+
+        try:
+            return call(*args, **kwargs)
+        except (CommitFailedError, TableNotFoundError):
+            raise
+        except (DeltaError, OSError, ValueError) as error:
+            self._handle = None
+            raise StoreError(f"lake table {self._url} cannot be used: {first_line(error)}") from None
+
+
+def first_line(error: Exception) -> str:
+    """The first line of a library's message: the rest is for its authors."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
