@@ -1,0 +1,37 @@
+"""`quantlytic parity`: replay a paper run through the backtest and compare everything it did."""
+
+from __future__ import annotations
+
+import json
+
+import click
+import msgspec
+
+from quantlytic.model.errors import MismatchError
+
+
+@click.command()
+@click.argument("run_id", metavar="RUN|last")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def command(run_id: str, as_json: bool) -> None:
+    """Replay the recorded inputs of a paper RUN (or `last`) and compare every signal, order, fill and equity point.
+
+    Exit code 0: equal to the last bit. 6: they differ; the first difference is named.
+    """
+    from quantlytic.app.bootstrap import Bootstrap
+    from quantlytic.app.config import load_settings
+    from quantlytic.research.parity import check_parity
+    from quantlytic.research.rows import paper_session
+
+    bootstrap = Bootstrap(load_settings())
+    run = bootstrap.find_run(run_id)
+    with bootstrap.open_log() as log:
+        parity = check_parity(log, run, paper_session(run))
+    if as_json:
+        click.echo(json.dumps(msgspec.to_builtins(parity)))
+    else:
+        counts = ", ".join(f"{count:,} {kind}" for kind, count in parity.counts.items())
+        click.echo(f"{parity.run_id}: {parity.bars:,} bars replayed; compared {parity.compared:,} ({counts})")
+        click.echo(f"mismatches: {parity.mismatches}" + (f"; first: {parity.first_mismatch}" if parity.mismatches else ""))
+    if parity.mismatches:
+        raise MismatchError(f"{run.run_id} and its backtest differ in {parity.mismatches} places: {parity.first_mismatch}")

@@ -1,0 +1,114 @@
+"""Runs services, each in a thread of its own, and stops them in order; the first that fails stops all."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType
+
+from quantlytic.services.service import Service
+
+IDLE_S = 0.5  # the longest sleep between two looks at the stop mark
+QUIET_PUMPS = 3  # pumps in a row without work that count as drained
+DRAIN_WAIT_S = 0.05
+
+
+class Hosted:
+    """One service in its thread. It is built there too: handles on the log belong to one thread."""
+
+    def __init__(self, build: Callable[[], Service], on_failure: Callable[[BaseException], None], endless: bool) -> None:
+        self._build, self._on_failure, self._endless = build, on_failure, endless
+        self._stop = threading.Event()
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+
+    def start(self) -> None:
+        """Returns once the service is built (or has failed to be)."""
+        self._thread.start()
+        self._ready.wait()
+
+    def stop(self) -> None:
+        """Let the service finish what has reached it, close it, and wait for that."""
+        self._stop.set()
+        self._thread.join()
+
+    def _serve(self) -> None:
+        try:
+            service = self._build()
+            self._thread.name = service.name
+        except BaseException as error:
+            self._on_failure(error)
+            return
+        finally:
+            self._ready.set()
+        try:
+            while not self._stop.is_set():
+                if service.pump() == 0:
+                    service.wait(IDLE_S)
+            if not self._endless:
+                drain(service)
+        except BaseException as error:
+            self._on_failure(error)
+        finally:
+            _close(service, self._on_failure)
+
+
+def drain(service: Service) -> None:
+    """Pump until nothing more comes."""
+    quiet = 0
+    while quiet < QUIET_PUMPS:
+        if service.pump():
+            quiet = 0
+        else:
+            quiet += 1
+            service.wait(DRAIN_WAIT_S)
+
+
+def _close(service: Service, on_failure: Callable[[BaseException], None]) -> None:
+    try:
+        service.close()
+    except BaseException as error:
+        on_failure(error)
+
+
+class Host:
+    """A set of services with one end. `stopping` is set by a signal, by the time limit, or by the first failure."""
+
+    def __init__(self) -> None:
+        self.stopping = threading.Event()
+        self.failure: BaseException | None = None
+        self._hosted: list[Hosted] = []
+
+    def add(self, build: Callable[[], Service], endless: bool = False) -> None:
+        """Start one more service. `endless`: its source never dries up, so it is closed without waiting for a quiet moment.
+
+        Raises what went wrong while building it.
+        """
+        hosted = Hosted(build, self._fail, endless)
+        hosted.start()
+        self._hosted.append(hosted)
+        if self.failure is not None:
+            raise self.failure
+
+    def _fail(self, error: BaseException) -> None:
+        if self.failure is None:
+            self.failure = error
+        self.stopping.set()
+
+    def stop(self) -> None:
+        """Stop the services in the order they were added: upstream first, so that each drains what the last one wrote."""
+        for hosted in self._hosted:
+            hosted.stop()
+        self._hosted.clear()
+
+    def stop_on_signals(self) -> None:
+        """Ctrl-C and SIGTERM end the run cleanly; a second one ends it at once (what was committed stays)."""
+
+        def handle(number: int, frame: FrameType | None) -> None:
+            if self.stopping.is_set():
+                raise SystemExit(128 + number)
+            self.stopping.set()
+
+        signal.signal(signal.SIGINT, handle)
+        signal.signal(signal.SIGTERM, handle)

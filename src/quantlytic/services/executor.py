@@ -1,0 +1,91 @@
+"""Orders to fills, on paper: the simulated broker of the back-test, one bar at a time."""
+
+from __future__ import annotations
+
+import msgspec
+
+from quantlytic.engine.session import Session
+from quantlytic.model.bar import Bar
+from quantlytic.model.equity import Decided
+from quantlytic.model.event import Event
+from quantlytic.model.run import Run
+from quantlytic.research.rows import Rows
+from quantlytic.services.inbox import Inbox
+from quantlytic.store.log.port import Log
+
+
+class _Snapshot(msgspec.Struct, array_like=True):
+    session: bytes
+    executed: int
+
+
+class PaperExecutor:
+    """Executes the run's orders against its bars, in lock-step with the strategist (docs/ARCHITECTURE.md).
+
+    The bar at offset k is executed once the run's previous bar has been decided on, so that no order can come too late
+    for the bar it was meant to meet.
+    """
+
+    def __init__(self, log: Log, run: Run, session: Session) -> None:
+        self.name = f"executor.{run.run_id}"
+        self._log, self._run, self._session = log, run, session
+        self._rows = Rows(run)
+        self._writer = log.writer(self.name)
+        self._bars = Inbox(log, run.bars_stream, self._writer.positions.get(run.bars_stream, run.first_bar_offset))
+        self._decisions = Inbox(log, run.decisions_stream, self._writer.positions.get(run.decisions_stream, 0))
+        self._executed = -1  # offset of the last executed bar; its decision is awaited
+        self._rejected: list[Event] = []  # what the broker said to the last orders
+        if self._writer.snapshot is not None:
+            saved = msgspec.msgpack.decode(self._writer.snapshot, type=_Snapshot)
+            self._session.restore(saved.session)
+            self._executed = saved.executed
+
+    def pump(self) -> int:
+        executed = 0
+        while self._take_decision() and (bar := self._next_bar()) is not None:
+            self._execute(*bar)
+            executed += 1
+        return executed
+
+    def _take_decision(self) -> bool:
+        """True once the orders that follow the last executed bar are in the broker's book."""
+        if self._executed < 0:
+            return True
+        wishes: list[Event] = []
+        while self._decisions.peek() is not None:
+            _, event = self._decisions.take()
+            if isinstance(event, Decided):
+                assert event.bar_offset == self._executed, f"{self.name}: decision on {event.bar_offset} out of turn"
+                updates = self._session.accept(*self._rows.orders_and_cancels(wishes))
+                self._rejected = self._rows.updates(updates)
+                self._executed = -1
+                return True
+            wishes.append(event)
+        return False
+
+    def _next_bar(self) -> tuple[int, Bar] | None:
+        while (ahead := self._bars.peek()) is not None:
+            self._bars.take()
+            if isinstance(ahead[1], Bar) and self._rows.wants(ahead[1]):
+                return ahead[0], ahead[1]
+        return None
+
+    def _execute(self, offset: int, bar: Bar) -> None:
+        updates, fills, equity = self._session.execute(self._rows.bar(bar))
+        outputs = [
+            *self._rejected,
+            *self._rows.updates(updates),
+            *self._rows.fills(fills, offset),
+            self._rows.equity(equity, offset),
+        ]
+        self._executed, self._rejected = offset, []
+        snapshot = msgspec.msgpack.encode(_Snapshot(self._session.save(), offset))
+        positions = {self._bars.stream: self._bars.position, self._decisions.stream: self._decisions.position}
+        self._writer.commit({self._run.executions_stream: outputs}, positions, snapshot)
+
+    def wait(self, timeout_s: float) -> None:
+        inbox = self._bars if self._executed < 0 else self._decisions
+        self._log.wait({inbox.stream: inbox.read_position}, timeout_s)
+
+    def close(self) -> None:
+        self._writer.close()

@@ -1,0 +1,64 @@
+"""What a person is told about a signal, in words; and the mail made of it."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime, timezone
+from email.message import EmailMessage
+from email.utils import format_datetime
+from html import escape
+
+import msgspec
+
+from quantlytic.model.run import Run
+from quantlytic.model.signal import Signal
+from quantlytic.model.time import NS_PER_S, duration_text, iso
+
+
+class Notice(msgspec.Struct, frozen=True):
+    """A message about one event. `message_id` is made from its cause: the same cause gives the same id, however often."""
+
+    message_id: str
+    event_time: int
+    subject: str
+    lines: tuple[str, ...]
+
+
+def notice_of(signal: Signal, run: Run) -> Notice:
+    """A signal in words. Nothing in it depends on when it is written."""
+    symbol = signal.instrument.partition(":")[2]
+    verb = signal.side.name.lower()
+    cause = f"{signal.run}/{signal.signal_id}"
+    return Notice(
+        message_id=hashlib.sha256(cause.encode()).hexdigest()[:32],
+        event_time=signal.event_time,
+        subject=f"{verb.upper()} {symbol} at {signal.price:,.8g} ({run.strategy}, {run.mode})",
+        lines=(
+            f"{run.strategy} says {verb} {symbol}: from now on it wants to hold {signal.target_quantity:,.8g} {symbol}.",
+            f"Seen at the close of the {duration_text(run.bar_size_ns)} bar of {iso(signal.event_time)}, price {signal.price:,.8g}.",
+            "Parameters: " + ", ".join(f"{name} {value:g}" for name, value in sorted(run.params.items())) + ".",
+            f"This is {run.mode} trading on {run.venue}: "
+            + ("no real order is sent." if run.mode == "paper" else "a real order follows."),
+            f"Run {run.run_id}, signal {signal.signal_id}.",
+        ),
+    )
+
+
+def mail_of(notice: Notice, sender: str, recipient: str) -> EmailMessage:
+    """The notice as a mail: plain text and HTML. Same notice, same bytes: the date is the event's own."""
+    message = EmailMessage()
+    message["Subject"] = notice.subject
+    message["From"], message["To"] = sender, recipient
+    message["Date"] = format_datetime(datetime.fromtimestamp(notice.event_time // NS_PER_S, timezone.utc))
+    message["Message-ID"] = f"<{notice.message_id}@quantlytic>"
+    message.set_content("\n".join(notice.lines) + "\n")
+    paragraphs = "".join(f"<p>{escape(line)}</p>" for line in notice.lines)
+    style = "font:16px/1.5 system-ui,sans-serif;max-width:40em;margin:1.5em auto;padding:0 1em"
+    message.add_alternative(
+        f'<!doctype html><html lang="en"><body style="{style}"><h1 style="font-size:1.25em">{escape(notice.subject)}</h1>'
+        f"{paragraphs}</body></html>\n",
+        subtype="html",
+    )
+    boundary = f"=={notice.message_id}=="  # a random one would make every copy differ
+    message.set_boundary(boundary)
+    return message

@@ -1,0 +1,71 @@
+"""Bars to decisions: advances the run's strategy and writes what it wishes."""
+
+from __future__ import annotations
+
+import msgspec
+
+from quantlytic.engine.session import Session
+from quantlytic.model.bar import Bar
+from quantlytic.model.equity import Decided, Equity
+from quantlytic.model.event import Event
+from quantlytic.model.run import Run
+from quantlytic.research.rows import Rows
+from quantlytic.services.inbox import Inbox
+from quantlytic.store.log.port import Log
+
+
+class Strategist:
+    """Decides on a bar once the executor has executed it: `Equity(k)` in, `Signal`s, `Order`s and `Decided(k)` out.
+
+    The strategy's state is saved with the positions in the same commit: a restart goes on without burn-in, and decides
+    nothing twice.
+    """
+
+    def __init__(self, log: Log, run: Run, session: Session) -> None:
+        self.name = f"strategist.{run.run_id}"
+        self._log, self._run, self._session = log, run, session
+        self._rows = Rows(run)
+        self._writer = log.writer(self.name)
+        self._bars = Inbox(log, run.bars_stream, self._writer.positions.get(run.bars_stream, run.first_bar_offset))
+        self._reports = Inbox(log, run.executions_stream, self._writer.positions.get(run.executions_stream, 0))
+        self._pending: list[Event] = []  # reports that came before their Equity
+        if self._writer.snapshot is not None:
+            self._session.restore(self._writer.snapshot)
+
+    def pump(self) -> int:
+        decided = 0
+        while self._reports.peek() is not None:
+            _, event = self._reports.take()
+            self._pending.append(event)
+            if isinstance(event, Equity):
+                self._decide(event.bar_offset, self._bar_at(event.bar_offset))
+                decided += 1
+        return decided
+
+    def _bar_at(self, offset: int) -> Bar:
+        while self._bars.peek() is not None:
+            at, event = self._bars.take()
+            if at == offset:
+                assert isinstance(event, Bar), f"{self.name}: offset {offset} of {self._bars.stream} is no bar"
+                return event
+        raise AssertionError(f"{self.name}: bar {offset} was executed but is not in {self._bars.stream}")
+
+    def _decide(self, offset: int, bar: Bar) -> None:
+        row = self._rows.bar(bar)
+        self._session.apply(*self._rows.updates_and_fills(self._pending), row)
+        self._pending = []
+        signals, orders, cancels = self._session.decide(row)
+        outputs = [
+            *self._rows.signals(signals, offset),
+            *self._rows.cancels(cancels, offset),
+            *self._rows.orders(orders, offset),
+            Decided(self._run.run_id, offset),
+        ]
+        positions = {self._bars.stream: self._bars.position, self._reports.stream: self._reports.position}
+        self._writer.commit({self._run.decisions_stream: outputs}, positions, self._session.save())
+
+    def wait(self, timeout_s: float) -> None:
+        self._log.wait({self._reports.stream: self._reports.read_position}, timeout_s)
+
+    def close(self) -> None:
+        self._writer.close()
