@@ -5,6 +5,7 @@ Under the lake's address lie `raw/` (see `raw.py`), `tables/NAME` (Delta) and `p
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -110,7 +111,22 @@ class Lake:
         except Exception as error:
             raise StoreError(f"{self.address}/{key} cannot be written: {first_line(error)}") from None
 
+    def compact(self, today: datetime.date) -> int:
+        """Rewrite the many small files of days before `today` as one sorted file each; returns how many."""
+        return sum(self.table(name).compact(today) for name in self.tables())
+
     # ---- reading
+
+    def tables(self) -> list[str]:
+        """The tables that have been written to."""
+        import obstore
+
+        try:
+            folders = obstore.list_with_delimiter(self._objects, "tables")["common_prefixes"]
+        except Exception as error:
+            raise StoreError(f"the lake {self.address} cannot be listed: {first_line(error)}") from None
+        there = {str(path).rsplit("/", 1)[-1] for path in folders}
+        return [name for name in TABLES if name in there]
 
     def scan(self, table: str) -> pl.LazyFrame:
         """All rows of a table, lazily."""
