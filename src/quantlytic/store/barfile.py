@@ -51,7 +51,7 @@ def read_bars(
     order = None if len(names) == 1 else np.argsort(codes, kind="stable")
     check_times(rows, names, codes, order)
     close_times = _close_times(path, times, codes, order, size_ns)
-    columns = {**numbers, "instrument": codes, "open_time": times, "close_time": close_times}
+    columns: dict[str, NDArray[Any]] = {**numbers, "instrument": codes, "open_time": times, "close_time": close_times}
     merged = None if order is None else np.lexsort((codes, close_times))
     return _records(columns, merged), tuple(_instrument(name) for name in names)
 
