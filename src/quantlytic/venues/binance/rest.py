@@ -1,0 +1,144 @@
+"""REST calls to Binance: within the request budget, tried again where that is safe, errors sorted by what they mean."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from types import TracebackType
+
+import httpx
+import msgspec
+
+from quantlytic.model.errors import VenueError
+from quantlytic.venues.binance import wire
+
+MAX_THROTTLES = 10
+
+
+class Refused(VenueError):
+    """The venue said no: `status` is HTTP's, `code` Binance's own."""
+
+    def __init__(self, message: str, status: int, code: int) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+
+
+class Throttled(VenueError):
+    """Too many requests (429, 418): not done; to be sent again after `wait_s`."""
+
+    def __init__(self, message: str, wait_s: float) -> None:
+        super().__init__(message)
+        self.wait_s = wait_s
+
+
+class Unheard(VenueError):
+    """No answer, or a 5xx: the request may have been done, or not."""
+
+
+class WeightBudget:
+    """A bucket that fills by `per_minute` a minute and holds half a minute's worth: no burst can break the limit."""
+
+    def __init__(self, per_minute: int) -> None:
+        self._per_s = per_minute / 60
+        self._capacity = per_minute / 2
+        self._level = self._capacity
+        self._at = 0.0
+
+    async def spend(self, weight: int) -> None:
+        """Take `weight` out of the bucket; waits while it is empty."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        self._level = min(self._capacity, self._level + (now - self._at) * self._per_s)
+        self._at = now
+        self._level -= weight
+        if self._level < 0:
+            await asyncio.sleep(-self._level / self._per_s)
+
+
+class RestClient:
+    """One venue's REST interface. `tries` and `backoff_s` (doubled each time, with seeded jitter) are for `get`."""
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        budget: WeightBudget,
+        timeout_s: float = 10.0,
+        tries: int = 5,
+        backoff_s: float = 0.25,
+        seed: int = 0,
+    ) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._budget = budget
+        self._tries = tries
+        self._backoff_s = backoff_s
+        self._random = random.Random(seed)
+        self._blocked_until = 0.0
+        self._client = httpx.AsyncClient(timeout=timeout_s, headers={"User-Agent": "quantlytic"})
+
+    async def __aenter__(self) -> RestClient:
+        await self._client.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._client.__aexit__(kind, error, trace)
+
+    async def get(self, path: str, weight: int) -> bytes:
+        """Fetch; throttling and lost answers are met by waiting and trying again. Raises Refused, or the last error."""
+        throttles = failures = 0
+        while True:
+            try:
+                return await self.once("GET", path, weight)
+            except Throttled:
+                throttles += 1
+                if throttles > MAX_THROTTLES:
+                    raise
+            except Unheard:
+                failures += 1
+                if failures >= self._tries:
+                    raise
+                await asyncio.sleep(self.backoff(failures))
+
+    async def once(self, method: str, path: str, weight: int, headers: dict[str, str] | None = None) -> bytes:
+        """Send one request when the budget and the venue's Retry-After allow. Raises Refused, Throttled or Unheard."""
+        await self._budget.spend(weight)
+        loop = asyncio.get_running_loop()
+        if (wait := self._blocked_until - loop.time()) > 0:
+            await asyncio.sleep(wait)
+        where = f"{method} {self._base_url}{path.partition('?')[0]}"
+        try:
+            response = await self._client.request(method, self._base_url + path, headers=headers)
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            raise Unheard(f"no answer from {where}: {str(error) or type(error).__name__}") from None
+        status = response.status_code
+        if status == httpx.codes.OK:
+            return response.content
+        if status in (418, 429):
+            wait = _retry_after(response)
+            self._blocked_until = max(self._blocked_until, loop.time() + wait)
+            raise Throttled(f"{where}: too many requests ({status})", wait)
+        if status >= 500:
+            raise Unheard(f"{where}: {status} {response.reason_phrase}")
+        refusal = _refusal(response.content)
+        raise Refused(f"{where}: {status} {refusal.msg or response.reason_phrase}", status, refusal.code)
+
+    def backoff(self, failures: int) -> float:
+        """Seconds to wait after that many failures in a row: doubling, at most 30 s, times 0.5 to 1.5."""
+        return float(min(30.0, self._backoff_s * 2 ** min(failures, 16)) * (0.5 + self._random.random()))
+
+
+def _retry_after(response: httpx.Response) -> float:
+    try:
+        return min(max(float(response.headers.get("Retry-After", "1")), 0.0), 3600.0)
+    except ValueError:
+        return 1.0
+
+
+def _refusal(content: bytes) -> wire.ApiError:
+    try:
+        return wire.api_error.decode(content)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return wire.ApiError()
