@@ -109,7 +109,8 @@ def test_fits_a_screen(path: Path) -> None:
 
 def test_every_module_is_used() -> None:
     used = set().union(*(imports_of(p) for p in source_files()))
-    strategies = {module_name(p) for p in (PACKAGE / "strategies").glob("*.py")}  # found by name
+    folders = ("strategies", "store/control/migrations", "store/control/migrations/versions")  # found by name
+    strategies = {module_name(p) for folder in folders for p in (PACKAGE / folder).glob("*.py")}
     for path in source_files():
         module = module_name(path)
         if path.name != "__init__.py" and module != "quantlytic.__main__" and module not in strategies:

@@ -123,8 +123,8 @@ class Archiver:
             progress = Progress(0, -1, "")
         elif end < progress.next_offset or not self._is_same(stream, first, progress):
             raise StoreError(
-                f"the log is not the one that filled the lake {self._lake.address} ({stream!r} was archived up to offset "
-                f"{progress.next_offset}, and it differs there): give them back to each other, or use a new home"
+                f"the log is not the one that filled the lake {self._lake.address} ({stream!r} was archived up to "
+                f"offset {progress.next_offset}, and it differs there): give them back to each other, or use a new home"
             )
         if first > progress.next_offset:
             self._admit_loss(stream, progress.next_offset, first - 1)

@@ -1,0 +1,37 @@
+"""What the control store holds, as plain records."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from quantlytic.model.run import Run
+
+
+class RunRecord(Run, frozen=True, kw_only=True):
+    """A run and what became of it. `start_ns`, `end_ns`: first and last time of its data; None while unknown.
+
+    `status`: "running", "finished" or "failed"; `digest`: SHA-256 over fills and equity; `summary`: its result.
+    """
+
+    start_ns: int | None = None
+    end_ns: int | None = None
+    status: str = "running"
+    digest: str = ""
+    summary: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class Trial(msgspec.Struct, frozen=True, kw_only=True):
+    """One back-test that somebody looked at. The more of them, the less the best one means: so each is counted.
+
+    `data` names what it ran on (instrument and range, or the file's hash): trials on the same data count together.
+    """
+
+    strategy: str
+    params: dict[str, float]
+    data: str
+    time_ns: int
+    run_id: str = ""
+    bars: int = 0
+    sharpe: float | None = None

@@ -1,0 +1,62 @@
+"""The tables, and the revision that the code needs. A change here goes with a new file in `migrations/versions/`."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, String, Table, Text
+
+HEAD = "0001"
+
+metadata = MetaData()
+
+# JSON lives in text: both databases give back exactly what was stored.
+_number = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up INTEGER keys only
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("number", _number, primary_key=True, autoincrement=True),
+    Column("run_id", String(200), nullable=False, unique=True),
+    Column("mode", String(20), nullable=False),
+    Column("strategy", Text, nullable=False),
+    Column("settings", Text, nullable=False),  # the whole `Run`; mode and strategy are repeated for queries
+    Column("start_ns", BigInteger),
+    Column("end_ns", BigInteger),
+    Column("status", String(20), nullable=False),
+    Column("digest", String(100), nullable=False),
+    Column("summary", Text, nullable=False),
+)
+trials = Table(
+    "trials",
+    metadata,
+    Column("number", _number, primary_key=True, autoincrement=True),
+    Column("strategy", Text, nullable=False),
+    Column("params", Text, nullable=False),
+    Column("data", String(300), nullable=False),
+    Column("time_ns", BigInteger, nullable=False),
+    Column("run_id", String(200), nullable=False),
+    Column("bars", BigInteger, nullable=False),
+    Column("sharpe", Float(53)),
+    Index("trials_data", "data"),
+)
+instruments = Table(
+    "instruments",
+    metadata,
+    Column("id", String(200), primary_key=True),
+    Column("base", String(50), nullable=False),
+    Column("quote", String(50), nullable=False),
+    Column("tick_size", Float(53), nullable=False),
+    Column("lot_size", Float(53), nullable=False),
+    Column("min_notional", Float(53), nullable=False),
+)
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("name", String(200), primary_key=True),
+    Column("hash", String(64), nullable=False, unique=True),
+)
+preferences = Table(
+    "preferences",
+    metadata,
+    Column("name", String(200), primary_key=True),
+    Column("value", Text, nullable=False),
+)
