@@ -1,0 +1,105 @@
+"""The outbox folder: mails that were written instead of sent, listed and opened for reading."""
+
+from __future__ import annotations
+
+import email
+import email.policy
+import heapq
+import os
+from email.message import EmailMessage
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+
+import msgspec
+
+MAX_MAIL_BYTES = 1_000_000
+_HEADER_BYTES = 16_384
+
+
+class Mail(msgspec.Struct, frozen=True):
+    """A mail in the folder: file `name`, the local part of its Message-ID, and what its headers say."""
+
+    name: str
+    message_id: str
+    time_ms: float
+    subject: str
+    sender: str
+    recipient: str
+
+
+class OpenMail(msgspec.Struct, frozen=True):
+    """A mail opened: its headers, its plain text and its HTML ("" for a part it does not have)."""
+
+    mail: Mail
+    text: str
+    html: str
+
+
+class Outbox:
+    """Lists the newest .eml files of a folder, which may not exist yet. Reads a file's headers once."""
+
+    def __init__(self, folder: Path, limit: int = 50) -> None:
+        self._folder, self._limit = folder, limit
+        self._stamp = -1
+        self._mails: dict[str, Mail] = {}
+
+    def refresh(self) -> bool:
+        """Look again; True when the list changed."""
+        try:
+            stamp = self._folder.stat().st_mtime_ns
+            if stamp == self._stamp:
+                return False
+            with os.scandir(self._folder) as entries:
+                names = heapq.nlargest(self._limit, (entry.name for entry in entries if entry.name.endswith(".eml")))
+        except OSError:
+            stamp, names = -1, []
+        self._stamp, before = stamp, list(self._mails)
+        read = ((name, self._mails.get(name) or self._headers(name)) for name in names)
+        self._mails = {name: mail for name, mail in read if mail is not None}
+        return list(self._mails) != before
+
+    def mails(self) -> list[Mail]:
+        """The newest mails, newest first (file names begin with the time)."""
+        return list(self._mails.values())
+
+    def open(self, name: str) -> OpenMail | None:
+        """The mail of that file name; None for a name that is no mail of this folder, or is gone."""
+        if Path(name).name != name or not name.endswith(".eml"):
+            return None
+        try:
+            with (self._folder / name).open("rb") as file:
+                message = _parse(file.read(MAX_MAIL_BYTES))
+        except OSError:
+            return None
+        return OpenMail(_mail_of(name, message), _part(message, "plain"), _part(message, "html"))
+
+    def _headers(self, name: str) -> Mail | None:
+        try:
+            with (self._folder / name).open("rb") as file:
+                return _mail_of(name, _parse(file.read(_HEADER_BYTES)))
+        except OSError:
+            return None
+
+
+def _parse(data: bytes) -> EmailMessage:
+    return email.message_from_bytes(data, policy=email.policy.default)
+
+
+def _mail_of(name: str, message: EmailMessage) -> Mail:
+    try:
+        time_ms = parsedate_to_datetime(str(message["Date"])).timestamp() * 1000
+    except ValueError:
+        time_ms = 0.0
+    message_id = str(message["Message-ID"] or "").strip().strip("<>").partition("@")[0]
+    sender, recipient = str(message["From"] or ""), str(message["To"] or "")
+    return Mail(name, message_id, time_ms, str(message["Subject"] or "(no subject)"), sender, recipient)
+
+
+def _part(message: EmailMessage, kind: str) -> str:
+    part = message.get_body((kind,))
+    if part is None:
+        return ""
+    try:
+        return str(part.get_content())
+    except (LookupError, ValueError):
+        return "(this part cannot be read)"

@@ -1,0 +1,204 @@
+"""Follows the tape and keeps the dashboard up to date, in a thread of its own."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import msgspec
+
+from quantlytic.model.errors import StoreError
+from quantlytic.model.run import Run
+from quantlytic.store.log.port import Log
+from quantlytic.web.account import Row
+from quantlytic.web.outbox import OpenMail, Outbox
+from quantlytic.web.views import Dashboard
+
+MIN_PASS_S = 0.1
+HEARTBEAT_S = 0.5
+LOOK_AROUND_S = 2.0
+RETRY_S = 1.0
+MAX_RUNS = 8
+# How many of the last offsets of a stream are read at the start; a run is read as far back as the log still holds it.
+HISTORY = {"market": 5_000, "bars": 20_000, "decisions": 100_000, "executions": 100_000, "deliveries": 200}
+
+
+class TapeReader:
+    """Reads at most ten times a second, sleeps in `log.wait` between, and hands each change to `publish` as JSON.
+
+    `publish` is called in the reader's thread, at least every half second (a heartbeat), so that a page can tell a
+    silent server from a silent market. A log that cannot be read is opened again every second; the page says why.
+    """
+
+    def __init__(
+        self,
+        open_log: Callable[[], Log],
+        dashboard: Dashboard,
+        outbox: Path,
+        *,
+        list_runs: Callable[[], Iterable[Run]],
+        publish: Callable[[bytes], None],
+        now_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._open_log = open_log
+        self._dashboard = dashboard
+        self._outbox = Outbox(outbox)
+        self._list_runs = list_runs
+        self._publish = publish
+        self._now_ns = now_ns
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="web-reader", daemon=True)
+        self._positions: dict[str, int] = {}
+        self._live_from: dict[str, int] = {}
+        self._known_runs: set[str] = set()
+        self._looked_around_s = -LOOK_AROUND_S
+        self._sequence = 0
+        self._problem = ""
+        self._loading = True
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
+
+    @property
+    def problem(self) -> str:
+        """Why the tape cannot be read now; "" when it can."""
+        return self._problem
+
+    def start(self) -> None:
+        """Begin to follow."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, and close the log."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=10)
+
+    def snapshot(self, run_id: str | None = None, series: str | None = None) -> bytes:
+        """The whole view as JSON. Deltas whose `sequence` is not above the snapshot's are contained in it."""
+        with self._lock:
+            state = {"kind": "snapshot", **self._envelope(), **self._dashboard.state(self._now_ns(), run_id, series)}
+            return msgspec.json.encode(state)
+
+    def feed(self) -> Row:
+        """How alive the market feed is, as on the page."""
+        with self._lock:
+            return self._dashboard.feed.view(self._now_ns())
+
+    def open_mail(self, name: str) -> OpenMail | None:
+        """A mail of the outbox by its file name."""
+        return self._outbox.open(name)
+
+    def _envelope(self) -> Row:
+        return {
+            "sequence": self._sequence,
+            "now_ms": self._now_ns() // 1_000_000,
+            "problem": self._problem,
+            "loading": self._loading,
+        }
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                log = self._open_log()
+                try:
+                    self._follow(log)
+                finally:
+                    log.close()
+            except StoreError as error:
+                self._problem = str(error)
+                self._tell()
+                self._stopping.wait(RETRY_S)
+
+    def _follow(self, log: Log) -> None:
+        for stream, position in self._positions.items():  # while the log was away, what comes next may have gone
+            self._positions[stream] = max(position, log.bounds(stream)[0])
+        while not self._stopping.is_set():
+            began_s = time.monotonic()
+            if began_s - self._looked_around_s >= LOOK_AROUND_S:
+                self._look_around(log)
+                self._looked_around_s = began_s
+            caught_up = self._read_all(log)
+            self._problem, self._loading = "", self._loading and not caught_up
+            self._tell()
+            if caught_up:
+                self._stopping.wait(MIN_PASS_S - (time.monotonic() - began_s))
+                log.wait(self._positions, HEARTBEAT_S - MIN_PASS_S)
+
+    def _read_all(self, log: Log) -> bool:
+        """Take in one batch of each stream, bars before what refers to them; True when nothing is left."""
+        left = False
+        for stream in sorted(self._positions, key=_reading_order):
+            position = self._positions[stream]
+            batch = log.read(stream, position)
+            if not batch.events and batch.next_offset == position:
+                continue
+            kind, _, owner = stream.partition(".")
+            with self._lock:
+                if kind in ("decisions", "executions"):
+                    is_live = batch.next_offset > self._live_from[stream]
+                    self._dashboard.apply_run(owner, batch, self._now_ns() if is_live else 0)
+                else:
+                    self._dashboard.apply(batch)
+            self._positions[stream] = batch.next_offset
+            left = left or bool(batch.events)
+        return not left or not self._loading
+
+    def _look_around(self, log: Log) -> None:
+        """Find new streams, new runs and new mails."""
+        venue = self._dashboard.venue
+        for stream in (f"market.{venue}", f"bars.{venue}", "deliveries"):
+            self._take_up(log, stream)
+        runs = {run.run_id: run for run in self._list_runs() if run.venue == venue and run.mode != "backtest"}
+        newest = next(reversed(runs), None)
+        streams = [*log.streams("decisions."), *log.streams("executions.")]
+        found = {stream.partition(".")[2] for stream in streams} | ({newest} if newest else set())
+        fresh = found - self._known_runs
+        self._known_runs |= fresh
+        ranked = sorted(fresh, key=lambda run_id: (run_id == newest, self._last_time(log, run_id)), reverse=True)
+        mails_changed = self._outbox.refresh()
+        with self._lock:
+            for run_id in ranked[:MAX_RUNS]:
+                self._make_room()
+                self._dashboard.add_run(run_id)
+                self._take_up(log, f"decisions.{run_id}")
+                self._take_up(log, f"executions.{run_id}")
+            for run_id in self._dashboard.runs.keys() & runs.keys():
+                self._dashboard.describe_run(runs[run_id])
+            if mails_changed:
+                self._dashboard.set_mails(self._outbox.mails())
+
+    def _make_room(self) -> None:
+        """Forget the run that has been quiet for longest when there are as many as the page shows."""
+        views = self._dashboard.runs
+        if len(views) >= MAX_RUNS:
+            quiet = min(views.values(), key=lambda view: view.activity).run_id
+            del views[quiet], self._positions[f"decisions.{quiet}"], self._positions[f"executions.{quiet}"]
+
+    def _take_up(self, log: Log, stream: str) -> None:
+        if stream not in self._positions:
+            first, end = log.bounds(stream)
+            self._positions[stream] = max(first, end - HISTORY[stream.partition(".")[0]])
+            self._live_from[stream] = end
+
+    def _last_time(self, log: Log, run_id: str) -> int:
+        stream = f"executions.{run_id}"
+        first, end = log.bounds(stream)
+        events = log.read(stream, max(first, end - 20)).events
+        return max((getattr(event, "event_time", 0) for event in events), default=0)
+
+    def _tell(self) -> None:
+        with self._lock:
+            self._sequence += 1
+            delta = {"kind": "delta", **self._envelope(), **self._dashboard.drain(self._now_ns())}
+            payload = msgspec.json.encode(delta)
+        self._publish(payload)
+
+
+def _reading_order(stream: str) -> int:
+    return list(HISTORY).index(stream.partition(".")[0])

@@ -1,0 +1,144 @@
+"""The page's server, in a thread of its own: start it, show its address, stop it."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import uvicorn
+
+from quantlytic.model.errors import InputError, StoreError
+from quantlytic.model.run import Run
+from quantlytic.model.time import duration_ns
+from quantlytic.store.log.port import Log
+from quantlytic.web.api import make_app
+from quantlytic.web.guard import Guard
+from quantlytic.web.reader import TapeReader
+from quantlytic.web.stream import Hub
+from quantlytic.web.views import Dashboard
+
+_MIN_TOKEN = 16
+_START_S = 20.0
+
+
+class WebServer:
+    """The page of one venue and the runs on it, at `http://host:port/`.
+
+    open_log      makes a handle on the tape; called in the reader's thread, which closes it.
+    venue         the page follows `market.VENUE`, `bars.VENUE`, `deliveries`, and the runs' decisions and executions.
+    outbox        folder of .eml files; it need not exist.
+    token         the secret that opens the page, at least 16 characters.
+    host, port    where to listen; port 0 takes a free one. `allowed_hosts`: further names in the address of the page
+                  (behind a proxy or a tunnel); all others but loopback names and `host` are refused.
+    bar_sizes     sizes drawn from trades before the first bar has closed, such as ("1s", "1m").
+    list_runs     the runs that the control store knows, oldest first: gives mode, strategy and parameters. Called in
+                  the reader's thread every two seconds.
+    warmup_bars   bars the strategy needs before its first signal, if known.
+    stale_after_s a feed silent for longer is marked stale.
+    """
+
+    def __init__(
+        self,
+        open_log: Callable[[], Log],
+        *,
+        venue: str,
+        outbox: Path,
+        token: str,
+        host: str = "127.0.0.1",
+        port: int = 8787,
+        allowed_hosts: Sequence[str] = (),
+        bar_sizes: Sequence[str] = (),
+        list_runs: Callable[[], Iterable[Run]] = tuple,
+        warmup_bars: int | None = None,
+        stale_after_s: float = 2.0,
+    ) -> None:
+        if len(token) < _MIN_TOKEN:
+            raise InputError(f"the page's token is too short: take at least {_MIN_TOKEN} random characters")
+        self._venue, self._host, self._port, self._token = venue, host, port, token
+        self._allowed_hosts = (host, *allowed_hosts)
+        dashboard = Dashboard(venue, [duration_ns(size) for size in bar_sizes], stale_after_s, warmup_bars)
+        self._hub = Hub()
+        self._reader = TapeReader(open_log, dashboard, outbox, list_runs=list_runs, publish=self._hub.publish)
+        self._server: uvicorn.Server | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def address(self) -> str:
+        """The address without the token, for people to read."""
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{self._port}/"
+
+    @property
+    def url(self) -> str:
+        """The address with the token: opens the page once and for all in a browser. A secret."""
+        return f"{self.address}?token={self._token}"
+
+    @property
+    def clients(self) -> int:
+        """How many pages are open."""
+        return self._hub.clients
+
+    def start(self) -> None:
+        """Listen and follow the tape; returns when the page can be opened.
+
+        Raises InputError, in one line, when the address cannot be taken.
+        """
+        listener = _listen(self._host, self._port)
+        self._port = listener.getsockname()[1]
+        app = Guard(make_app(self._reader, self._hub, self._venue), self._token, self._allowed_hosts, self._port)
+        config = uvicorn.Config(
+            app, log_level="warning", access_log=False, server_header=False, lifespan="on", ws="websockets-sansio",
+            ws_max_size=4096, ws_per_message_deflate=False, timeout_graceful_shutdown=2,
+        )  # fmt: skip
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._serve, args=(listener,), name="web-server", daemon=True)
+        self._thread.start()
+        self._reader.start()
+        until = time.monotonic() + _START_S
+        while not self._server.started:
+            if not self._thread.is_alive() or time.monotonic() > until:
+                self.stop()
+                raise StoreError(f"the page's server at {self.address} did not start; see the log above")
+            time.sleep(0.01)
+
+    def stop(self) -> None:
+        """End: pages are told, the port is free, the log is closed. Twice is as good as once."""
+        if self._server is not None and self._thread is not None:
+            self._server.should_exit = True
+            self._thread.join(timeout=10)
+        self._reader.stop()
+
+    def __enter__(self) -> WebServer:
+        self.start()
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.stop()
+
+    def _serve(self, listener: socket.socket) -> None:
+        assert self._server is not None
+        with listener:
+            self._server.run(sockets=[listener])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        how = "choose another with QUANTLYTIC_WEB__PORT=8790, or port under [web] in quantlytic.toml (0: a free one)"
+        if error.errno == errno.EADDRINUSE:
+            raise InputError(f"port {port} on {host} is in use by another program; {how}") from None
+        if error.errno == errno.EACCES:
+            raise InputError(f"port {port} on {host} may not be used by this user; {how}") from None
+        why = error.strerror or error
+        raise InputError(f"cannot listen on {host}:{port}: {why}; mend QUANTLYTIC_WEB__HOST") from None
+    return listener
