@@ -42,7 +42,7 @@ class _Saved(msgspec.Struct, array_like=True):
 
 
 class FrameQueue:
-    """From the feed's event loop to the recorder's thread. Bounded: a feed that runs ahead waits; nothing is dropped."""
+    """From the feed's event loop to the recorder's thread. Bounded: a feed that is ahead waits; nothing is dropped."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, capacity: int = MAX_QUEUED) -> None:
         self._loop = loop

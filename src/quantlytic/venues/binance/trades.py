@@ -40,6 +40,7 @@ class TradeSequence:
         self._asked = False
         self._tries = 0
         self._gaps = Gaps()
+        self._fetched = Gaps()
         self.wanted: Request | None = None
 
     def on_message(self, message: TradeMessage, receive_time: int) -> Sequence[Event]:
@@ -73,6 +74,7 @@ class TradeSequence:
                 count += 1
         if count:
             self._tries = 0
+            self._fetched.add(first, self._last)
             events.append(self._entry(LedgerKind.BACKFILL, first, self._last, count, "historicalTrades"))
         else:
             self._tries += 1
@@ -96,6 +98,7 @@ class TradeSequence:
         self._asked = False
         self._tries = 0
         self._gaps.clear()
+        self._fetched.clear()
         self.wanted = None
         self._ask()
 
@@ -134,7 +137,8 @@ class TradeSequence:
             self._gaps.clear()
             self._emit(trade, events)
         else:
-            events.append(self._entry(LedgerKind.DUPLICATE, trade_id, trade_id))
+            detail = "came late, after it had been fetched" if self._fetched.take(trade_id, trade_id) else ""
+            events.append(self._entry(LedgerKind.DUPLICATE, trade_id, trade_id, detail=detail))
 
     def _ahead(self, trade: Trade, events: list[Event]) -> None:
         self._held[trade.trade_id] = trade
