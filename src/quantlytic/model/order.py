@@ -2,6 +2,8 @@
 
 from enum import IntEnum
 
+import numpy as np
+
 from quantlytic.model.event import Event, InstrumentId, dtype_of
 from quantlytic.model.side import Side
 
@@ -28,6 +30,31 @@ class OrderStatus(IntEnum):
     REJECTED = 6
     EXPIRED = 7
     UNRESOLVED = 8
+
+
+class Reason(IntEnum):
+    """Why an order was rejected or expired. Arrays hold the number, `OrderUpdate.reason` the `text`."""
+
+    NONE = 0
+    INVALID_QUANTITY = 1
+    INVALID_PRICE = 2
+    INVALID_ORDER = 3
+    MIN_NOTIONAL = 4
+    TOO_MANY_OPEN_ORDERS = 5
+    INSUFFICIENT_CASH = 6
+    SHORT_NOT_ALLOWED = 7
+    INSUFFICIENT_COLLATERAL = 8
+    NOT_FILLED_AT_ONCE = 9
+
+    @property
+    def text(self) -> str:
+        """`insufficient-cash`; "" for none."""
+        return "" if self is Reason.NONE else self.name.lower().replace("_", "-")
+
+    @classmethod
+    def of(cls, text: str) -> "Reason":
+        """The reason whose `text` this is. Raises KeyError for a text that is none (a venue's own words)."""
+        return cls[text.upper().replace("-", "_")] if text else cls.NONE
 
 
 class Order(Event, frozen=True, tag=7):
@@ -70,6 +97,11 @@ class OrderUpdate(Event, frozen=True, tag=9):
 
 
 ORDER = dtype_of(Order)
+ORDER_CANCEL = dtype_of(OrderCancel)
+ORDER_UPDATE = np.dtype(
+    [("order_id", "i8"), ("instrument", "i4"), ("event_time", "i8"), ("status", "i1"), ("reason", "i1")], align=True
+)
+"""An OrderUpdate in arrays: its fields, and the reason as the number of a `Reason`."""
 
 
 def client_order_id(run: str, order_id: int) -> str:

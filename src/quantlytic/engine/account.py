@@ -1,0 +1,428 @@
+"""The account and its simulated broker: positions, open orders, fills, all in one flat arena of bytes.
+
+    Broker (with Account) | Position[n] | values[2m] | OpenOrder[n][capacity] | strategy states[n] || outboxes
+
+Rows are reached by their distance from the account's first byte, so the arena may lie anywhere. The outboxes hold what
+one bar brought forth and are empty between bars; they are not part of what is saved.
+
+Rules, stated once:
+- A market order fills at the open of its instrument's next bar. A limit fills at the open when the open is at its price or
+  better, else at its own price when the bar's low (a buy) or high (a sell) reaches it.
+- What fills at the open fills first, in the order it was sent. Then come the limits reached within the bar, the one that
+  looks worst at the bar's close first (smallest gain a unit), so that scarce cash goes to the worse trade.
+- IOC and FOK meet the next bar's open alone, and expire if it does not satisfy them. Bars have no depth: fills are whole.
+- Market orders and limits that the first open satisfies pay the taker's fee, other limits the maker's.
+- A fill that would make cash negative is rejected. Without `allow_short` so is one that sells more than is held. With it,
+  shorts are fully backed: the proceeds and as much again stay locked (marked); what makes a short smaller always passes.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from quantlytic.engine.record import Record, at, layout_of
+from quantlytic.model.bar import BAR
+from quantlytic.model.equity import EQUITY
+from quantlytic.model.fill import FILL
+from quantlytic.model.order import ORDER, ORDER_CANCEL, ORDER_UPDATE, OrderStatus, OrderType, Reason, TimeInForce
+from quantlytic.model.side import Side
+from quantlytic.model.signal import SIGNAL
+
+# Plain integers: compiled code compares them with the records' fields.
+BUY, SELL = int(Side.BUY), int(Side.SELL)
+MARKET, LIMIT = int(OrderType.MARKET), int(OrderType.LIMIT)
+GTC, IOC, FOK = int(TimeInForce.GTC), int(TimeInForce.IOC), int(TimeInForce.FOK)
+PENDING_NEW, NEW, FILLED = int(OrderStatus.PENDING_NEW), int(OrderStatus.NEW), int(OrderStatus.FILLED)
+PARTIALLY_FILLED, CANCELED = int(OrderStatus.PARTIALLY_FILLED), int(OrderStatus.CANCELED)
+REJECTED, EXPIRED = int(OrderStatus.REJECTED), int(OrderStatus.EXPIRED)
+NO_REASON = int(Reason.NONE)
+INVALID_QUANTITY, INVALID_PRICE = int(Reason.INVALID_QUANTITY), int(Reason.INVALID_PRICE)
+INVALID_ORDER, MIN_NOTIONAL = int(Reason.INVALID_ORDER), int(Reason.MIN_NOTIONAL)
+TOO_MANY_OPEN_ORDERS, INSUFFICIENT_CASH = int(Reason.TOO_MANY_OPEN_ORDERS), int(Reason.INSUFFICIENT_CASH)
+SHORT_NOT_ALLOWED = int(Reason.SHORT_NOT_ALLOWED)
+INSUFFICIENT_COLLATERAL = int(Reason.INSUFFICIENT_COLLATERAL)
+NOT_FILLED_AT_ONCE = int(Reason.NOT_FILLED_AT_ONCE)
+
+FAULT_NONE, FAULT_TOO_MANY_REQUESTS, FAULT_UNKNOWN_INSTRUMENT = 0, 1, 2
+
+
+class Position(Record):
+    """One row an instrument: what is held, its last price, how many of its order rows are in use, the venue's rules."""
+
+    def __init__(self) -> None:
+        self.quantity = 0.0
+        self.price = math.nan
+        self.orders = 0
+        self.lot_size = 0.0
+        self.tick_size = 0.0
+        self.min_notional = 0.0
+
+    def round_quantity(self, quantity: float) -> float:
+        """Down to a whole number of lots; as it is where there are no lots."""
+        return self._steps(quantity, self.lot_size, 1e-9)
+
+    def round_price(self, price: float, side: int) -> float:
+        """To the tick that is not more aggressive than `price`: down for a buy, up for a sell."""
+        if side == BUY:
+            return self._steps(price, self.tick_size, 1e-9)
+        return -self._steps(-price, self.tick_size, 1e-9)
+
+    def settle(self, change: float) -> None:
+        """Take a signed quantity; with lots, the sum stays on the grid of lots."""
+        self.quantity = self._steps(self.quantity + change, self.lot_size, 0.5)
+
+    def _steps(self, value: float, size: float, nudge: float) -> float:
+        """`value` as floor(value / size + nudge) whole steps. A decimal step (0.001) gives the float nearest the decimal."""
+        if size == 0.0 or not np.isfinite(value):
+            return value
+        count = np.floor(value / size + nudge)
+        per_unit = np.floor(1.0 / size + 0.5)
+        if np.abs(per_unit * size - 1.0) < 1e-9:
+            return count / per_unit
+        return count * size
+
+
+class OpenOrder(Record):
+    """An order at the broker. `resting`: it has met a bar already; `cancel`: the strategy withdrew it, to be confirmed."""
+
+    def __init__(self) -> None:
+        self.order_id = 0
+        self.side = 0
+        self.type = 0
+        self.time_in_force = 0
+        self.status = 0
+        self.quantity = 0.0
+        self.price = 0.0
+        self.resting = False
+        self.cancel = False
+
+
+class Cell(Record):
+    """One number of a table."""
+
+    def __init__(self) -> None:
+        self.value = 0.0
+
+
+POSITION = layout_of(Position())
+OPEN_ORDER = layout_of(OpenOrder())
+CELL = layout_of(Cell())
+BAR_ROW, FILL_ROW, ORDER_ROW, SIGNAL_ROW = layout_of(BAR), layout_of(FILL), layout_of(ORDER), layout_of(SIGNAL)
+CANCEL_ROW, UPDATE_ROW, EQUITY_ROW = layout_of(ORDER_CANCEL), layout_of(ORDER_UPDATE), layout_of(EQUITY)
+POSITION_BYTES, OPEN_ORDER_BYTES, CELL_BYTES = POSITION.size, OPEN_ORDER.size, CELL.size
+BAR_BYTES, FILL_BYTES, ORDER_BYTES, SIGNAL_BYTES = BAR.itemsize, FILL.itemsize, ORDER.itemsize, SIGNAL.itemsize
+CANCEL_BYTES, UPDATE_BYTES = ORDER_CANCEL.itemsize, ORDER_UPDATE.itemsize
+
+
+class Account(Record):
+    """Cash, equity, counters, and where in the arena everything else is (`..._at`: bytes from the account's first)."""
+
+    def __init__(self) -> None:
+        self.cash = 0.0
+        self.equity = 0.0
+        self.bars = 0
+        self.current = 0
+        self.time = 0
+        self.price = math.nan
+        self.next_order_id = 1
+        self.next_fill_id = 1
+        self.fault = 0
+        self.taker_rate = 0.0
+        self.maker_rate = 0.0
+        self.allow_short = False
+        self.instruments = 0
+        self.order_capacity = 0
+        self.request_capacity = 0
+        self.leaves = 1
+        self.state_bytes = 0
+        self.positions_at = 0
+        self.values_at = 0
+        self.orders_at = 0
+        self.states_at = 0
+        self.outbox_at = 0
+        self.fills_at = 0
+        self.updates_at = 0
+        self.new_orders_at = 0
+        self.signals_at = 0
+        self.cancels_at = 0
+        self.fills = 0
+        self.updates = 0
+        self.new_orders = 0
+        self.signals = 0
+        self.cancels = 0
+
+    # ---- rows ----
+
+    def position(self, instrument: int) -> Any:
+        return at(self, self.positions_at + instrument * POSITION_BYTES, POSITION)
+
+    def order(self, instrument: int, row: int) -> Any:
+        distance = (instrument * self.order_capacity + row) * OPEN_ORDER_BYTES
+        return at(self, self.orders_at + distance, OPEN_ORDER)
+
+    def find(self, instrument: int, order_id: int) -> int:
+        """The row of an open order, or -1."""
+        count = self.position(instrument).orders
+        for row in range(count):
+            if self.order(instrument, row).order_id == order_id:
+                return row
+        return -1
+
+    def enter(
+        self, instrument: int, order_id: int, side: int, type: int, time_in_force: int, quantity: float, price: float
+    ) -> None:
+        """Put a new order into the table as PENDING_NEW. Where there is no room it is left out, and `accept` rejects it."""
+        position = self.position(instrument)
+        if position.orders >= self.order_capacity:
+            return
+        order = self.order(instrument, position.orders)
+        position.orders += 1
+        order.order_id = order_id
+        order.side = side
+        order.type = type
+        order.time_in_force = time_in_force
+        order.status = PENDING_NEW
+        order.quantity = quantity
+        order.price = price
+        order.resting = False
+        order.cancel = False
+
+    def remove(self, instrument: int, row: int) -> None:
+        """Close the gap: rows stay in the order in which orders were sent."""
+        position = self.position(instrument)
+        position.orders -= 1
+        for k in range(row, position.orders):
+            to, by = self.order(instrument, k), self.order(instrument, k + 1)
+            to.order_id = by.order_id
+            to.side = by.side
+            to.type = by.type
+            to.time_in_force = by.time_in_force
+            to.status = by.status
+            to.quantity = by.quantity
+            to.price = by.price
+            to.resting = by.resting
+            to.cancel = by.cancel
+
+    # ---- a bar ----
+
+    def begin(self, bar: Any) -> None:
+        self.current = bar.instrument
+        self.time = bar.close_time
+        self.bars += 1
+
+    def mark(self, bar: Any) -> None:
+        """Value the position at the close. Values are summed by a binary tree: the same sum in any order of events."""
+        position = self.position(bar.instrument)
+        position.price = bar.close
+        self.price = bar.close
+        value = position.quantity * bar.close
+        node = self.leaves + bar.instrument
+        leaf = at(self, self.values_at + node * CELL_BYTES, CELL)
+        if value != leaf.value:
+            leaf.value = value
+            while node > 1:
+                node //= 2
+                left = at(self, self.values_at + 2 * node * CELL_BYTES, CELL)
+                right = at(self, self.values_at + (2 * node + 1) * CELL_BYTES, CELL)
+                at(self, self.values_at + node * CELL_BYTES, CELL).value = left.value + right.value
+        self.equity = self.cash + at(self, self.values_at + CELL_BYTES, CELL).value
+
+    def match(self, bar: Any) -> None:
+        """Let the instrument's open orders meet the bar, by the rules above."""
+        instrument = bar.instrument
+        position = self.position(instrument)
+        for row in range(position.orders):
+            order = self.order(instrument, row)
+            if order.type == MARKET or order.side * (order.price - bar.open) >= 0.0:
+                rate = self.maker_rate if order.resting else self.taker_rate
+                self.fill(bar, order, bar.open, rate, bar.open_time)
+            elif order.time_in_force != GTC:
+                self.finish(instrument, order, EXPIRED, NOT_FILLED_AT_ONCE, bar.open_time)
+        while True:
+            worst, least = -1, math.inf
+            for row in range(position.orders):
+                order = self.order(instrument, row)
+                reached = bar.low <= order.price if order.side == BUY else bar.high >= order.price
+                if order.status == NEW and reached:
+                    gain = order.side * (bar.close - order.price)
+                    if gain < least:
+                        worst, least = row, gain
+            if worst < 0:
+                break
+            order = self.order(instrument, worst)
+            self.fill(bar, order, order.price, self.maker_rate, bar.close_time)
+        self.settle_rows(instrument)
+
+    def settle_rows(self, instrument: int) -> None:
+        """Drop finished orders; the rest have met a bar now."""
+        position = self.position(instrument)
+        for row in range(position.orders - 1, -1, -1):
+            order = self.order(instrument, row)
+            if FILLED <= order.status <= EXPIRED:
+                self.remove(instrument, row)
+            else:
+                order.resting = True
+
+    def fill(self, bar: Any, order: Any, price: float, rate: float, time: int) -> None:
+        """Fill the whole order, or reject it if the account cannot bear it."""
+        fee = order.quantity * price * rate
+        reason = self.refusal(bar.instrument, order.side, order.quantity, price, fee)
+        if reason != NO_REASON:
+            self.finish(bar.instrument, order, REJECTED, reason, time)
+            return
+        self.settle(bar.instrument, order.side, order.quantity, price, fee)
+        fill = at(self, self.fills_at + self.fills * FILL_BYTES, FILL_ROW)
+        self.fills += 1
+        fill.fill_id = self.next_fill_id
+        self.next_fill_id += 1
+        fill.order_id = order.order_id
+        fill.instrument = bar.instrument
+        fill.event_time = time
+        fill.side = order.side
+        fill.quantity = order.quantity
+        fill.price = price
+        fill.fee = fee
+        fill.bar_offset = self.bars - 1
+        self.finish(bar.instrument, order, FILLED, NO_REASON, time)
+
+    def settle(self, instrument: int, side: int, quantity: float, price: float, fee: float) -> None:
+        """Move the quantity and the money."""
+        self.position(instrument).settle(side * quantity)
+        self.cash -= side * quantity * price + fee
+
+    def refusal(self, instrument: int, side: int, quantity: float, price: float, fee: float) -> int:
+        """Why the account cannot bear this fill, or NO_REASON."""
+        held = self.position(instrument).quantity
+        after = held + side * quantity
+        if side == SELL and after < 0.0 and not self.allow_short:
+            return SHORT_NOT_ALLOWED
+        if held * side < 0.0 and np.abs(after) < np.abs(held):
+            return NO_REASON
+        free = self.cash - side * quantity * price - fee
+        if not self.allow_short:
+            return INSUFFICIENT_CASH if free < 0.0 else NO_REASON
+        for k in range(self.instruments):
+            position = self.position(k)
+            short = min(after * price if k == instrument else position.quantity * position.price, 0.0)
+            if short < 0.0:
+                free += 2.0 * short
+        if free >= 0.0:
+            return NO_REASON
+        return INSUFFICIENT_COLLATERAL if after < 0.0 else INSUFFICIENT_CASH
+
+    def finish(self, instrument: int, order: Any, status: int, reason: int, time: int) -> None:
+        order.status = status
+        self.report(order.order_id, instrument, time, status, reason)
+
+    def report(self, order_id: int, instrument: int, time: int, status: int, reason: int) -> None:
+        update = at(self, self.updates_at + self.updates * UPDATE_BYTES, UPDATE_ROW)
+        self.updates += 1
+        update.order_id = order_id
+        update.instrument = instrument
+        update.event_time = time
+        update.status = status
+        update.reason = reason
+
+    # ---- the strategy's requests ----
+
+    def submit(self, side: int, type: int, time_in_force: int, quantity: float, price: float) -> int:
+        """Send an order for the current instrument; returns its id. Whether it is accepted, an update says."""
+        instrument = self.current
+        if self.new_orders >= self.request_capacity:
+            self.fault = FAULT_TOO_MANY_REQUESTS
+            return 0
+        order_id = self.next_order_id
+        self.next_order_id += 1
+        order = at(self, self.new_orders_at + self.new_orders * ORDER_BYTES, ORDER_ROW)
+        self.new_orders += 1
+        order.order_id = order_id
+        order.instrument = instrument
+        order.event_time = self.time
+        order.side = side
+        order.type = type
+        order.time_in_force = time_in_force
+        order.quantity = quantity
+        order.price = price
+        order.bar_offset = self.bars - 1
+        if self.fault_in(instrument, side, type, time_in_force, quantity, price) == NO_REASON:
+            signal = at(self, self.signals_at + self.signals * SIGNAL_BYTES, SIGNAL_ROW)
+            self.signals += 1
+            signal.signal_id = order_id
+            signal.instrument = instrument
+            signal.event_time = self.time
+            signal.side = side
+            signal.target_quantity = self.expected(instrument) + side * quantity
+            signal.price = self.price
+            signal.bar_offset = self.bars - 1
+        self.enter(instrument, order_id, side, type, time_in_force, quantity, price)
+        return order_id
+
+    def expected(self, instrument: int) -> float:
+        """The position once the market orders already sent have filled."""
+        position = self.position(instrument)
+        quantity = position.quantity
+        for row in range(position.orders):
+            order = self.order(instrument, row)
+            if order.type == MARKET and not order.cancel:
+                quantity += order.side * order.quantity
+        return quantity
+
+    def withdraw(self, instrument: int, row: int) -> None:
+        order = self.order(instrument, row)
+        order.cancel = True
+        cancel = at(self, self.cancels_at + self.cancels * CANCEL_BYTES, CANCEL_ROW)
+        self.cancels += 1
+        cancel.order_id = order.order_id
+        cancel.instrument = instrument
+        cancel.event_time = self.time
+        cancel.bar_offset = self.bars - 1
+
+    # ---- the broker's answers ----
+
+    def take(self, update: Any) -> None:
+        """Take over what the broker, elsewhere, reported of an order."""
+        row = self.find(update.instrument, update.order_id)
+        if row >= 0:
+            self.order(update.instrument, row).status = update.status
+            if FILLED <= update.status <= EXPIRED:
+                self.remove(update.instrument, row)
+
+    def fault_in(self, instrument: int, side: int, type: int, time_in_force: int, quantity: float, price: float) -> int:
+        """What is wrong with an order as such, or NO_REASON."""
+        position = self.position(instrument)
+        if not (np.isfinite(quantity) and quantity > 0.0):
+            return INVALID_QUANTITY
+        if type == LIMIT and not (np.isfinite(price) and price > 0.0):
+            return INVALID_PRICE
+        if (side != BUY and side != SELL) or (type != MARKET and type != LIMIT) or not GTC <= time_in_force <= FOK:
+            return INVALID_ORDER
+        if quantity * (price if type == LIMIT else position.price) < position.min_notional:
+            return MIN_NOTIONAL
+        return NO_REASON
+
+    def accept(self) -> None:
+        """Answer the new orders (NEW or REJECTED), in the order of their ids, then the cancels (CANCELED)."""
+        for k in range(self.new_orders):
+            order = at(self, self.new_orders_at + k * ORDER_BYTES, ORDER_ROW)
+            row = self.find(order.instrument, order.order_id)
+            reason = TOO_MANY_OPEN_ORDERS
+            if row >= 0:
+                reason = self.fault_in(
+                    order.instrument, order.side, order.type, order.time_in_force, order.quantity, order.price
+                )
+            if reason == NO_REASON:
+                self.order(order.instrument, row).status = NEW
+                self.report(order.order_id, order.instrument, order.event_time, NEW, NO_REASON)
+            else:
+                if row >= 0:
+                    self.remove(order.instrument, row)
+                self.report(order.order_id, order.instrument, order.event_time, REJECTED, reason)
+        for k in range(self.cancels):
+            cancel = at(self, self.cancels_at + k * CANCEL_BYTES, CANCEL_ROW)
+            row = self.find(cancel.instrument, cancel.order_id)
+            if row >= 0:
+                self.remove(cancel.instrument, row)
+                self.report(cancel.order_id, cancel.instrument, cancel.event_time, CANCELED, NO_REASON)

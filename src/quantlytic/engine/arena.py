@@ -1,0 +1,83 @@
+"""Makes the one buffer that holds an account, its orders and the strategy's states."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from quantlytic.engine.account import (
+    CANCEL_BYTES,
+    CELL_BYTES,
+    FILL_BYTES,
+    OPEN_ORDER_BYTES,
+    ORDER_BYTES,
+    POSITION,
+    POSITION_BYTES,
+    SIGNAL_BYTES,
+    UPDATE_BYTES,
+)
+from quantlytic.engine.broker import BROKER, Broker
+from quantlytic.engine.fees import Fees
+from quantlytic.engine.record import Bytes, Layout, Record, pack
+from quantlytic.model.instrument import Instrument
+
+_LINE = 64
+
+
+def make_arena(
+    state: Record,
+    layout: Layout,
+    instruments: Sequence[Instrument],
+    cash: float,
+    fees: Fees,
+    allow_short: bool,
+    max_open_orders: int,
+) -> Bytes:
+    """The arena in its first state; starts on a cache line."""
+    broker = Broker()
+    account = broker.account
+    account.cash = account.equity = float(cash)
+    account.taker_rate, account.maker_rate = fees.taker_rate, fees.maker_rate
+    account.allow_short = allow_short
+    account.instruments = count = len(instruments)
+    account.order_capacity = rows = max_open_orders
+    account.request_capacity = requests = 2 * rows
+    account.leaves = 1 << (count - 1).bit_length()
+    account.state_bytes = -(-layout.size // _LINE) * _LINE
+    end = BROKER.size
+    for name, size in (
+        ("positions_at", count * POSITION_BYTES),
+        ("values_at", 2 * account.leaves * CELL_BYTES),
+        ("orders_at", count * rows * OPEN_ORDER_BYTES),
+        ("states_at", count * account.state_bytes),
+        ("outbox_at", 0),
+        ("fills_at", rows * FILL_BYTES),
+        ("updates_at", (requests + 2 * rows) * UPDATE_BYTES),
+        ("new_orders_at", requests * ORDER_BYTES),
+        ("signals_at", requests * SIGNAL_BYTES),
+        ("cancels_at", rows * CANCEL_BYTES),
+    ):
+        end = -(-end // _LINE) * _LINE
+        setattr(account, name, end)
+        end += size
+    arena = _aligned(end)
+    pack(broker, BROKER, _record(arena, 0, BROKER))
+    for k, instrument in enumerate(instruments):
+        row = _record(arena, account.positions_at + k * POSITION_BYTES, POSITION)
+        row["price"] = np.nan
+        row["lot_size"], row["tick_size"] = instrument.lot_size, instrument.tick_size
+        row["min_notional"] = instrument.min_notional
+        pack(state, layout, _record(arena, account.states_at + k * account.state_bytes, layout))
+    return arena
+
+
+def _record(arena: Bytes, start: int, layout: Layout) -> Any:
+    return arena[start : start + layout.size].view(layout.dtype)[0]
+
+
+def _aligned(size: int) -> Bytes:
+    whole = np.zeros(size + _LINE, np.uint8)
+    skip = -whole.ctypes.data % _LINE
+    return whole[skip : skip + size]

@@ -1,0 +1,116 @@
+"""What compiled code depends on, as a hash: its bytecode, the constants, functions and layouts it refers to, and theirs.
+
+Equal fingerprint means equal code: the key of the compile cache, and part of every symbol's name.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import sys
+import types
+from collections.abc import Iterator
+from enum import EnumMeta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from quantlytic.engine.record import Layout, Record
+
+_LEAVES = {"numpy", "math", "builtins", "quantlytic"}
+_HERE = Path(__file__).parent
+
+
+def fingerprint_of(*subjects: object) -> str:
+    """SHA-256 over everything the subjects (functions, layouts, constants) refer to, as hex digits."""
+    digest = hashlib.sha256(_toolchain())
+    seen: set[int] = set()
+    for subject in subjects:
+        for piece in _pieces(subject, seen):
+            digest.update(piece.encode())
+            digest.update(b"\0")
+    return digest.hexdigest()
+
+
+@functools.cache
+def _toolchain() -> bytes:
+    import llvmlite
+    import numba
+
+    parts = [sys.version, numba.__version__, llvmlite.__version__, np.__version__]
+    parts += [(_HERE / name).read_text(encoding="utf-8") for name in ("jit.py", "record.py")]
+    return "\0".join(parts).encode()
+
+
+def _pieces(subject: Any, seen: set[int]) -> Iterator[str]:  # noqa: PLR0911, PLR0912 - one case a kind of global
+    if subject is None or isinstance(subject, bool | int | float | complex | str | bytes | np.generic):
+        yield f"{type(subject).__name__}:{subject!r}"
+        return
+    if isinstance(subject, np.ndarray):
+        yield f"array:{subject.dtype}:{subject.shape}:{hashlib.sha256(subject.tobytes()).hexdigest()}"
+        return
+    if id(subject) in seen:
+        yield f"again:{getattr(subject, '__qualname__', type(subject).__name__)}"
+        return
+    seen.add(id(subject))
+    if isinstance(subject, tuple | frozenset | list):
+        items = sorted(subject, key=repr) if isinstance(subject, frozenset) else subject
+        for item in items:
+            yield from _pieces(item, seen)
+    elif isinstance(subject, types.CodeType):
+        yield f"code:{subject.co_name}:{subject.co_code.hex()}:{subject.co_names}:{subject.co_varnames}:{subject.co_argcount}"
+        yield from _pieces(subject.co_consts, seen)
+    elif isinstance(subject, types.FunctionType):
+        yield from _function(subject, seen)
+    elif isinstance(subject, property):
+        yield from _pieces(subject.fget, seen)
+    elif isinstance(subject, Layout):
+        yield from _layout(subject, seen)
+    elif isinstance(subject, EnumMeta):
+        yield f"enum:{subject.__qualname__}:{[(m.name, m.value) for m in subject]!r}"
+    elif hasattr(subject, "py_func"):
+        yield from _pieces(subject.py_func, seen)
+    elif isinstance(subject, types.ModuleType | type | types.BuiltinFunctionType | np.ufunc):
+        yield f"name:{getattr(subject, '__module__', '')}:{subject.__name__}"
+    else:
+        # Not seen through: never equal to anything, so never taken from the cache.
+        yield f"opaque:{type(subject).__qualname__}:{id(subject)}:{sys.hash_info}"
+
+
+def _function(function: types.FunctionType, seen: set[int]) -> Iterator[str]:
+    yield f"function:{function.__module__}:{function.__qualname__}"
+    yield from _pieces(function.__code__, seen)
+    yield from _pieces(function.__defaults__, seen)
+    for cell in function.__closure__ or ():
+        yield from _pieces(cell.cell_contents, seen)
+    names = set(_names(function.__code__))
+    for name in sorted(names):
+        if name not in function.__globals__:
+            continue
+        value = function.__globals__[name]
+        yield f"global:{name}"
+        yield from _pieces(value, seen)
+        if isinstance(value, types.ModuleType) and value.__name__.partition(".")[0] not in _LEAVES:
+            for attribute in sorted(names & set(vars(value))):
+                yield from _pieces(getattr(value, attribute), seen)
+
+
+def _names(code: types.CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _names(constant)
+
+
+def _layout(layout: Layout, seen: set[int]) -> Iterator[str]:
+    yield f"layout:{layout.cls.__module__}:{layout.cls.__qualname__}:{layout.dtype}:{layout.size}"
+    for owner in layout.cls.__mro__:
+        if issubclass(owner, Record):
+            for name, member in sorted(vars(owner).items()):
+                if isinstance(member, types.FunctionType | property) and not name.startswith("__"):
+                    yield f"member:{name}"
+                    yield from _pieces(member, seen)
+    for name, nested in layout.nested.items():
+        yield f"nested:{name}"
+        yield from _pieces(nested, seen)

@@ -1,0 +1,82 @@
+"""Compiled code kept on disk, keyed by the fingerprint of all that it depends on; Numba's own cache sees only one file."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+from numba.core.caching import Cache, CompileResultCacheImpl, _CacheLocator
+
+
+def cache_folder() -> Path:
+    """`QUANTLYTIC_CACHE`, else `NUMBA_CACHE_DIR`, else the user's cache folder."""
+    for variable in ("QUANTLYTIC_CACHE", "NUMBA_CACHE_DIR"):
+        if os.environ.get(variable):
+            return Path(os.environ[variable]) / "compiled"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "quantlytic" / "compiled"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "quantlytic" / "compiled"
+
+
+class _Locator(_CacheLocator):  # type: ignore[misc]
+    def __init__(self, py_func: types.FunctionType, py_file: str) -> None:
+        self._py_file = py_file
+        self._key: str = py_func.__dict__["fingerprint"]
+
+    def get_cache_path(self) -> str:
+        return str(cache_folder())
+
+    def get_source_stamp(self) -> str:
+        return self._key
+
+    def get_disambiguator(self) -> str:
+        return self._key[:24]
+
+    @classmethod
+    def from_function(cls, py_func: types.FunctionType, py_file: str) -> _Locator | None:
+        self = cls(py_func, py_file)
+        try:
+            self.ensure_cache_path()
+        except OSError:  # a read-only home: compile each time
+            return None
+        return self
+
+
+class _Impl(CompileResultCacheImpl):  # type: ignore[misc]
+    _locator_classes = (_Locator,)
+
+    def get_filename_base(self, fullname: str, abiflags: str) -> str:
+        return f"{fullname.rpartition('.')[2][:40]}-{self.locator.get_disambiguator()}"
+
+
+class FingerprintCache(Cache):  # type: ignore[misc]
+    """A function's compiled forms. Anything wrong with the files means compiling again, never an error."""
+
+    _impl_class = _Impl
+
+    def _index_key(self, sig: Any, codegen: Any) -> tuple[Any, ...]:
+        return sig, codegen.magic_tuple(), self._impl.locator.get_source_stamp()
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        try:
+            return super().load_overload(sig, target_context)
+        except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, ImportError, pickle.UnpicklingError):
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        try:
+            super().save_overload(sig, data)
+        except (OSError, EOFError, ValueError, pickle.PickleError):
+            return
+
+
+def attach_cache(dispatcher: Any) -> None:
+    """Give a dispatcher, whose Python function carries `fingerprint`, its place on disk, where there is one."""
+    try:
+        dispatcher._cache = FingerprintCache(dispatcher.py_func)
+    except RuntimeError:
+        return

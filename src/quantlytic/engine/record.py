@@ -1,0 +1,202 @@
+"""Objects as flat records: the attributes of an instance become the fields of a NumPy record, its class keeps the methods.
+
+The same methods then run three ways: on the plain instance, on a `View` of bytes (debug: breakpoints work), and compiled
+against the record's type (`engine/jit.py`). State is plain, position-independent bytes: copy, save or fork it freely.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantlytic.model.errors import StrategyError
+
+Bytes = NDArray[np.uint8]
+
+
+class Record:
+    """Base of everything that lives in the state: strategies, indicators, the account and its rows."""
+
+
+class Layout:
+    """How instances of `cls` lie in memory. One object per distinct layout (interned): compare by identity."""
+
+    _interned: dict[tuple[object, ...], Layout] = {}  # noqa: RUF012 - process-wide on purpose
+
+    def __init__(self, cls: type[Record], dtype: np.dtype[Any], nested: Mapping[str, Layout]) -> None:
+        self.cls = cls
+        self.dtype = dtype
+        self.nested = dict(nested)
+        self.size = dtype.itemsize
+        self.view: type[View] = _view_class(self)
+
+    @classmethod
+    def intern(cls, owner: type[Record], dtype: np.dtype[Any], nested: Mapping[str, Layout]) -> Layout:
+        key = (owner, str(dtype), dtype.itemsize, *((name, id(layout)) for name, layout in nested.items()))
+        if key not in cls._interned:
+            cls._interned[key] = cls(owner, dtype, nested)
+        return cls._interned[key]
+
+    def __repr__(self) -> str:
+        return f"Layout({self.cls.__qualname__}, {self.size} bytes)"
+
+
+def layout_of(source: Record | np.dtype[Any]) -> Layout:
+    """The layout of an instance's attributes, in the order they were set; or of a plain structured dtype.
+
+    int -> i8, float -> f8, bool -> bool, NumPy array -> fixed sub-array, Record -> nested record. Anything else has no
+    fixed width: StrategyError naming the attribute and what to write instead.
+    """
+    if isinstance(source, np.dtype):
+        return Layout.intern(Record, source, {})
+    fields: list[tuple[Any, ...]] = []
+    nested: dict[str, Layout] = {}
+    for name, value in vars(source).items():
+        if isinstance(value, Record):
+            nested[name] = layout_of(value)
+            fields.append((name, nested[name].dtype))
+        elif isinstance(value, np.ndarray) and value.dtype.kind in "fib" and value.size:
+            fields.append((name, value.dtype, value.shape))
+        elif (code := _code(value)) is not None:
+            fields.append((name, code))
+        else:
+            raise StrategyError(
+                f"{type(source).__name__}.{name} is a {type(value).__name__}: state must be a number, a bool, an indicator "
+                f"or a non-empty NumPy array of numbers made in setup(), such as np.zeros(64)"
+            )
+    return Layout.intern(type(source), np.dtype(fields, align=True), nested)
+
+
+def pack(instance: Record, layout: Layout, target: Any) -> None:
+    """Write the instance's attributes into `target`, a record (`np.void`) of the layout's dtype."""
+    for name, value in vars(instance).items():
+        if name in layout.nested:
+            pack(value, layout.nested[name], target[name])
+        else:
+            target[name] = value
+
+
+def _code(value: object) -> str | None:
+    if isinstance(value, bool | np.bool_):
+        return "?"
+    if isinstance(value, int | np.integer):
+        return "i8"
+    if isinstance(value, float | np.floating):
+        return "f8"
+    return None
+
+
+class Address:
+    """A place in a byte buffer; `+` moves it. Compiled code uses plain integers instead."""
+
+    __slots__ = ("buffer", "offset")
+
+    def __init__(self, buffer: Bytes, offset: int = 0) -> None:
+        self.buffer = buffer
+        self.offset = offset
+
+    def __add__(self, distance: int) -> Address:
+        return Address(self.buffer, self.offset + int(distance))
+
+
+class View(Record):
+    """A record in a byte buffer, uncompiled: attributes are its fields, methods are the class's own."""
+
+    __slots__ = ("buffer", "offset")
+    _layout: Layout
+    buffer: Bytes
+    offset: int
+
+    def __init__(self, buffer: Bytes, offset: int = 0) -> None:
+        object.__setattr__(self, "buffer", buffer)
+        object.__setattr__(self, "offset", offset)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name not in self._layout.dtype.fields:  # type: ignore[operator]
+            raise AttributeError(f"self.{name} is not part of the state: give it a first value in setup()")
+        object.__setattr__(self, name, value)
+
+    def __repr__(self) -> str:
+        names = self._layout.dtype.names or ()
+        return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
+
+
+def _view_class(layout: Layout) -> type[View]:
+    members: dict[str, Any] = {"__slots__": (), "_layout": layout}
+    fields = layout.dtype.fields
+    assert fields is not None
+    for name, field in fields.items():
+        dtype, offset = field[0], field[1]
+        if name in layout.nested:
+            members[name] = _nested(layout.nested[name], offset)
+        elif dtype.subdtype is not None:
+            members[name] = _array(dtype, offset)
+        else:
+            members[name] = _scalar(name, dtype, offset)
+    bases = (View,) if layout.cls is Record else (View, layout.cls)
+    return type(layout.cls.__name__, bases, members)
+
+
+def _scalar(name: str, dtype: np.dtype[Any], offset: int) -> property:
+    codec = struct.Struct("=" + dtype.char)
+    make = dtype.type
+    whole = dtype.kind == "i"
+
+    def read(view: View) -> Any:
+        return make(codec.unpack_from(view.buffer, view.offset + offset)[0])
+
+    def write(view: View, value: Any) -> None:
+        if whole and isinstance(value, float | np.floating):
+            raise TypeError(f"self.{name} is a whole number and was given {value!r}: write {name} = 0.0 in setup()")
+        codec.pack_into(view.buffer, view.offset + offset, value)
+
+    return property(read, write)
+
+
+def _array(dtype: np.dtype[Any], offset: int) -> property:
+    base, shape = dtype.subdtype or (dtype, ())
+
+    def read(view: View) -> NDArray[Any]:
+        start = view.offset + offset
+        return view.buffer[start : start + dtype.itemsize].view(base).reshape(shape)
+
+    def write(view: View, value: Any) -> None:
+        read(view)[...] = value
+
+    return property(read, write)
+
+
+def _nested(layout: Layout, offset: int) -> property:
+    return property(lambda view: layout.view(view.buffer, view.offset + offset))
+
+
+# ---- primitives: the few things a record's methods do that are not plain Python; jit.py teaches them to the compiler ----
+
+
+def at(base: Any, distance: int, layout: Layout) -> Any:
+    """The record of `layout` that lies `distance` bytes after `base` (a record, or an address)."""
+    return layout.view(base.buffer, base.offset + int(distance))
+
+
+def address_of(record: Any) -> Any:
+    """The address of a record's first byte."""
+    return Address(record.buffer, record.offset)
+
+
+def copy_out(source: Any, size: int, target: Bytes, start: int) -> None:
+    """Copy `size` bytes from the address `source` into the byte array `target` at `start`."""
+    target[start : start + size] = source.buffer[source.offset : source.offset + size]
+
+
+def copy_in(source: Any, target: Any, size: int) -> None:
+    """Copy `size` bytes from the address `source` to the address `target`."""
+    target.buffer[target.offset : target.offset + size] = source.buffer[source.offset : source.offset + size]
+
+
+def call(step: Callable[[int, Any, Any, Any], None], kind: int, state: Any, event: Any, broker: Any) -> None:
+    """Call a strategy's step: `kind` is the handler, the rest are addresses."""
+    step(kind, state, event, broker)

@@ -1,0 +1,31 @@
+"""The classic: follow the trend that two moving averages see."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from quantlytic.engine.indicators.sma import SMA
+from quantlytic.engine.param import param
+from quantlytic.engine.strategy import Strategy
+
+
+class SmaCross(Strategy):
+    """Long while the fast average is above the slow one, else flat."""
+
+    fast: int = param(50, low=2, high=200)
+    slow: int = param(200, low=5, high=400)
+    weight: float = param(0.99, low=0.0, high=1.0)
+
+    def setup(self) -> None:
+        self.fast_ma = SMA(self.fast)
+        self.slow_ma = SMA(self.slow)
+
+    def on_bar(self, bar: Any, broker: Any) -> None:
+        fast = self.fast_ma.update(bar.close)
+        slow = self.slow_ma.update(bar.close)
+        if not self.slow_ma.ready:
+            return
+        if fast > slow and broker.is_flat:
+            broker.target_weight(self.weight)
+        elif fast < slow and broker.is_long:
+            broker.close()
