@@ -1,0 +1,42 @@
+"""What an exchange in a box can be told at its start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+DEMO_DEPOSITS = {"USDT": "100000", "BTC": "1", "ETH": "20"}
+
+
+class AccountConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """An account that trades by API. Empty keys are made up at the start. `deposits` (decimal text per asset) open it once."""
+
+    name: str = "demo"
+    api_key: str = ""
+    api_secret: str = ""
+    deposits: dict[str, str] = msgspec.field(default_factory=DEMO_DEPOSITS.copy)
+
+
+class ExchangeConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Defaults give a synthetic market in memory. With `replay` the recorded files are served instead, at `speed` times
+    their pace (0: as fast as clients take them). `port` 0 takes any free port. `folder` None: nothing is kept."""
+
+    symbols: tuple[str, ...] = ("BTCUSDT", "ETHUSDT")
+    seed: int = 7
+    host: str = "127.0.0.1"
+    port: int = 8788
+    folder: Path | None = None
+    replay: tuple[Path, ...] = ()
+    speed: float = 1.0
+    wait: bool = False
+    faults: dict[str, float] = {}
+    fault_seed: int = 1
+    accounts: tuple[AccountConfig, ...] = (AccountConfig(),)
+    trades_per_s: float = 40.0
+    maker_bps: float = 10.0
+    taker_bps: float = 10.0
+    weight_limit: int = 6000
+    order_limit: int = 100
+    step_ms: int = 20
+    keep_trades: int = 200_000
