@@ -1,6 +1,6 @@
 """The lake's tables: their columns follow from the events' own definition, so that there is one and not two.
 
-A row is an event, the stream it came from and its `offset` there: together these two are the row's identity.
+A row is an event, its `source` (the stream or the import it came from) and its `offset` there: these two identify it.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ class TableSpec:
     @property
     def order(self) -> tuple[str, ...]:
         keys = [name for name in ("instrument", self.time) if name in self.fields]
-        return (*keys, "stream", "offset")
+        return (*keys, "source", "offset")
 
     @property
     def schema(self) -> dict[str, pl.DataType]:
-        """Column -> type: the event's fields, then `stream` and `offset`, then partition columns that are no field."""
+        """Column -> type: the event's fields, then `source` and `offset`, then partition columns that are no field."""
         hints = typing.get_type_hints(self.event)
         columns = {name: _column_type(hints[name]) for name in self.fields}
-        columns |= {"stream": pl.String(), "offset": pl.Int64()}
+        columns |= {"source": pl.String(), "offset": pl.Int64()}
         derived = {"venue": pl.String(), "date": pl.Date()}
         return columns | {name: derived[name] for name in self.partitions if name not in columns}
 
@@ -78,14 +78,14 @@ TABLES: dict[str, TableSpec] = {
 TABLE_OF: dict[type[Event], TableSpec] = {spec.event: spec for spec in TABLES.values()}
 
 
-def rows_of(spec: TableSpec, stream: str, offsets: Sequence[int], events: Sequence[Event]) -> pl.DataFrame:
+def rows_of(spec: TableSpec, source: str, offsets: Sequence[int], events: Sequence[Event]) -> pl.DataFrame:
     """Events of one type as rows of their table, sorted. Numbers are carried over exactly."""
     schema = spec.schema
     columns = {name: pl.Series(name, [getattr(e, name) for e in events], schema[name]) for name in spec.fields}
-    columns["stream"] = pl.Series("stream", [stream], pl.String()).new_from_index(0, len(events))
+    columns["source"] = pl.Series("source", [source], pl.String()).new_from_index(0, len(events))
     columns["offset"] = pl.Series("offset", offsets, pl.Int64())
     frame = pl.DataFrame(columns)
-    return sorted_rows(spec, frame.with_columns(**_derived(spec, stream)))
+    return sorted_rows(spec, frame.with_columns(**partition_columns(spec, source)))
 
 
 def sorted_rows(spec: TableSpec, frame: pl.DataFrame) -> pl.DataFrame:
@@ -93,9 +93,9 @@ def sorted_rows(spec: TableSpec, frame: pl.DataFrame) -> pl.DataFrame:
     return frame.select(list(spec.schema)).sort(list(spec.order))
 
 
-def _derived(spec: TableSpec, stream: str) -> dict[str, pl.Expr]:
-    """The partition columns. The venue is the instrument's; an entry about no instrument takes the stream's owner."""
-    owner = stream.partition(".")[2] or stream
+def partition_columns(spec: TableSpec, source: str) -> dict[str, pl.Expr]:
+    """The partition columns that are no field. The venue is the instrument's; without one, the source's owner."""
+    owner = source.partition(".")[2] or source
     prefix = pl.col("instrument").str.split(":").list.first()
     expressions = {
         "venue": pl.when(prefix == "").then(pl.lit(owner)).otherwise(prefix),

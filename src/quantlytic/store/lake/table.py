@@ -62,6 +62,44 @@ class Table:
         properties = CommitProperties(app_transactions=[Transaction(app_id, version)])
         self._guarded(write_deltalake, handle, rows, mode="append", commit_properties=properties)
 
+    def replace(self, source: str, venue: str, fresh: pl.LazyFrame, version: int) -> None:
+        """Put `fresh` in the place of a venue's rows from that source, in one commit: readers see the old or the new.
+
+        Rows of other sources stay. One day is in memory at a time. Raises StoreError when a writer commits meanwhile.
+        """
+        from arro3.core import RecordBatchReader
+        from arro3.core import Table as ArrowTable
+        from deltalake import CommitProperties, Transaction, write_deltalake
+        from deltalake.exceptions import CommitFailedError
+
+        handle = self._open(create=True)
+        assert handle is not None
+        kept = pl.scan_delta(handle).filter(pl.col("venue") == venue, pl.col("source") != source)
+        rows = pl.concat([kept.select(list(self.spec.schema)), fresh])
+        days = rows.select(pl.col("date").unique().sort()).collect()["date"]
+        batches = (
+            batch
+            for day in days
+            for batch in ArrowTable.from_arrow(
+                sorted_rows(self.spec, rows.filter(pl.col("date") == day).collect())
+            ).to_batches()
+        )
+        schema = ArrowTable.from_arrow(pl.DataFrame(schema=self.spec.schema)).schema
+        done = self._guarded(handle.transaction_version, source)
+        properties = CommitProperties(app_transactions=[Transaction(source, max(version, done or 0))])
+        try:
+            self._guarded(
+                write_deltalake,
+                handle,
+                RecordBatchReader.from_batches(schema, batches),
+                mode="overwrite",
+                predicate=f"venue = '{venue}'",
+                commit_properties=properties,
+            )
+        except CommitFailedError:
+            self._handle = None
+            raise StoreError(f"lake table {self._url} is being written to: stop the archiver, then try again") from None
+
     def compact(self, today: datetime.date) -> int:
         """Rewrite the closed days' many small files as one sorted file a partition; merge where too many pile up.
 
