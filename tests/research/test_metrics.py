@@ -15,7 +15,6 @@ from quantlytic.research.metrics import (
     YEAR_NS,
     drawdowns,
     equity_metrics,
-    exposure,
     last_of_each_time,
     monthly_returns,
     trade_metrics,
@@ -155,16 +154,6 @@ def test_trade_metrics() -> None:
     none = trade_metrics(fills[:0], np.empty(0, ROUND_TRIP))
     assert none["fills"] == none["round_trips"] == none["fees_paid"] == 0
     assert none["win_rate"] is none["profit_factor"] is none["avg_trade"] is None
-
-
-def test_exposure_counts_bar_times_with_a_position() -> None:
-    fills = np.zeros(4, FILL)
-    fills["side"], fills["quantity"], fills["instrument"] = [1, -1, 1, -1], [0.3, 0.1, 5, 0.2], [0, 0, 1, 0]
-    times = DAY * np.arange(10)
-    assert exposure(times, fills[:0], np.empty(0, np.int64)) == 0
-    assert exposure(times, fills[[0, 1, 3]], np.array([2, 4, 6])) == 0.4  # 0.3 - 0.1 - 0.2 is not 0, but is nothing
-    assert exposure(times, fills, np.array([2, 4, 9, 6])) == 0.5
-    assert exposure(times[:0], fills, np.empty(0, np.int64)) is None
 
 
 def test_a_million_points_take_milliseconds() -> None:

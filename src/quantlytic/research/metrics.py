@@ -123,7 +123,7 @@ def _risk(returns: Values, bars_per_year: float) -> dict[str, float | int | None
 
 
 def trade_metrics(fills: NDArray[Any], round_trips: NDArray[Any]) -> dict[str, float | int | None]:
-    """Counts, fees and what a round trip brought after fees, in the account's currency (arrays of FILL and ROUND_TRIP)."""
+    """Counts, fees and what round trips brought after fees, in the account's currency. Arrays of FILL, ROUND_TRIP."""
     pnl = round_trips["pnl"]
     wins, losses = pnl[pnl > 0], pnl[pnl < 0]
     held = round_trips["exit_time"] - round_trips["entry_time"]
@@ -142,23 +142,6 @@ def trade_metrics(fills: NDArray[Any], round_trips: NDArray[Any]) -> dict[str, f
         "avg_holding_ns": int(held.mean()) if len(pnl) else None,
     }
     return {name: _finite(value) for name, value in figures.items()}
-
-
-def exposure(times: Times, fills: NDArray[Any], bar_of_fill: NDArray[np.int64]) -> float | None:
-    """The share of bar times after which any position is open. `bar_of_fill`: for each fill, its bar as a row of `times`."""
-    if not len(times):
-        return None
-    open_count = np.zeros(len(times), np.int64)
-    for instrument in np.unique(fills["instrument"]):
-        mine = fills["instrument"] == instrument
-        signed = (fills["side"] * fills["quantity"])[mine]
-        traded = np.cumsum(np.abs(signed))
-        held = np.abs(np.cumsum(signed)) > 1e-9 * traded  # what is left over by rounding is no position
-        after = np.zeros(len(times), np.int64)
-        after[bar_of_fill[mine]] = np.arange(1, len(signed) + 1)  # of several fills in a bar, the last
-        open_count += np.append(False, held)[np.maximum.accumulate(after)]
-    _, at_each_time = last_of_each_time(times, open_count.astype(np.float64))
-    return float(np.count_nonzero(at_each_time) / len(at_each_time))
 
 
 def monthly_returns(times: Times, equity: Values, cash: float) -> list[tuple[int, int, float]]:

@@ -8,12 +8,11 @@ P&L of its round trips adds up to what it gained.
 from __future__ import annotations
 
 import functools
+from types import FunctionType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from quantlytic.engine.jit import compile_function
 
 ROUND_TRIP = np.dtype(
     [
@@ -41,10 +40,17 @@ def round_trips(fills: NDArray[Any]) -> NDArray[Any]:
 
     What is still open at the end is not among them.
     """
-    if not len(fills):
+    count = len(fills)
+    if not count:
         return np.empty(0, ROUND_TRIP)
     quantities = np.ascontiguousarray(fills["side"] * fills["quantity"])
-    entries, exits, matched = _compiled_match()(np.ascontiguousarray(fills["instrument"]), quantities)
+    instruments = np.ascontiguousarray(fills["instrument"])
+    lots = np.full((2, int(instruments.max()) + 1), -1, np.int64)
+    entries, exits, matched = np.empty(count, np.int64), np.empty(count, np.int64), np.empty(count)
+    pairs = _compiled_match()(
+        instruments, quantities, quantities.copy(), lots[0], lots[1], np.full(count, -1), entries, exits, matched
+    )
+    entries, exits, matched = entries[:pairs], exits[:pairs], matched[:pairs]
     trips = np.zeros(len(entries), ROUND_TRIP)
     trips["instrument"], trips["side"] = fills["instrument"][entries], fills["side"][entries]
     trips["entry_fill"], trips["exit_fill"] = entries, exits
@@ -60,40 +66,47 @@ def round_trips(fills: NDArray[Any]) -> NDArray[Any]:
 @functools.cache
 def _compiled_match() -> Any:
     """Compiled at the first use, or loaded from disk."""
-    from numba import types
+    from numba import float64, int32, int64
 
-    rows, amounts = types.int64[::1], types.float64[::1]
-    return compile_function(_match, types.Tuple((rows, rows, amounts))(types.int32[::1], amounts))
+    from quantlytic.engine.jit import compile_function
+
+    assert isinstance(_match, FunctionType)
+    rows, amounts = int64[::1], float64[::1]
+    return compile_function(_match, int64(int32[::1], amounts, amounts, rows, rows, rows, rows, rows, amounts))
 
 
 def _match(
-    instruments: NDArray[np.int32], quantities: NDArray[np.float64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """Entry row, exit row and quantity of each pair. `quantities` are signed. No more pairs than fills: each uses one up."""
-    count = len(quantities)
-    lots = instruments.max() + 1
-    first, last = np.full(lots, -1), np.full(lots, -1)  # per instrument, its oldest and newest fill that is still open
-    following = np.full(count, -1)  # the next younger open fill of the same instrument
-    rest = quantities.copy()  # what of each fill is still open, signed
-    entries, exits, matched = np.empty(count, np.int64), np.empty(count, np.int64), np.empty(count)
+    instruments: NDArray[np.int32],
+    quantities: NDArray[np.float64],
+    rest: NDArray[np.float64],
+    first: NDArray[np.int64],
+    last: NDArray[np.int64],
+    following: NDArray[np.int64],
+    entries: NDArray[np.int64],
+    exits: NDArray[np.int64],
+    matched: NDArray[np.float64],
+) -> int:
+    """Write entry row, exit row and quantity of each pair into the last three; returns how many. A pair uses up a fill.
+
+    `quantities` and `rest`, what of each fill is still open, are signed. `first` and `last` are the oldest and newest open
+    fill of each instrument, `following` the next younger one of a fill; -1 for none. Memory is given, so that the
+    compiled code needs no allocator: loading one takes longer than all of this.
+    """
     pairs = 0
-    for row in range(count):
+    for row in range(len(quantities)):
         instrument = instruments[row]
-        while first[instrument] >= 0 and rest[row] * rest[first[instrument]] < 0:
+        while first[instrument] >= 0 and rest[row] * rest[first[instrument]] < 0.0:
             oldest = first[instrument]
             quantity = min(abs(rest[row]), abs(rest[oldest]))
-            if abs(abs(rest[row]) - quantity) <= _DUST * abs(quantities[row]):
-                left_row = 0.0
-            else:
-                left_row = rest[row] - np.sign(rest[row]) * quantity
-            if abs(abs(rest[oldest]) - quantity) <= _DUST * abs(quantities[oldest]):
-                left_oldest = 0.0
-            else:
-                left_oldest = rest[oldest] - np.sign(rest[oldest]) * quantity
+            for fill in (row, oldest):
+                left = abs(rest[fill]) - quantity
+                if left <= _DUST * abs(quantities[fill]):
+                    rest[fill] = 0.0
+                else:
+                    rest[fill] = left if rest[fill] > 0.0 else -left
             entries[pairs], exits[pairs], matched[pairs] = oldest, row, quantity
             pairs += 1
-            rest[row], rest[oldest] = left_row, left_oldest
-            if left_oldest == 0.0:
+            if rest[oldest] == 0.0:
                 first[instrument] = following[oldest]
         if rest[row] != 0.0:
             if first[instrument] < 0:
@@ -101,4 +114,4 @@ def _match(
             else:
                 following[last[instrument]] = row
             last[instrument] = row
-    return entries[:pairs], exits[:pairs], matched[:pairs]
+    return pairs

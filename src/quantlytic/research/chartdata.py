@@ -1,0 +1,124 @@
+"""What the charts of a report show: bars, equity and drawdown on one grid of at most `MAX_POINTS` times.
+
+With more bar times than that, each point stands for the same number of them: the first open, the highest high, the
+lowest low, the last close; the last equity; the deepest drawdown, so that resampling hides no loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantlytic.model.instrument import Instrument
+from quantlytic.research.metrics import drawdown_curve, last_of_each_time
+from quantlytic.research.positions import position_after
+
+MAX_POINTS = 5000
+MAX_CANDLES = 30_000  # over all instruments
+MAX_INSTRUMENTS = 40
+MAX_FILLS = 10_000
+
+Chart = dict[str, Any]
+
+
+def chart_data(
+    bars: NDArray[Any], instruments: Sequence[Instrument], equity: NDArray[np.float64], fills: NDArray[Any], cash: float
+) -> Chart:
+    """Everything the page draws, as JSON-ready lists of rounded numbers; times in seconds. Shapes as in `Result`."""
+    shown = _most_traded(len(instruments), fills)
+    points = max(min(MAX_POINTS, MAX_CANDLES // len(shown)), 2)
+    times, at_time = np.unique(bars["close_time"], return_inverse=True)
+    per_point = -(-len(times) // points)
+    starts = np.arange(0, len(times), per_point)
+    point_of_bar = at_time // per_point
+    _, equity_at = last_of_each_time(bars["close_time"], equity)
+    last = np.append(starts[1:], len(times)) - 1
+    return {
+        "time": [round(value / 1e9, 3) for value in _labels(bars, times, at_time)[starts].tolist()],
+        "barsPerPoint": int(per_point),
+        "equity": _rounded(equity_at[last]),
+        "hold": _rounded(buy_and_hold(bars, len(instruments), cash, point_of_bar, len(starts))),
+        "drawdown": _rounded(np.minimum.reduceat(drawdown_curve(equity_at), starts) * 100, 4),
+        "instruments": [
+            {"name": instruments[index].symbol or instruments[index].id}
+            | _candles(bars, index, equity, fills, point_of_bar)
+            | _fills(fills, index, point_of_bar)
+            for index in shown
+        ],
+        "instrumentsLeftOut": len(instruments) - len(shown),
+    }
+
+
+def buy_and_hold(
+    bars: NDArray[Any], count: int, cash: float, point_of_bar: NDArray[np.int64], points: int
+) -> NDArray[np.float64]:
+    """The cash split equally over the instruments, each bought at its first open without fees, valued at each point."""
+    value = np.zeros(points)
+    for index in range(count):
+        rows = np.flatnonzero(bars["instrument"] == index)
+        growth = np.full(points, np.nan)
+        if len(rows):
+            growth[point_of_bar[rows]] = bars["close"][rows] / bars["open"][rows[0]]
+        known = np.maximum.accumulate(np.where(np.isnan(growth), -1, np.arange(points)))
+        value += cash / count * np.where(known < 0, 1.0, growth[known])
+    return value
+
+
+def _most_traded(count: int, fills: NDArray[Any]) -> list[int]:
+    if count <= MAX_INSTRUMENTS:
+        return list(range(count))
+    traded = np.bincount(fills["instrument"], minlength=count)
+    return sorted(int(index) for index in np.argsort(-traded, kind="stable")[:MAX_INSTRUMENTS])
+
+
+def _labels(bars: NDArray[Any], times: NDArray[np.int64], at_time: NDArray[np.int64]) -> NDArray[np.int64]:
+    """When each bar time began: its bars' latest open, or the bar time before if that is later. Strictly increasing."""
+    opens = np.full(len(times), np.iinfo(np.int64).min)
+    np.maximum.at(opens, at_time, bars["open_time"])
+    opens[1:] = np.maximum(opens[1:], times[:-1])
+    return opens
+
+
+def _candles(
+    bars: NDArray[Any], index: int, equity: NDArray[np.float64], fills: NDArray[Any], point_of_bar: NDArray[np.int64]
+) -> Chart:
+    rows = np.flatnonzero(bars["instrument"] == index)
+    if not len(rows):
+        return {"point": [], "open": [], "high": [], "low": [], "close": [], "weight": []}
+    points = point_of_bar[rows]
+    starts = np.flatnonzero(np.append(True, points[1:] != points[:-1]))
+    last = np.append(starts[1:], len(rows)) - 1
+    own = bars[rows]
+    with np.errstate(all="ignore"):
+        weight = position_after(fills, index, rows) * own["close"] / equity[rows]
+    weight = np.add.reduceat(np.nan_to_num(weight, posinf=0.0, neginf=0.0), starts) / (last - starts + 1)
+    return {
+        "point": points[starts].tolist(),
+        "open": _rounded(own["open"][starts]),
+        "high": _rounded(np.maximum.reduceat(own["high"], starts)),
+        "low": _rounded(np.minimum.reduceat(own["low"], starts)),
+        "close": _rounded(own["close"][last]),
+        "weight": _rounded(weight * 100, 3),
+    }
+
+
+def _fills(fills: NDArray[Any], index: int, point_of_bar: NDArray[np.int64]) -> Chart:
+    """The fills on the chart; of very many, the last ones."""
+    mine = np.flatnonzero(fills["instrument"] == index)
+    budget = max(MAX_FILLS * len(mine) // max(len(fills), MAX_FILLS), 1)
+    kept = fills[mine[-budget:]]
+    return {
+        "fillPoint": point_of_bar[kept["bar_offset"]].tolist(),
+        "fillSide": kept["side"].tolist(),
+        "fillPrice": _rounded(kept["price"]),
+        "fillQuantity": _rounded(kept["quantity"], 5),
+        "fillsLeftOut": len(mine) - len(kept),
+    }
+
+
+def _rounded(values: NDArray[np.float64], digits: int = 8) -> list[float | None]:
+    """To significant digits; None for what is no number."""
+    return [float(f"{value:.{digits}g}") if value == value else None for value in values.tolist()]  # noqa: PLR0124
