@@ -1,1 +1,54 @@
-"""Quantlytic records the market, asks whether a rule would have worked, and acts on the answer."""
+"""Quantlytic records the market, asks whether a rule would have worked, and acts on the answer.
+
+    import quantlytic as ql
+    bars = ql.load_bars("bars.parquet", symbol="BTCUSDT")
+    result = ql.backtest(MyStrategy(fast=50), bars, cash=1e6, fees=ql.Fees(taker_bps=10))
+
+Names are imported when they are first used, so `import quantlytic` is quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from quantlytic.engine.bars import Bars as Bars
+    from quantlytic.engine.fees import Fees as Fees
+    from quantlytic.engine.indicators.indicator import Indicator as Indicator
+    from quantlytic.engine.param import param as param
+    from quantlytic.engine.session import Session as Session
+    from quantlytic.engine.strategy import Strategy as Strategy
+    from quantlytic.model.instrument import Instrument as Instrument
+    from quantlytic.model.order import TimeInForce as TimeInForce
+    from quantlytic.model.side import Side as Side
+    from quantlytic.research.run import backtest as backtest
+    from quantlytic.store.barfile import load_bars as load_bars
+
+_HOMES = {
+    "Bars": "quantlytic.engine.bars",
+    "Fees": "quantlytic.engine.fees",
+    "Indicator": "quantlytic.engine.indicators.indicator",
+    "Instrument": "quantlytic.model.instrument",
+    "Session": "quantlytic.engine.session",
+    "Side": "quantlytic.model.side",
+    "Strategy": "quantlytic.engine.strategy",
+    "TimeInForce": "quantlytic.model.order",
+    "backtest": "quantlytic.research.run",
+    "load_bars": "quantlytic.store.barfile",
+    "param": "quantlytic.engine.param",
+}
+
+__all__ = [*_HOMES]  # noqa: PLE0604 - the names are those of _HOMES
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'quantlytic' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -9,7 +9,9 @@ import types
 from pathlib import Path
 from typing import Any
 
+from llvmlite import binding as llvm
 from numba.core.caching import Cache, CompileResultCacheImpl, _CacheLocator
+from numba.core.runtime import rtsys
 
 
 def cache_folder() -> Path:
@@ -49,6 +51,20 @@ class _Locator(_CacheLocator):  # type: ignore[misc]
 class _Impl(CompileResultCacheImpl):  # type: ignore[misc]
     _locator_classes = (_Locator,)
 
+    def reduce(self, compiled: Any) -> Any:
+        module = compiled.library._final_module
+        symbols = [one.name for one in module.functions if one.is_declaration and not one.name.startswith("llvm.")]
+        return super().reduce(compiled), symbols
+
+    def rebuild(self, target_context: Any, payload: Any) -> Any:
+        """Loaded code needs nothing of the compiler but the symbols it calls. Only when one is not there yet, the whole
+        compiler is imported, which takes longer than all else: a missing symbol would end the process."""
+        rtsys.initialize(target_context)
+        compiled, symbols = payload
+        if any(llvm.address_of_symbol(name) is None for name in symbols):
+            target_context.refresh()
+        return super().rebuild(target_context, compiled)
+
     def get_filename_base(self, fullname: str, abiflags: str) -> str:
         return f"{fullname.rpartition('.')[2][:40]}-{self.locator.get_disambiguator()}"
 
@@ -62,8 +78,9 @@ class FingerprintCache(Cache):  # type: ignore[misc]
         return sig, codegen.magic_tuple(), self._impl.locator.get_source_stamp()
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
+        # Numba's own method begins with `refresh`, which imports all that the compiler knows; `rebuild` does, if need be.
         try:
-            return super().load_overload(sig, target_context)
+            return self._load_overload(sig, target_context)
         except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, ImportError, pickle.UnpicklingError):
             return None
 

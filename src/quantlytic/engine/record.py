@@ -142,7 +142,7 @@ def _view_class(layout: Layout) -> type[View]:
 
 
 def _scalar(name: str, dtype: np.dtype[Any], offset: int) -> property:
-    codec = struct.Struct("=" + dtype.char)
+    codec = struct.Struct("=" + {"i8": "q", "i4": "i", "i2": "h", "i1": "b", "f8": "d", "f4": "f", "b1": "?"}[dtype.str[1:]])
     make = dtype.type
     whole = dtype.kind == "i"
 

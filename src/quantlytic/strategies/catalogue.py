@@ -1,0 +1,88 @@
+"""Finds a strategy by name: a built-in one, or a class in a file of the user's."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+from quantlytic.engine.strategy import Strategy
+from quantlytic.model.errors import InputError, StrategyError
+
+_OTHERS = {"__init__", "catalogue"}
+
+
+def names() -> list[str]:
+    """The built-in strategies: `sma_cross.py` is `sma-cross`."""
+    return sorted(path.stem.replace("_", "-") for path in Path(__file__).parent.glob("*.py") if path.stem not in _OTHERS)
+
+
+def find(name: str) -> type[Strategy]:
+    """`"sma-cross"`, or `"path/to/file.py:ClassName"` (the class may be left out where the file has one strategy).
+
+    Raises InputError for a name that is none, listing close matches; StrategyError, naming the line, for a file that does
+    not run.
+    """
+    path, _, class_name = name.partition(".py")
+    if ".py" in name and (class_name == "" or class_name.startswith(":")):
+        return _from_file(Path(path + ".py").expanduser(), class_name[1:])
+    if name not in names():
+        close = difflib.get_close_matches(name, names(), 3, 0.4)
+        hint = f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(names())}"
+        raise InputError(f"no strategy {name!r}: {hint} A file of your own is given as path/to/file.py:ClassName")
+    return _pick(importlib.import_module(f"quantlytic.strategies.{name.replace('-', '_')}"), "", name)
+
+
+def _from_file(path: Path, class_name: str) -> type[Strategy]:
+    if not path.is_file():
+        raise InputError(f"no strategy file {str(path)!r}")
+    path = path.resolve()
+    module_name = f"_strategy_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    spec = importlib.util.spec_from_file_location(module_name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module
+    sys.path.insert(0, str(path.parent))
+    try:
+        spec.loader.exec_module(module)
+    except (InputError, StrategyError):
+        raise
+    except SyntaxError as error:
+        raise StrategyError(f"{path}:{error.lineno}: {error.msg}") from error
+    except Exception as error:
+        line = _line_in(path, error)
+        raise StrategyError(f"{path}:{line}: {type(error).__name__}: {error}") from error
+    finally:
+        sys.path.remove(str(path.parent))
+    return _pick(module, class_name, str(path))
+
+
+def _pick(module: ModuleType, class_name: str, where: str) -> type[Strategy]:
+    found = {
+        key: value
+        for key, value in vars(module).items()
+        if isinstance(value, type) and issubclass(value, Strategy) and value.__module__ == module.__name__
+    }
+    if class_name in found:
+        return found[class_name]
+    if not class_name and len(found) == 1:
+        return next(iter(found.values()))
+    if not found:
+        raise InputError(f"{where} has no class that derives from Strategy")
+    if not class_name:
+        raise InputError(f"{where} has several strategies: say which, as {where}:{next(iter(found))}")
+    raise InputError(f"{where} has no strategy {class_name!r}: it has {', '.join(sorted(found))}")
+
+
+def _line_in(path: Path, error: Exception) -> int:
+    line, step = 0, error.__traceback__
+    while step is not None:
+        if step.tb_frame.f_code.co_filename == str(path):
+            line = step.tb_lineno
+        step = step.tb_next
+    return line
