@@ -65,7 +65,10 @@ def fetch_jars() -> Path:
     partial = folder.with_name(f"{VERSION}.partial-{os.getpid()}")
     command = [tool("mvn"), "-q", "-B", "-f", str(HERE / "pom.xml"), "dependency:copy-dependencies"]
     done = subprocess.run(
-        [*command, "-DincludeScope=runtime", f"-DoutputDirectory={partial}"], capture_output=True, text=True, check=False
+        [*command, "-DincludeScope=runtime", f"-DoutputDirectory={partial}"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode != 0:
         shutil.rmtree(partial, ignore_errors=True)

@@ -26,6 +26,7 @@ _CONSUMER = {
     "isolation.level": "read_committed",
     "auto.offset.reset": "error",
     "enable.partition.eof": True,
+    "fetch.wait.max.ms": 100,  # a stream that is read from a new place waits this long behind the others
     "fetch.queue.backoff.ms": 20,
     "fetch.error.backoff.ms": 50,
     "queued.min.messages": 10_000,
@@ -79,7 +80,7 @@ class StreamReader:
             at, payload = cursor.arrived[0]
             try:
                 events.append(decode(payload))
-            except msgspec.MsgspecError as error:
+            except (msgspec.MsgspecError, ValueError) as error:
                 raise StoreError(
                     f"Kafka at {self._topics.servers}: stream {stream!r} cannot be read at offset {at} ({error}): "
                     "the record is damaged, or written by a newer Quantlytic"

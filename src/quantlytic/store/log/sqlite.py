@@ -135,7 +135,7 @@ class SqliteLog:
                 events = decode_batch(payload)
                 if len(events) != count:
                     raise msgspec.DecodeError(f"{len(events)} events instead of {count}")
-            except (msgspec.MsgspecError, TypeError) as error:
+            except (msgspec.MsgspecError, ValueError, TypeError) as error:
                 offset = key & ((1 << OFFSET_BITS) - 1)
                 raise StoreError(
                     f"{file.path}: stream {stream!r} cannot be read at offset {offset} ({error}): "
