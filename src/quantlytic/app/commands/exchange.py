@@ -26,11 +26,17 @@ def _speed(_: click.Context, __: click.Parameter, value: str) -> float:
 
 @click.command("exchange")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=8788, show_default=True, type=click.IntRange(0, 65535), help="Port; 0 takes a free one.")
+@click.option(
+    "--port", default=8788, show_default=True, type=click.IntRange(0, 65535), help="Port; 0 takes a free one."
+)
 @click.option("--seed", default=7, show_default=True, help="Seed of the synthetic market.")
 @click.option("--symbols", default="BTCUSDT,ETHUSDT", show_default=True, help="Symbols of the synthetic market.")
-@click.option("--trades-per-s", default=40.0, show_default=True, type=click.FloatRange(0.1, 2000), help="Mean, all symbols.")
-@click.option("--folder", type=click.Path(file_okay=False, path_type=Path), help="Keep everything here; resume from it.")
+@click.option(
+    "--trades-per-s", default=40.0, show_default=True, type=click.FloatRange(0.1, 2000), help="Mean, all symbols."
+)
+@click.option(
+    "--folder", type=click.Path(file_okay=False, path_type=Path), help="Keep everything here; resume from it."
+)
 @click.option(
     "--replay",
     multiple=True,
@@ -39,10 +45,13 @@ def _speed(_: click.Context, __: click.Parameter, value: str) -> float:
 )
 @click.option("--speed", default="1", show_default=True, callback=_speed, help="Pace of the replay: a factor, or max.")
 @click.option("--wait", is_flag=True, help="Begin the replay only at POST /box/start.")
-@click.option("--fault", "faults", multiple=True, metavar="NAME=VALUE", help="Misbehave: drop=0.01, http429=0.05, stale=1 ...")
+@click.option(
+    "--fault", "faults", multiple=True, metavar="NAME=VALUE", help="Misbehave: drop=0.01, http429=0.05, stale=1 ..."
+)
 @click.option("--fault-seed", default=1, show_default=True, help="Seed of the faults.")
 @click.argument("files", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def command(
+    *,
     host: str,
     port: int,
     seed: int,

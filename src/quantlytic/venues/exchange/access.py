@@ -111,7 +111,9 @@ class Limits:
         if used > self.weight:
             wait_s = 60 - self._now_ms() % 60_000 // 1000
             text = f"Too much request weight used; current limit is {self.weight} request weight per 1 MINUTE."
-            raise Reject(-1003, f"{text} Please use WebSocket Streams for live updates to avoid polling the API.", 429, wait_s)
+            raise Reject(
+                -1003, f"{text} Please use WebSocket Streams for live updates to avoid polling the API.", 429, wait_s
+            )
         return used
 
     def order(self, account: str) -> int:

@@ -1,4 +1,4 @@
-"""Balances, in whole e8 units. Nothing is made or lost: the sum of an asset over all accounts never changes but by a deposit."""
+"""Balances in whole e8 units. Nothing is made or lost: the sum of an asset over all accounts never changes."""
 
 from __future__ import annotations
 

@@ -82,8 +82,15 @@ class Box:
                 raise InputError(f"account name {account.name!r} is taken by the exchange itself; choose another")
             deposits[account.name] = {asset: _amount(asset, text) for asset, text in account.deposits.items()}
         fees = (round(config.maker_bps * 100), round(config.taker_bps * 100))
-        rate = config.trades_per_s
-        return SyntheticMarket(listings, self.journal, config.seed, self.clock.now_ns(), deposits, rate, fees)
+        return SyntheticMarket(
+            listings,
+            self.journal,
+            seed=config.seed,
+            now_ns=self.clock.now_ns(),
+            deposits=deposits,
+            trades_per_s=config.trades_per_s,
+            fee_ppm=fees,
+        )
 
     def _replayed(self) -> ReplayMarket:
         return ReplayMarket(Tape(self.config.replay), self.journal)
@@ -109,18 +116,15 @@ class Box:
         return stream.replace("@1000ms", "")
 
     async def drive(self) -> None:
-        """Make time pass, until cancelled."""
-        try:
-            if isinstance(self.market, ReplayMarket):
-                await self.market.play(self.hub, self.config.speed or math.inf, self.config.wait)
-                return
-            step_s = self.config.step_ms / 1000
-            while True:
-                self.market.advance(self.clock.now_ns())
-                self.publish()
-                await asyncio.sleep(step_s)
-        except StoreError as error:
-            self._on_failure(error)
+        """Make time pass: until cancelled, or until the tape has ended."""
+        if isinstance(self.market, ReplayMarket):
+            await self.market.play(self.hub, self.config.speed or math.inf, self.config.wait)
+            return
+        step_s = self.config.step_ms / 1000
+        while True:
+            self.market.advance(self.clock.now_ns())
+            self.publish()
+            await asyncio.sleep(step_s)
 
     def publish(self) -> None:
         """Commit what happened, then tell it. Raises StoreError when it cannot be committed: then nothing is told."""
@@ -168,7 +172,9 @@ class Box:
     def _books(self, market: SyntheticMarket) -> dict[str, Any]:
         core = market.core
         accounts = {
-            name: {asset: {"free": e8_text(free), "locked": e8_text(locked)} for asset, (free, locked) in assets.items()}
+            name: {
+                asset: {"free": e8_text(free), "locked": e8_text(locked)} for asset, (free, locked) in assets.items()
+            }
             for name, assets in core.accounts.balances.items()
         }
         orders = [
@@ -183,5 +189,7 @@ class Box:
 def _amount(asset: str, text: str) -> int:
     value = e8(text)
     if value is None or value > 10**17:
-        raise InputError(f"deposit of {asset}: {text!r} is not an amount (decimal, at most 8 decimals, at most a billion)")
+        raise InputError(
+            f"deposit of {asset}: {text!r} is not an amount (decimal, at most 8 decimals, at most a billion)"
+        )
     return value

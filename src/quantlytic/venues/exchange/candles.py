@@ -75,7 +75,9 @@ def candle_of(trade: Print, open_ms: int) -> Candle:
     price, size, quote = trade.price_e8, trade.quantity_e8, trade.quote_e8
     bought = 0 if trade.buyer_is_maker else 1
     ids = trade.trade_id
-    return Candle(trade.symbol, open_ms, price, price, price, price, size, quote, 1, size * bought, quote * bought, ids, ids)
+    return Candle(
+        trade.symbol, open_ms, price, price, price, price, size, quote, 1, size * bought, quote * bought, ids, ids
+    )
 
 
 def group(parts: Iterable[Candle], interval_ms: int) -> list[Candle]:
@@ -143,7 +145,7 @@ def kline_frame(candle: Candle, interval: str, event_ms: int, closed: bool) -> d
 
 
 def ticker(symbol: str, day: Candle | None, last: Print | None, best: tuple[int, ...], now_ms: int) -> dict[str, Any]:
-    """The rolling day as /ticker/24hr gives it. `best`: bid price, bid quantity, ask price, ask quantity, in e8 units."""
+    """The rolling day as /ticker/24hr gives it. `best`: bid, bid quantity, ask, ask quantity in e8 units."""
     opened = day.open if day else (last.price_e8 if last else 0)
     close = day.close if day else opened
     volume, quote = (day.volume, day.quote) if day else (0, 0)

@@ -10,7 +10,7 @@ DEMO_DEPOSITS = {"USDT": "100000", "BTC": "1", "ETH": "20"}
 
 
 class AccountConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """An account that trades by API. Empty keys are made up at the start. `deposits` (decimal text per asset) open it once."""
+    """An account that trades by API. Empty keys are made up; `deposits` (asset -> decimal text) open it, once."""
 
     name: str = "demo"
     api_key: str = ""

@@ -32,7 +32,7 @@ class Desk:
 
 
 class Core:
-    """Desks, accounts and open orders. Every call leaves what it changed in `happened`, until `take()` hands it over."""
+    """Desks, accounts and open orders. Each call leaves what it changed in `happened`, until `take()` hands it over."""
 
     def __init__(self, listings: Iterable[Listing], maker_ppm: int = 1000, taker_ppm: int = 1000) -> None:
         self.desks = {listing.symbol: Desk(listing) for listing in listings}
@@ -59,8 +59,8 @@ class Core:
     def place(self, order: Order) -> list[OwnTrade]:
         """Give the order an id, match it, and let the rest wait or expire by its time in force. Returns its own fills.
 
-        Raises Reject, with nothing changed, when the account cannot pay, a post-only order would trade, or the account has
-        too many open orders here.
+        Raises Reject, with nothing changed, when the account cannot pay, a post-only order would trade, or the
+        account has too many open orders here.
         """
         desk = self.desk(order.symbol)
         if order.quote_order_e8:
@@ -117,7 +117,7 @@ class Core:
         return need
 
     def _lots_for(self, desk: Desk, order: Order) -> int:
-        """Lots that `quote_order_e8` of the quote currency buys or that must be sold to receive it, at the present book."""
+        """Lots that the present book sells for `quote_order_e8`, or that must be sold to it to receive so much."""
         budget = order.quote_order_e8 // desk.listing.notional_e8
         lots = 0
         for price, there in desk.book.ladder(-order.side).top(1000):
@@ -163,8 +163,8 @@ class Core:
                 maker.side == BUY,
             )
         )
-        self._fill(desk, maker, match, taker.time_ms, True, taker.account)
-        fill = self._fill(desk, taker, match, taker.time_ms, False, maker.account)
+        self._fill(desk, maker, match, time_ms=taker.time_ms, is_maker=True, other=taker.account)
+        fill = self._fill(desk, taker, match, time_ms=taker.time_ms, is_maker=False, other=maker.account)
         if not maker.remaining:
             self._release(desk, maker)
             self._forget(maker)
@@ -172,7 +172,7 @@ class Core:
             self._tell_balances(maker.account, desk, taker.time_ms)
         return fill
 
-    def _fill(self, desk: Desk, order: Order, match: Match, time_ms: int, is_maker: bool, other: str) -> OwnTrade:
+    def _fill(self, desk: Desk, order: Order, match: Match, *, time_ms: int, is_maker: bool, other: str) -> OwnTrade:
         """Book one side of a match: what `order` pays goes to `other`, who bears the fee on it."""
         listing, lots = desk.listing, match.lots
         paid = desk.cost_e8(order.side, match.price, lots)

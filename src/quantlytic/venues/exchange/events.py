@@ -10,7 +10,7 @@ from quantlytic.venues.exchange.matching import Order
 
 
 class Print(msgspec.Struct, frozen=True):
-    """A public trade. `agg_id` counts runs of trades of one taker at one price; `buyer_is_maker`: the seller was the taker."""
+    """A public trade. `agg_id` counts runs of one taker at one price; `buyer_is_maker`: the seller was the taker."""
 
     symbol: str
     trade_id: int

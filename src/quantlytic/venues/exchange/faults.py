@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections import Counter
 from collections.abc import Mapping
@@ -17,11 +18,11 @@ KINDS = ("trade", "aggTrade", "bookTicker", "depth", "kline", "ticker", "miniTic
 
 
 class Faults:
-    """The faults in force. Per message sent: `drop`, `delay` (by `delay_ms`), `duplicate`, `reorder` (with the next of its
-    stream), `disconnect`; each also for one kind of stream alone, as `drop.trade`. Per request: `http429` (with
-    `retry_after_s`), `http5xx`, `html`. Per accepted order: `order_timeout` (the answer never comes), `order_cut` (the
-    connection breaks), `order_unknown` (504, code -1007). All are probabilities. `stale` (0 or 1) stops the feed while
-    connections stay open. `NAME.times` stops a fault after it struck so often.
+    """The faults in force. Per message sent: `drop`, `delay` (by `delay_ms`), `duplicate`, `reorder` (with the next
+    of its stream), `disconnect`; each also for one kind of stream alone, as `drop.trade`. Per request: `http429`
+    (with `retry_after_s`), `http5xx`, `html`. Per accepted order: `order_timeout` (the answer never comes),
+    `order_cut` (the connection breaks), `order_unknown` (504, code -1007). All are probabilities. `stale` (0 or 1)
+    stops the feed while connections stay open. `NAME.times` stops a fault after it struck so often.
     """
 
     def __init__(self, seed: int = 1, **settings: float) -> None:
@@ -91,11 +92,9 @@ def kind_of(stream: str) -> str:
 def _check(name: str, value: float) -> None:
     base, _, part = name.partition(".")
     if base in PROBABILITIES and (not part or (base in FRAME_FAULTS and part in KINDS)):
-        fits = isinstance(value, (int, float)) and 0 <= value <= 1
-    elif base in PROBABILITIES and part == "times":
-        fits = isinstance(value, (int, float)) and value >= 0
-    elif name in AMOUNTS:
-        fits = isinstance(value, (int, float)) and value >= 0
+        fits = 0 <= value <= 1
+    elif name in AMOUNTS or (base in PROBABILITIES and part == "times"):
+        fits = 0 <= value < math.inf
     elif name == "stale":
         fits = value in (0, 1)
     else:

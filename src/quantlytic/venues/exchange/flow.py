@@ -1,10 +1,10 @@
 """Synthetic order flow for one symbol: a crowd that looks like a market, the same for the same seed.
 
-A fair price walks with volatility that clusters (the logarithm of volatility reverts to its mean). Makers quote around it, closer
-and smaller near the top, and withdraw quotes that it has run over; who is too slow is taken out. Takers come in bursts (a Hawkes
-process with an exponential kernel), with sides that persist and lean towards the fair price. Everything goes through the matching
-engine as orders of the crowd's account. Times are those of the market, not of the machine: content depends on the seed alone
-(and on what users do to the book).
+A fair price walks with volatility that clusters (the logarithm of volatility reverts to its mean). Makers quote
+around it, closer and smaller near the top, and withdraw quotes that it has run over; who is too slow is taken out.
+Takers come in bursts (a Hawkes process with an exponential kernel), with sides that persist and lean towards the fair
+price. Everything goes through the matching engine as orders of the crowd's account. Times are those of the market,
+not of the machine: content depends on the seed alone (and on what users do to the book).
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ REACH = 1e-3  # a taker goes no further than this from the fair price
 class Flow:
     """The crowd of one symbol. `trades_per_s` is the mean rate of public trades aimed at."""
 
-    def __init__(self, core: Core, symbol: str, seed: str, start_ns: int, anchor: float, trades_per_s: float) -> None:
+    def __init__(
+        self, core: Core, symbol: str, *, seed: str, start_ns: int, anchor: float, trades_per_s: float
+    ) -> None:
         self.core = core
         self.desk = core.desks[symbol]
         self.random = random.Random(f"{seed}:{symbol}")

@@ -13,7 +13,14 @@ from quantlytic.venues.exchange.units import E8, e8, e8_text
 MAX_OPEN_ORDERS = 200
 ORDER_TYPES = ("LIMIT", "LIMIT_MAKER", "MARKET")
 QUOTES = ("USDT", "USDC", "FDUSD", "BUSD", "TUSD", "BTC", "ETH", "BNB", "EUR", "USD")
-SEED_PRICES = {"BTCUSDT": "60000", "ETHUSDT": "3000", "SOLUSDT": "150", "BNBUSDT": "600", "XRPUSDT": "2", "DOGEUSDT": "0.2"}
+SEED_PRICES = {
+    "BTCUSDT": "60000",
+    "ETHUSDT": "3000",
+    "SOLUSDT": "150",
+    "BNBUSDT": "600",
+    "XRPUSDT": "2",
+    "DOGEUSDT": "0.2",
+}
 
 
 class Listing(msgspec.Struct, frozen=True):
@@ -70,7 +77,7 @@ class Listing(msgspec.Struct, frozen=True):
             raise rejects.filtered("NOTIONAL")
 
     def check_band(self, ticks: int, last_ticks: int) -> None:
-        """Raise Reject when a limit price is not within a fifth and five times the last price (PERCENT_PRICE_BY_SIDE)."""
+        """Raise Reject when a limit price is below a fifth or above five times the last (PERCENT_PRICE_BY_SIDE)."""
         if last_ticks and not last_ticks <= 5 * ticks <= 25 * last_ticks:
             raise rejects.filtered("PERCENT_PRICE_BY_SIDE")
 

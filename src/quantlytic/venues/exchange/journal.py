@@ -1,4 +1,4 @@
-"""The exchange's memory: one SQLite file, written before anything is told. Kill the process at any instant: what was told is there.
+"""The exchange's memory: one SQLite file, written before anything is told. Killed at any instant, it knows what it told.
 
 Trades are kept up to `keep_trades` a symbol, minute candles, orders, own trades and balances for good.
 """
@@ -26,8 +26,8 @@ CREATE TABLE IF NOT EXISTS trades (
 CREATE INDEX IF NOT EXISTS trades_by_time ON trades (symbol, time_ms);
 CREATE TABLE IF NOT EXISTS minutes (
     symbol TEXT, open_ms INTEGER, open INTEGER, high INTEGER, low INTEGER, close INTEGER,
-    volume INTEGER, quote INTEGER, trades INTEGER, taker_volume INTEGER, taker_quote INTEGER, first_id INTEGER, last_id INTEGER,
-    PRIMARY KEY (symbol, open_ms)) WITHOUT ROWID;
+    volume INTEGER, quote INTEGER, trades INTEGER, taker_volume INTEGER, taker_quote INTEGER, first_id INTEGER,
+    last_id INTEGER, PRIMARY KEY (symbol, open_ms)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS orders (
     order_id INTEGER PRIMARY KEY, account TEXT, symbol TEXT, client_order_id TEXT, is_open INTEGER, body BLOB);
 CREATE INDEX IF NOT EXISTS orders_by_account ON orders (account, symbol, order_id);
@@ -44,7 +44,7 @@ TRADE_COLUMNS = "symbol, trade_id, agg_id, price, quantity, time_ms, maker"
 
 
 class Saved(msgspec.Struct):
-    """The counters that must never go back: the exchange resumes from them. `walks` hold each symbol's price process."""
+    """The counters that must never go back: the exchange resumes from them. `walks`: each symbol's price process."""
 
     seed: int
     starts: int = 0
@@ -130,7 +130,9 @@ class Journal:
 
     def first_of_agg(self, symbol: str, agg_id: int) -> int | None:
         """The first trade id at or after an aggregate (agg ids grow with trade ids, so a bisection finds it)."""
-        low, high = self._db.execute("SELECT min(trade_id), max(trade_id) FROM trades WHERE symbol = ?", (symbol,)).fetchone()
+        low, high = self._db.execute(
+            "SELECT min(trade_id), max(trade_id) FROM trades WHERE symbol = ?", (symbol,)
+        ).fetchone()
         if low is None:
             return None
         while low < high:
@@ -172,8 +174,8 @@ class Journal:
         """An account's trades from a trade id on (0: the last ones), or those of one order; ids ascending."""
         order = "ASC" if from_id or order_id is not None else "DESC"
         sql = (
-            "SELECT body FROM own_trades WHERE account = ? AND symbol = ? AND trade_id >= ? AND (? IS NULL OR order_id = ?) "
-            f"ORDER BY trade_id {order} LIMIT ?"
+            "SELECT body FROM own_trades WHERE account = ? AND symbol = ? AND trade_id >= ? "
+            f"AND (? IS NULL OR order_id = ?) ORDER BY trade_id {order} LIMIT ?"
         )
         bound = (account, symbol, from_id, order_id, order_id, limit)
         found = [self._fill_decoder.decode(row[0]) for row in self._db.execute(sql, bound)]

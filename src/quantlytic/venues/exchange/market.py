@@ -1,4 +1,4 @@
-"""What both kinds of market share, synthetic and replayed: trades on record, candles, and frames for those who listen."""
+"""What both kinds of market share, synthetic and replayed: trades on record, candles, frames for listeners."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Price-time priority matching: one book a symbol, integers only (prices in ticks, quantities in lots).
 
-The better price goes first; at one price the earlier order. A trade is done at the resting order's price. An account's order that
-meets a resting order of the same account expires the resting one and goes on (Binance's EXPIRE_MAKER), except for accounts
-that stand for many people (the synthetic crowd), which trade with themselves.
+The better price goes first; at one price the earlier order. A trade is done at the resting order's price. An
+account's order that meets a resting order of the same account expires the resting one and goes on (Binance's
+EXPIRE_MAKER), except for accounts that stand for many people (the synthetic crowd), which trade with themselves.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ OPEN = ("NEW", "PARTIALLY_FILLED")
 
 
 class Order(msgspec.Struct):
-    """An order and how far it got. `price` 0: at any price. `reserved_e8` is what it still locks of its account's balance;
-    `filled_quote_e8` what its fills were worth. Times in ms."""
+    """An order and how far it got. `price` 0: at any price. `reserved_e8` is what it still locks of its account's
+    balance; `filled_quote_e8` what its fills were worth. Times in ms.
+    """
 
     order_id: int
     account: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class Reject(Exception):
-    """A refused request: Binance error `code` and `message`, sent with HTTP `status` (and `retry_after_s` where it helps)."""
+    """A refused request: Binance error `code` and `message`, sent with HTTP `status`, and Retry-After if it is known."""
 
     def __init__(self, code: int, message: str, status: int = 400, retry_after_s: int | None = None) -> None:
         super().__init__(message)

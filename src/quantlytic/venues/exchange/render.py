@@ -73,14 +73,13 @@ def depth_text(update_id: int, bids: Iterable[tuple[int, int]], asks: Iterable[t
 def diff_frame(
     symbol: str,
     event_ms: int,
-    first_id: int,
-    last_id: int,
+    update_ids: tuple[int, int],
     bids: Iterable[tuple[int, int]],
     asks: Iterable[tuple[int, int]],
 ) -> str:
-    """A message of @depth."""
+    """A message of @depth, of the updates from the first to the last of `update_ids`."""
     return (
-        f'{{"e":"depthUpdate","E":{event_ms},"s":"{symbol}","U":{first_id},"u":{last_id},'
+        f'{{"e":"depthUpdate","E":{event_ms},"s":"{symbol}","U":{update_ids[0]},"u":{update_ids[1]},'
         f'"b":{levels_text(bids)},"a":{levels_text(asks)}}}'
     )
 

@@ -21,8 +21,9 @@ CHUNK = 64  # messages between looks at the clients when playing as fast as they
 
 
 class ReplayBook:
-    """A book as the tape tells it. Before the tape's snapshot, or after a break in its sequence, it is `partial`: it holds
-    the levels that the diffs have named, and no others."""
+    """A book as the tape tells it. Before the tape's snapshot, or after a break in its sequence, it is `partial`: it
+    holds the levels that the diffs have named, and no others.
+    """
 
     def __init__(self, awaits_snapshot: bool) -> None:
         self._awaits_snapshot = awaits_snapshot
@@ -43,7 +44,8 @@ class ReplayBook:
 
     def apply(self, diff: Data, previous: int | None) -> None:
         """Take a diff in; `previous` is the last id before it, where the venue says so (futures)."""
-        broken = diff.U > self.update_id + 1 if previous is None else previous > self.update_id
+        after = diff.U - 1 if previous is None else previous
+        broken = after > self.update_id
         if self.update_id and broken:
             self.bids, self.asks, self.partial = {}, {}, True
         if self._awaits_snapshot:
@@ -67,7 +69,7 @@ class ReplayBook:
 
 
 class ReplayMarket(Market):
-    """The tape as a market: REST answers from what has been played so far (the tape's snapshot, already from the start)."""
+    """The tape as a market: REST knows what has been played so far, and the tape's depth snapshot from the start."""
 
     def __init__(self, tape: Tape, journal: Journal) -> None:
         super().__init__(tape.listings, journal, 0)
@@ -110,15 +112,14 @@ class ReplayMarket(Market):
         """
         await self._wait_for_listeners(hub, wait)
         loop = asyncio.get_running_loop()
-        start_s, start_ns, count = loop.time(), None, 0
-        for line in self.tape.lines():
+        start_s, start_ns = loop.time(), None
+        for number, line in enumerate(self.tape.lines(), 1):
             start_ns = line.receive_ns if start_ns is None else start_ns
             if math.isfinite(speed):
                 ahead_s = start_s + (line.receive_ns - start_ns) / NS_PER_S / speed - loop.time()
                 if ahead_s > 0.001:
                     await self._pause(hub, ahead_s)
-            count += 1
-            if count % CHUNK == 0:
+            if number % CHUNK == 0:
                 await self._pause(hub, 0)
             while hub.faults.stale:
                 before = loop.time()

@@ -85,7 +85,9 @@ class RestApp:
         faults, source = self._faults, self._faults.on_requests
         if faults.strikes("http429", "rest", source):
             wait_s = max(1, round(faults.amount("retry_after_s")))
-            return _refusal(Reject(-1003, "Too many requests; please use the websocket for live updates.", 429, wait_s), {})
+            return _refusal(
+                Reject(-1003, "Too many requests; please use the websocket for live updates.", 429, wait_s), {}
+            )
         if faults.strikes("http5xx", "rest", source):
             return _refusal(Reject(-1000, "An unknown error occurred while processing the request.", 503), {})
         if faults.strikes("html", "rest", source):

@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from quantlytic.model.errors import InputError, QuantlyticError, StoreError
+from quantlytic.model.errors import InputError, QuantlyticError, VenueError
 from quantlytic.venues.exchange.box import Box
 from quantlytic.venues.exchange.config import ExchangeConfig
 from quantlytic.venues.exchange.faults import Faults
@@ -60,7 +60,7 @@ class ExchangeServer:
         return self._running().keys[account]
 
     def start(self) -> Self:
-        """Returns when it listens. Raises InputError for a port in use or a bad setting, StoreError for a bad journal."""
+        """Returns when it listens. Raises InputError (port in use, bad setting), DataError (tape), StoreError (journal)."""
         listener = self._listen()
         self._thread = threading.Thread(target=self._run, args=(listener,), name="exchange", daemon=True)
         self._thread.start()
@@ -87,12 +87,12 @@ class ExchangeServer:
 
     def state(self) -> dict[str, Any]:
         """What GET /box/state answers."""
-        state: dict[str, Any] = self._call(lambda: self._running().state())
+        state: dict[str, Any] = self._call(self._running().state)
         return state
 
     def disconnect_all(self) -> None:
         """Break all WebSocket connections off, now."""
-        self._call(lambda: self._running().hub.cut_all())
+        self._call(self._running().hub.cut_all)
 
     def __enter__(self) -> Self:
         return self.start()
@@ -138,8 +138,8 @@ class ExchangeServer:
     def _run(self, listener: socket.socket) -> None:
         try:
             asyncio.run(self._serve(listener))
-        except QuantlyticError as error:
-            self.failure = error
+        except Exception as error:
+            self._fail(error)
         finally:
             listener.close()
             self._listening.set()
@@ -161,6 +161,7 @@ class ExchangeServer:
         )
         self._uvicorn = uvicorn.Server(settings)
         driver = asyncio.create_task(self._box.drive())
+        driver.add_done_callback(self._driver_done)
         announcer = asyncio.create_task(self._announce(self._uvicorn))
         try:
             await self._uvicorn.serve(sockets=[listener])
@@ -175,8 +176,14 @@ class ExchangeServer:
             await asyncio.sleep(0.005)
         self._listening.set()
 
-    def _fail(self, error: StoreError) -> None:
-        self.failure = error
+    def _driver_done(self, driver: asyncio.Task[None]) -> None:
+        error = None if driver.cancelled() else driver.exception()
+        if error is not None:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        """The exchange cannot go on: better no exchange than a wrong one."""
+        self.failure = error if isinstance(error, QuantlyticError) else VenueError(f"the exchange broke: {error!r}")
         if self._uvicorn is not None:
             self._uvicorn.should_exit = True
 
@@ -199,23 +206,23 @@ class _App:
             await self._box.rest(scope, receive, send)
 
     def _control(self, request: Request, body: bytes) -> Response:
-        route = (request.method, request.url.path)
+        box, route = self._box, (request.method, request.url.path)
         if route == ("GET", "/box/state"):
-            return _json(self._box.state())
+            return _json(box.state())
         if not secrets.compare_digest(request.headers.get("x-box-token", ""), self._token):
             return _json({"error": "the header X-Box-Token must hold the token that the exchange printed"}, 403)
         if route == ("POST", "/box/faults"):
             return self._set_faults(body)
         if route == ("DELETE", "/box/faults"):
-            self._box.faults.clear()
-            return _json({})
-        if route == ("POST", "/box/disconnect"):
-            self._box.hub.cut_all()
-            return _json({})
-        if route == ("POST", "/box/start") and isinstance(self._box.market, ReplayMarket):
-            self._box.market.begin()
-            return _json({})
-        return _json({"error": "there are GET state; POST and DELETE faults; POST disconnect; POST start (replay)"}, 404)
+            box.faults.clear()
+        elif route == ("POST", "/box/disconnect"):
+            box.hub.cut_all()
+        elif route == ("POST", "/box/start") and isinstance(box.market, ReplayMarket):
+            box.market.begin()
+        else:
+            text = "there are GET state; POST and DELETE faults; POST disconnect; POST start (of a replay)"
+            return _json({"error": text}, 404)
+        return _json({})
 
     def _set_faults(self, body: bytes) -> Response:
         try:

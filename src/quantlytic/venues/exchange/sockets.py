@@ -17,9 +17,9 @@ from quantlytic.venues.exchange.hub import PLAYER_WAITING, Connection, Hub
 from quantlytic.venues.exchange.rejects import Reject
 from quantlytic.venues.exchange.rest import RestApp
 
+_INTERVALS = "|".join(INTERVALS_MS)
 STREAM = re.compile(
-    r"([a-z0-9]+)@(trade|aggTrade|bookTicker|ticker|miniTicker|depth(5|10|20)?(@100ms|@1000ms)?|kline_(%s))"
-    % "|".join(INTERVALS_MS)
+    rf"([a-z0-9]+)@(trade|aggTrade|bookTicker|ticker|miniTicker|depth(5|10|20)?(@100ms|@1000ms)?|kline_({_INTERVALS}))"
 )
 
 
@@ -32,7 +32,9 @@ class SocketApp:
     """An ASGI app for all WebSockets. `resolve` gives the name under which a market stream is
     published, None for one that does not exist."""
 
-    def __init__(self, hub: Hub, rest: RestApp, keys: Access, limits: Limits, resolve: Callable[[str], str | None]) -> None:
+    def __init__(
+        self, hub: Hub, rest: RestApp, keys: Access, limits: Limits, resolve: Callable[[str], str | None]
+    ) -> None:
         self.hub = hub
         self._rest = rest
         self._keys = keys
@@ -119,7 +121,10 @@ class SocketApp:
                 self.hub.subscribe(connection, name)
             return {"result": None, "id": number}
         if not isinstance(sent, list) or not all(isinstance(name, str) for name in sent):
-            return {"error": {"code": 2, "msg": "Invalid request: 'params' must be a list of stream names"}, "id": number}
+            return {
+                "error": {"code": 2, "msg": "Invalid request: 'params' must be a list of stream names"},
+                "id": number,
+            }
         unknown = [name for name in sent if not self._known(connection, method, name)]
         if unknown:
             return {"error": {"code": 2, "msg": f"Invalid request: unknown stream {unknown[0]!r}"}, "id": number}

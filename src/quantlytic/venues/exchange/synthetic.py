@@ -45,6 +45,7 @@ class SyntheticMarket(Market):
         self,
         listings: list[Listing],
         journal: Journal,
+        *,
         seed: int,
         now_ns: int,
         deposits: Mapping[str, Mapping[str, int]],
@@ -64,7 +65,10 @@ class SyntheticMarket(Market):
         self.saved.starts += 1
         start = f"{self.saved.seed}:{self.saved.starts}"
         rate = trades_per_s / max(1, len(listings))
-        self.flows = {s: Flow(self.core, s, start, now_ns, float(SEED_PRICES[s]), rate) for s in self.listings}
+        self.flows = {
+            s: Flow(self.core, s, seed=start, start_ns=now_ns, anchor=float(SEED_PRICES[s]), trades_per_s=rate)
+            for s in self.listings
+        }
         for symbol, flow in self.flows.items():
             flow.fair, flow.heat = self.saved.walks.get(symbol, (flow.fair, flow.heat))
             flow.seed_book()
@@ -219,7 +223,9 @@ class SyntheticMarket(Market):
             asks: Levels = []
             for side, price in diffs.changed:
                 (bids if side == BUY else asks).append((price * tick, book.lots_at(side, price) * lot))
-            frame = render.diff_frame(symbol, self.time_ms, diffs.first_id, book.update_id, sorted(bids)[::-1], sorted(asks))
+            frame = render.diff_frame(
+                symbol, self.time_ms, (diffs.first_id, book.update_id), sorted(bids)[::-1], sorted(asks)
+            )
             self.frames.append((stream, frame))
         diffs.changed = {}
         diffs.first_id = book.update_id + 1

@@ -1,6 +1,6 @@
 """Reading a recorded tape: files of lines `<receive time in ns> <JSON>`, gzip or plain.
 
-The JSON is a message of a combined stream (`{"stream":...,"data":...}`) or a REST depth snapshot (it holds `lastUpdateId`).
+The JSON is a message of a combined stream (`{"stream":...,"data":...}`) or a depth snapshot (it holds `lastUpdateId`).
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Tape:
         return [_listing(symbol, *decimals) for symbol, decimals in sorted(self._decimals.items())]
 
     def resolve(self, stream: str) -> str:
-        """The tape's own name for a stream: another rate of depth messages stands in for one that is not on the tape."""
+        """The tape's own name for a stream: a depth stream of another rate stands in for one that is not on the tape."""
         if stream in self.counts or "@depth" not in stream:
             return stream
         start = stream.partition("@")[0] + "@depth"
@@ -105,7 +105,9 @@ class Tape:
         if not symbols:
             raise DataError(f"{path}: no messages in it; a tape has lines of <receive time ns> <JSON>")
         if snapshots and len(symbols) > 1:
-            raise DataError(f"{path}: holds a depth snapshot and {len(symbols)} symbols, so whose it is cannot be told; split it")
+            raise DataError(
+                f"{path}: holds a depth snapshot and {len(symbols)} symbols, so whose it is cannot be told; split it"
+            )
         self._symbols[path] = min(symbols)
         if snapshots:
             self.snapshots.setdefault(min(symbols), snapshots[0])
@@ -115,7 +117,8 @@ class Tape:
         number = 0
         try:
             with _open(path) as file:
-                for number, text in enumerate(file, 1):
+                for text in file:
+                    number += 1
                     stamp, _, payload = text.rstrip(b"\r\n").partition(b" ")
                     frame = decode(payload)
                     symbol = frame.data.s or frame.stream.partition("@")[0].upper() or self._symbols.get(path, "")

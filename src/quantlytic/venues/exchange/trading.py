@@ -22,8 +22,9 @@ DAY_MS = 86_400_000
 class TradingApi:
     """Answers for one account. `publish` commits what was done and tells the world; it is called before any answer.
 
-    A client order id is good for one order of the account, for ever: a repeat is refused (-2010), also when the first one
-    has long been filled. (Binance refuses it only while the first is open; one rule that never trades twice is safer to test against.)
+    A client order id is good for one order of the account, for ever: a repeat is refused (-2010), also when the first
+    one has long been filled. (Binance refuses it only while the first is open; one rule that never trades twice is
+    safer to test against.)
     """
 
     def __init__(self, market: SyntheticMarket, access: Access, limits: Limits, publish: Callable[[], None]) -> None:
@@ -127,9 +128,7 @@ class TradingApi:
         start, end = params.integer(sent, "startTime") or 0, params.integer(sent, "endTime")
         found = self.market.journal.own_trades(account, symbol, from_id, order_id, params.limit(sent, 500, 1000))
         return [
-            render.own_trade(fill)
-            for fill in found
-            if fill.time_ms >= start and (end is None or fill.time_ms <= end)
+            render.own_trade(fill) for fill in found if fill.time_ms >= start and (end is None or fill.time_ms <= end)
         ]
 
     def _read(self, account: str, sent: Params) -> Order:
@@ -180,7 +179,9 @@ class TradingApi:
     def _find(self, account: str, sent: Params) -> Order | None:
         order_id, client_id = params.integer(sent, "orderId"), sent.get("origClientOrderId", "")
         if order_id is None and not client_id:
-            raise rejects.Reject(-1102, "Param 'origClientOrderId' or 'orderId' must be sent, but both were empty/null!")
+            raise rejects.Reject(
+                -1102, "Param 'origClientOrderId' or 'orderId' must be sent, but both were empty/null!"
+            )
         return self.market.journal.order(account, order_id, client_id)
 
     def _open(self, account: str, symbol: str | None) -> list[Order]:
