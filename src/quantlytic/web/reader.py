@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -85,6 +86,11 @@ class TapeReader:
             state = {"kind": "snapshot", **self._envelope(), **self._dashboard.state(self._now_ns(), run_id, series)}
             return msgspec.json.encode(state)
 
+    def state(self) -> Row:
+        """The whole view of the current run, as the page has it at this moment."""
+        with self._lock:
+            return copy.deepcopy(self._dashboard.state(self._now_ns()))
+
     def feed(self) -> Row:
         """How alive the market feed is, as on the page."""
         with self._lock:
@@ -150,7 +156,7 @@ class TapeReader:
         return not left or not self._loading
 
     def _look_around(self, log: Log) -> None:
-        """Find new streams, new runs and new mails."""
+        """Find new streams and new runs."""
         venue = self._dashboard.venue
         for stream in (f"market.{venue}", f"bars.{venue}", "deliveries"):
             self._take_up(log, stream)
@@ -161,7 +167,6 @@ class TapeReader:
         fresh = found - self._known_runs
         self._known_runs |= fresh
         ranked = sorted(fresh, key=lambda run_id: (run_id == newest, self._last_time(log, run_id)), reverse=True)
-        mails_changed = self._outbox.refresh()
         with self._lock:
             for run_id in ranked[:MAX_RUNS]:
                 self._make_room()
@@ -170,8 +175,6 @@ class TapeReader:
                 self._take_up(log, f"executions.{run_id}")
             for run_id in self._dashboard.runs.keys() & runs.keys():
                 self._dashboard.describe_run(runs[run_id])
-            if mails_changed:
-                self._dashboard.set_mails(self._outbox.mails())
 
     def _make_room(self) -> None:
         """Forget the run that has been quiet for longest when there are as many as the page shows."""
@@ -184,7 +187,7 @@ class TapeReader:
         if stream not in self._positions:
             first, end = log.bounds(stream)
             self._positions[stream] = max(first, end - HISTORY[stream.partition(".")[0]])
-            self._live_from[stream] = end
+            self._live_from[stream] = end if self._loading else 0  # what appears later is news from its beginning
 
     def _last_time(self, log: Log, run_id: str) -> int:
         stream = f"executions.{run_id}"
@@ -193,7 +196,10 @@ class TapeReader:
         return max((getattr(event, "event_time", 0) for event in events), default=0)
 
     def _tell(self) -> None:
+        mails_changed = self._outbox.refresh()
         with self._lock:
+            if mails_changed:
+                self._dashboard.set_mails(self._outbox.mails())
             self._sequence += 1
             delta = {"kind": "delta", **self._envelope(), **self._dashboard.drain(self._now_ns())}
             payload = msgspec.json.encode(delta)

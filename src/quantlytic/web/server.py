@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 
@@ -81,6 +82,10 @@ class WebServer:
     def clients(self) -> int:
         """How many pages are open."""
         return self._hub.clients
+
+    def state(self) -> dict[str, Any]:
+        """What the page shows of the current run now, for other screens in this process."""
+        return self._reader.state()
 
     def start(self) -> None:
         """Listen and follow the tape; returns when the page can be opened.

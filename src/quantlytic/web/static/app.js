@@ -103,9 +103,8 @@ const draw = {
     const { run } = state.view;
     get('mode').hidden = !run;
     if (!run) return;
-    const mode = run.mode ?? 'paper';
-    say('mode', mode.toUpperCase());
-    get('mode').dataset.mode = mode;
+    say('mode', run.mode?.toUpperCase() ?? 'MODE UNKNOWN'); // never guessed
+    get('mode').dataset.mode = run.mode ?? '';
     const params = Object.entries(run.params ?? {}).map(([key, value]) => `${key} ${value}`).join(', ');
     say('strategy', run.strategy ? `${run.strategy}${params ? ` (${params})` : ''}` : '');
     const change = run.equity == null || run.start == null ? null : run.equity - run.start;
@@ -155,8 +154,7 @@ const draw = {
     const { ledger } = state.view;
     const missing = ledger.GAP.count - ledger.BACKFILL.count;
     say('missing', format.count(Math.max(0, missing)), missing > 0 ? 'down' : '');
-    const parts = [`${format.count(ledger.DUPLICATE.count)} duplicates`, `${format.count(ledger.LATE.count)} late`, `${format.count(ledger.RECONNECT.entries)} reconnects`];
-    say('missing-note', parts.join(', '));
+    say('missing-note', `${format.count(ledger.LATE.count)} late, ${format.count(ledger.RECONNECT.entries)} reconnects`);
     tables.ledger.render(Object.entries(ledger).map(([kind, counts]) => ({ kind, ...counts })), row => row.kind);
   },
   notes: () => tables.notes.render([...state.view.notes].reverse(), row => row.id),
@@ -244,6 +242,7 @@ function onMessage(message) {
   const changes = state.take(message);
   heardAt = performance.now();
   const { view } = state;
+  if (changes.parts.has('all')) performance.mark('snapshot');
   if (changes.candles) candles[changes.candles.replace ? 'set' : 'update'](changes.candles.rows);
   if (changes.curve?.replace) curve.set(changes.curve.rows, view.run?.start);
   else if (changes.curve) curve.update(changes.curve.rows);

@@ -2,6 +2,7 @@
 
 import * as format from './format.js';
 
+const HELD = 2000; // candles, as many as the server holds
 const dark = matchMedia('(prefers-color-scheme: dark)');
 const colour = name => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
@@ -14,7 +15,6 @@ function base() {
     grid: { vertLines: { color: colour('grid') }, horzLines: { color: colour('grid') } },
     rightPriceScale: { borderColor: colour('line') },
     timeScale: { borderColor: colour('line') },
-    localization: { timeFormatter: seconds => format.moment(1000 * seconds) },
   };
 }
 
@@ -24,7 +24,11 @@ const tick = (seconds, kind) => [format.day, format.day, format.day, format.hour
 class Chart {
   constructor(element, options) {
     this.chart = LightweightCharts.createChart(element, { autoSize: true, ...base(), ...options });
-    this.chart.applyOptions({ timeScale: { timeVisible: true, secondsVisible: true, tickMarkFormatter: tick, ...options.timeScale } });
+    this.digits = 2;
+    this.chart.applyOptions({ localization: {
+      timeFormatter: seconds => format.moment(1000 * seconds), priceFormatter: value => format.number(value, this.digits),
+    } });
+    this.chart.applyOptions({ timeScale: { timeVisible: true, secondsVisible: true, tickMarkFormatter: tick } });
     dark.addEventListener('change', () => this.restyle());
   }
 
@@ -78,6 +82,10 @@ export class CandleChart extends Chart {
       this.series.update(candle(row), row[0] < this.last);
       this.last = Math.max(this.last, row[0]);
     }
+    if (this.rows.size > 2 * HELD) {
+      this.set([...this.rows.values()].slice(-HELD));
+      if (this.fills) this.mark(this.fills);
+    }
     this.legend();
   }
 
@@ -107,7 +115,7 @@ export class CurveChart extends Chart {
   constructor(element, onLegend) {
     super(element, {
       layout: { ...base().layout, attributionLogo: false }, // shown once a page, by the chart above
-      timeScale: { rightOffset: 0, minBarSpacing: 0.005, lockVisibleTimeRangeOnResize: true }, crosshair: { mode: 0 },
+      timeScale: { rightOffsetPixels: 28, minBarSpacing: 0.005, lockVisibleTimeRangeOnResize: true }, crosshair: { mode: 0 },
       rightPriceScale: { borderColor: colour('line'), scaleMargins: { top: 0.12, bottom: 0.08 } },
     });
     this.series = this.chart.addSeries(LightweightCharts.BaselineSeries, { lineWidth: 2, priceFormat: { type: 'price', precision: 2, minMove: 0.01 } });

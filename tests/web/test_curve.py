@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from quantlytic.web.curve import EquityCurve
+
+S = 1_000_000_000
+
+
+def test_drawdown_comes_from_every_value() -> None:
+    curve = EquityCurve()
+    for k, equity in enumerate([100.0, 120.0, 90.0, 108.0]):
+        curve.add(k * S // 10, equity)  # all within one second: one point
+    assert curve.points() == [(0.0, 108.0)]
+    assert curve.max_drawdown == 0.25
+    assert abs(curve.drawdown - 0.1) < 1e-12
+    assert (curve.first, curve.last) == ((0.0, 100.0), (300.0, 108.0))
+
+
+@given(st.lists(st.integers(0, 50), min_size=1, max_size=300), st.integers(2, 20))
+def test_it_stays_small_and_ends_at_the_last_word(gaps: list[int], capacity: int) -> None:
+    curve, page, time = EquityCurve(capacity), dict[float, float](), 0
+    for k, gap in enumerate(gaps):
+        time += gap * S
+        curve.add(time, float(k))
+        if k % 5 == 0:
+            replace, points = curve.drain()
+            page = {} if replace else page
+            page |= dict(points)
+    replace, points = curve.drain()
+    page = {} if replace else page
+    page |= dict(points)
+    times = [ms for ms, _ in curve.points()]
+    assert times == sorted(set(times))
+    assert len(times) <= capacity
+    assert curve.points()[-1][1] == len(gaps) - 1
+    assert sorted(page.items()) == curve.points()
