@@ -49,7 +49,7 @@ def test_a_port_in_use_is_one_clear_line(tmp_path: Path) -> None:
 
 
 def test_a_host_that_is_not_ours(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot listen on 192.0.2.1"):
+    with pytest.raises(InputError, match=r"cannot listen on 192\.0\.2\.1"):
         make(tmp_path, host="192.0.2.1").start()
 
 
