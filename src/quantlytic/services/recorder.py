@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from quantlytic.model.book import BookDelta
 from quantlytic.model.errors import Fenced, StoreError
 from quantlytic.model.event import Event
 from quantlytic.model.frame import RawFrame
 from quantlytic.model.ledger import LedgerEntry
+from quantlytic.model.trade import Trade
 from quantlytic.store.log.port import Log
 from quantlytic.venues.clock import GuardedClock
 from quantlytic.venues.port import STARTED, MarketFeed, Normaliser
@@ -25,8 +27,8 @@ JOIN_S = 10.0
 
 @dataclass
 class RecorderStats:
-    """For the screen; counts since this recorder started. `lag_ns` is the newest event's receive minus event time;
-    `ledger` counts its entries by kind."""
+    """For the screen; counts since this recorder started. `lag_ns`: receive minus event time of the newest trade or book
+    change. `ledger` counts its entries by kind."""
 
     frames: int = 0
     events: int = 0
@@ -189,8 +191,8 @@ class Recorder:
         for event in events:
             if type(event) is LedgerEntry:
                 stats.ledger[event.kind.name] += 1
-        newest = events[-1] if events else None
-        if newest is not None and type(newest) is not LedgerEntry:
+        newest = next((event for event in reversed(events) if type(event) in (Trade, BookDelta)), None)
+        if newest is not None:
             stats.lag_ns = newest.receive_time - newest.event_time  # type: ignore[attr-defined]
 
     def _run_feed(self) -> None:

@@ -57,7 +57,7 @@ class BinanceFeed:
         self.instruments: list[Instrument] = []
         self.reconnects = 0
         self._market = market
-        self._symbols = [symbol.upper() for symbol in dict.fromkeys(symbols)]
+        self._symbols = list(dict.fromkeys(symbol.upper() for symbol in symbols))
         self._clock = clock
         self._timings = timings or FeedTimings()
         self._random = random.Random(seed)
@@ -74,6 +74,12 @@ class BinanceFeed:
     def request(self, request: Request) -> None:
         """See `MarketFeed.request`."""
         self._requests.put_nowait(request)
+
+    async def load_instruments(self) -> list[Instrument]:
+        """Ask the venue for its rules, and do no more. Raises as `run` does at its start."""
+        async with self._rest:
+            await self._meet()
+        return self.instruments
 
     async def run(self, inbox: Inbox) -> None:
         """See `MarketFeed.run`."""

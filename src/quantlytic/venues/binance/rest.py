@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable
 from types import TracebackType
 
 import httpx
@@ -87,11 +88,17 @@ class RestClient:
         await self._client.__aexit__(kind, error, trace)
 
     async def get(self, path: str, weight: int) -> bytes:
-        """Fetch; throttling and lost answers are met by waiting and trying again. Raises Refused, or the last error."""
+        """Fetch, trying again where there was no answer or too much traffic. Raises Refused, or the last error."""
+        return await self.repeat("GET", lambda: path, weight)
+
+    async def repeat(
+        self, method: str, path: Callable[[], str], weight: int, headers: dict[str, str] | None = None
+    ) -> bytes:
+        """The same for any request that may be done twice; `path` is made anew each time, for its time stamp."""
         throttles = failures = 0
         while True:
             try:
-                return await self.once("GET", path, weight)
+                return await self.once(method, path(), weight, headers)
             except Throttled:
                 throttles += 1
                 if throttles > MAX_THROTTLES:

@@ -1,0 +1,91 @@
+"""Public data through ccxt: one task per symbol and kind of data."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from quantlytic.model.errors import InputError, VenueError
+from quantlytic.model.frame import RawFrame
+from quantlytic.venues.ccxt.library import errors, one_line
+from quantlytic.venues.clock import GuardedClock
+from quantlytic.venues.port import CONNECTED, LOST, Inbox, Request
+
+BOOK_LEVELS = 20
+KINDS = ("trades", "book", "quotes")
+
+
+class CcxtFeed:
+    """The `MarketFeed` over ccxt. `symbols` are ccxt's, such as BTC/USDT. It owns the exchange object and closes it."""
+
+    def __init__(
+        self, exchange: Any, symbols: Sequence[str], clock: GuardedClock, *, start_s: float = 20.0, seed: int = 0
+    ) -> None:
+        if not symbols:
+            raise InputError("no symbols to record; name at least one, such as BTC/USDT")
+        self.reconnects = 0
+        self._exchange = exchange
+        self._symbols = list(dict.fromkeys(symbols))
+        self._clock = clock
+        self._start_s = start_s
+        self._random = random.Random(seed)
+
+    def request(self, request: Request) -> None:
+        """Nothing is ever requested here: a general venue promises no history."""
+
+    async def run(self, inbox: Inbox) -> None:
+        """See `MarketFeed.run`."""
+        try:
+            await self._meet()
+            async with asyncio.TaskGroup() as tasks:
+                for symbol in self._symbols:
+                    for kind in KINDS:
+                        tasks.create_task(self._watch(kind, symbol, inbox))
+        finally:
+            await self._exchange.close()
+
+    async def _meet(self) -> None:
+        name = self._exchange.id
+        try:
+            async with asyncio.timeout(self._start_s):
+                markets = await self._exchange.load_markets()
+        except TimeoutError:
+            raise VenueError(f"{name} did not answer within {self._start_s:g} s; check the network") from None
+        except errors().BaseError as error:
+            raise VenueError(f"{name} cannot be reached: {one_line(error)}; check the network") from None
+        unknown = [symbol for symbol in self._symbols if symbol not in markets]
+        if unknown:
+            raise InputError(f"{name} does not list {', '.join(unknown)}; ccxt's symbols look like BTC/USDT")
+
+    async def _watch(self, kind: str, symbol: str, inbox: Inbox) -> None:
+        connection = f"{kind} {symbol}"
+        failures = 0
+        while True:
+            try:
+                message = await self._next(kind, symbol)
+            except errors().BaseError as error:
+                failures += 1
+                self.reconnects += 1
+                await inbox.put(RawFrame(connection, self._clock.now(), LOST, one_line(error).encode()))
+                await asyncio.sleep(min(30.0, 0.25 * 2 ** min(failures, 16)) * (0.5 + self._random.random()))
+                await inbox.put(RawFrame(connection, self._clock.now(), CONNECTED, b""))
+                continue
+            failures = 0
+            payload = msgspec.json.encode(message)
+            await inbox.put(RawFrame(connection, self._clock.now(), f"ccxt:{connection}", payload))
+
+    async def _next(self, kind: str, symbol: str) -> Any:
+        exchange = self._exchange
+        if kind == "trades":
+            return list(await exchange.watch_trades(symbol))
+        if kind == "book":
+            book = await exchange.watch_order_book(symbol)
+            sides = {side: [list(level[:2]) for level in book[side][:BOOK_LEVELS]] for side in ("bids", "asks")}
+            return {**sides, "nonce": book.get("nonce"), "timestamp": book.get("timestamp")}
+        if exchange.has.get("watchBidsAsks"):
+            return dict((await exchange.watch_bids_asks([symbol]))[symbol])
+        return dict(await exchange.watch_ticker(symbol))

@@ -1,0 +1,192 @@
+"""Orders through ccxt."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import msgspec
+
+from quantlytic.model.errors import InputError, VenueError
+from quantlytic.model.order import Order, OrderStatus, OrderType
+from quantlytic.model.side import Side
+from quantlytic.model.time import NS_PER_MS
+from quantlytic.venues.ccxt.library import errors, one_line
+from quantlytic.venues.ccxt.unified import UnifiedTrade, trade_number, whole
+from quantlytic.venues.port import Balance, Difference, OrderState, VenueFill
+from quantlytic.venues.reconcile import differences
+
+STATUS = {
+    "open": OrderStatus.NEW,
+    "closed": OrderStatus.FILLED,
+    "canceled": OrderStatus.CANCELED,
+    "canceling": OrderStatus.CANCELED,
+    "expired": OrderStatus.EXPIRED,
+    "rejected": OrderStatus.REJECTED,
+}
+
+
+class CcxtOrders:
+    """The `OrderEntry` over ccxt. An order that was not answered is looked for, and never sent again: what a repeated
+    id means differs from venue to venue. If it cannot be found it stays UNRESOLVED, for a person to look at."""
+
+    def __init__(self, venue: str, exchange: Any, *, poll_s: float = 0.5, patience_s: float = 30.0) -> None:
+        self._venue = venue
+        self._exchange = exchange
+        self._poll_s = poll_s
+        self._patience_s = patience_s
+
+    async def submit(self, order: Order, client_order_id: str) -> OrderState:
+        """See `OrderEntry.submit`."""
+        price = order.price if order.type == OrderType.LIMIT else None
+        params = {"clientOrderId": client_order_id}
+        if price is not None:
+            params["timeInForce"] = order.time_in_force.name
+        call = (self._symbol(order.instrument), order.type.name.lower(), order.side.name.lower(), order.quantity, price)
+        try:
+            reply = await self._exchange.create_order(*call, params)
+            return await self.status(order.instrument, client_order_id) or self._state(reply)
+        except (
+            errors().InvalidOrder,
+            errors().InsufficientFunds,
+            errors().BadRequest,
+            errors().PermissionDenied,
+        ) as error:
+            status, reason = OrderStatus.REJECTED, one_line(error)
+        except errors().AuthenticationError as error:
+            raise VenueError(f"{self._venue}: {one_line(error)}") from None
+        except errors().BaseError as error:
+            status, reason = OrderStatus.UNRESOLVED, one_line(error)
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._patience_s
+        while status == OrderStatus.UNRESOLVED and loop.time() < until:
+            found = await self.status(order.instrument, client_order_id)
+            if found is not None:
+                return found
+            await asyncio.sleep(self._poll_s)
+        return OrderState(
+            client_order_id=client_order_id,
+            instrument=order.instrument,
+            status=status,
+            side=order.side,
+            quantity=order.quantity,
+            price=order.price,
+            reason=reason,
+        )
+
+    async def cancel(self, instrument: str, client_order_id: str) -> OrderState:
+        """See `OrderEntry.cancel`."""
+        known = await self.status(instrument, client_order_id)
+        if known is None:
+            raise VenueError(f"{self._venue} does not know the order {client_order_id}")
+        if known.is_open:
+            row = await self._find(instrument, client_order_id)
+            try:
+                await self._exchange.cancel_order(row["id"], self._symbol(instrument))
+            except errors().BaseError as error:
+                known = await self.status(instrument, client_order_id) or known
+                if known.is_open:
+                    raise VenueError(f"{self._venue}: {client_order_id} not canceled: {one_line(error)}") from None
+            known = await self.status(instrument, client_order_id) or known
+        return known
+
+    async def status(self, instrument: str, client_order_id: str) -> OrderState | None:
+        """See `OrderEntry.status`. None also while the venue cannot be asked."""
+        row = await self._find(instrument, client_order_id)
+        return None if row is None else self._state(row)
+
+    async def open_orders(self) -> list[OrderState]:
+        """See `OrderEntry.open_orders`."""
+        return [self._state(row) for row in await self._ask(self._exchange.fetch_open_orders)]
+
+    async def balances(self) -> dict[str, Balance]:
+        """See `OrderEntry.balances`."""
+        reply = await self._ask(self._exchange.fetch_balance)
+        rows = [
+            Balance(name, reply["free"].get(name) or 0.0, reply["used"].get(name) or 0.0) for name in reply["total"]
+        ]
+        return {row.asset: row for row in rows if row.free or row.locked}
+
+    async def my_trades(self, instrument: str, from_id: int = 0) -> list[VenueFill]:
+        """See `OrderEntry.my_trades`. As many as the venue gives in one answer."""
+        rows = await self._ask(self._exchange.fetch_my_trades, self._symbol(instrument))
+        return [
+            VenueFill(
+                trade_id=trade_number(msgspec.convert(row, UnifiedTrade, strict=False)),
+                venue_order_id=whole(row.get("order")),
+                instrument=instrument,
+                event_time=(row.get("timestamp") or 0) * NS_PER_MS,
+                side=Side.SELL if row["side"] == "sell" else Side.BUY,
+                quantity=row["amount"],
+                price=row["price"],
+                fee=(row.get("fee") or {}).get("cost") or 0.0,
+                fee_asset=(row.get("fee") or {}).get("currency") or "",
+            )
+            for row in rows
+            if whole(row.get("id")) >= from_id or from_id == 0
+        ]
+
+    async def updates(self) -> AsyncIterator[OrderState]:
+        """See `OrderEntry.updates`."""
+        while True:
+            try:
+                for row in await self._exchange.watch_orders():
+                    yield self._state(row)
+            except errors().AuthenticationError as error:
+                raise VenueError(f"{self._venue}: {one_line(error)}") from None
+            except errors().BaseError:
+                await asyncio.sleep(self._poll_s)
+
+    async def reconcile(
+        self, orders: Sequence[OrderState], balances: dict[str, float] | None = None
+    ) -> list[Difference]:
+        """See `OrderEntry.reconcile`."""
+        theirs = {order.client_order_id: await self.status(order.instrument, order.client_order_id) for order in orders}
+        held = await self.balances() if balances is not None else None
+        return differences(orders, theirs, await self.open_orders(), balances, held)
+
+    async def _find(self, instrument: str, client_order_id: str) -> Any:
+        symbol = self._symbol(instrument)
+        listings = (
+            ("fetchOrders",) if self._exchange.has.get("fetchOrders") else ("fetchOpenOrders", "fetchClosedOrders")
+        )
+        for name in listings:
+            try:
+                rows = await getattr(self._exchange, name)(symbol)
+            except errors().NetworkError:
+                return None
+            for row in rows:
+                if row.get("clientOrderId") == client_order_id:
+                    return row
+        return None
+
+    async def _ask(self, call: Any, *arguments: Any) -> Any:
+        try:
+            return await call(*arguments)
+        except errors().BaseError as error:
+            raise VenueError(f"{self._venue}: {one_line(error)}") from None
+
+    def _state(self, row: Any) -> OrderState:
+        status = STATUS.get(row.get("status") or "", OrderStatus.UNRESOLVED)
+        filled = row.get("filled") or 0.0
+        if status == OrderStatus.NEW and filled:
+            status = OrderStatus.PARTIALLY_FILLED
+        return OrderState(
+            client_order_id=row.get("clientOrderId") or "",
+            instrument=f"{self._venue}:{row['symbol']}",
+            status=status,
+            venue_order_id=whole(row.get("id")),
+            side=Side.SELL if row.get("side") == "sell" else Side.BUY,
+            quantity=row.get("amount") or 0.0,
+            price=row.get("price") or 0.0,
+            filled_quantity=filled,
+            quote_filled=row.get("cost") or 0.0,
+            event_time=(row.get("lastUpdateTimestamp") or row.get("timestamp") or 0) * NS_PER_MS,
+        )
+
+    def _symbol(self, instrument: str) -> str:
+        venue, _, symbol = instrument.partition(":")
+        if venue != self._venue or not symbol:
+            raise InputError(f"{instrument!r} is not traded at {self._venue}")
+        return symbol
