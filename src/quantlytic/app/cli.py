@@ -11,7 +11,10 @@ from quantlytic.model.errors import QuantlyticError
 
 # name -> (module, what it does); kept here as text so that --help imports nothing
 COMMANDS: dict[str, tuple[str, str]] = {
-    "up": ("quantlytic.app.commands.up", "Run the whole line in one process: venue, recorder, strategy, paper trades, page."),
+    "up": (
+        "quantlytic.app.commands.up",
+        "Run the whole line in one process: venue, recorder, strategy, paper trades, page.",
+    ),
     "run": ("quantlytic.app.commands.run", "Run one service, or several, in this process."),
     "exchange": ("quantlytic.app.commands.exchange", "Run the exchange in a box."),
     "backtest": ("quantlytic.app.commands.backtest", "Run a strategy over history and report."),

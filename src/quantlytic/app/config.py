@@ -29,7 +29,7 @@ class StrategySettings(BaseModel):
     """Which strategy runs on paper, on what bars."""
 
     name: str = "sma-cross"
-    params: dict[str, float] = {"fast": 4, "slow": 12}
+    params: dict[str, float] = {"fast": 4, "slow": 12, "weight": 0.45}
     bar: str = "1s"
     cash: float = Field(default=100_000.0, gt=0)
     fee_bps: float = Field(default=10.0, ge=0, le=1000)
@@ -42,7 +42,7 @@ class StrategySettings(BaseModel):
 
 
 class LogSettings(BaseModel):
-    """`sqlite` (embedded) or `kafka`. Durability "process" survives kill -9; "power" also a power cut (fsync each commit)."""
+    """`sqlite` (embedded) or `kafka`. Durability "process" survives kill -9; "power" also a power cut, by fsync."""
 
     kind: Literal["sqlite", "kafka"] = "sqlite"
     durability: Literal["process", "power"] = "process"

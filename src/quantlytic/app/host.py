@@ -17,7 +17,9 @@ DRAIN_WAIT_S = 0.05
 class Hosted:
     """One service in its thread. It is built there too: handles on the log belong to one thread."""
 
-    def __init__(self, build: Callable[[], Service], on_failure: Callable[[BaseException], None], endless: bool) -> None:
+    def __init__(
+        self, build: Callable[[], Service], on_failure: Callable[[BaseException], None], endless: bool
+    ) -> None:
         self._build, self._on_failure, self._endless = build, on_failure, endless
         self._stop = threading.Event()
         self._ready = threading.Event()
@@ -81,7 +83,7 @@ class Host:
         self._hosted: list[Hosted] = []
 
     def add(self, build: Callable[[], Service], endless: bool = False) -> None:
-        """Start one more service. `endless`: its source never dries up, so it is closed without waiting for a quiet moment.
+        """Start one more service. `endless`: its source never dries up, so it is not waited for to fall quiet.
 
         Raises what went wrong while building it.
         """
@@ -97,7 +99,7 @@ class Host:
         self.stopping.set()
 
     def stop(self) -> None:
-        """Stop the services in the order they were added: upstream first, so that each drains what the last one wrote."""
+        """Stop the services in the order they were added, upstream first: each drains what the last one wrote."""
         for hosted in self._hosted:
             hosted.stop()
         self._hosted.clear()
@@ -105,7 +107,7 @@ class Host:
     def stop_on_signals(self) -> None:
         """Ctrl-C and SIGTERM end the run cleanly; a second one ends it at once (what was committed stays)."""
 
-        def handle(number: int, frame: FrameType | None) -> None:
+        def handle(number: int, _frame: FrameType | None) -> None:
             if self.stopping.is_set():
                 raise SystemExit(128 + number)
             self.stopping.set()

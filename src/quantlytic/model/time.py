@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 from quantlytic.model.errors import InputError
 
@@ -33,4 +33,4 @@ def duration_text(size_ns: int) -> str:
 def iso(time_ns: int) -> str:
     """`2026-11-21T12:00:00.000000Z` (microseconds: what datetime can show)."""
     seconds, rest = divmod(time_ns, NS_PER_S)
-    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S") + f".{rest // 1000:06d}Z"
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S") + f".{rest // 1000:06d}Z"

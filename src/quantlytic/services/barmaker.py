@@ -11,9 +11,9 @@ from quantlytic.store.log.port import Log
 
 
 class Barmaker:
-    """Reads `market.VENUE`, writes `bars.VENUE`: finished bars, and a LATE ledger entry for each trade that came after its bar.
+    """Reads `market.VENUE`, writes `bars.VENUE`: finished bars, and a LATE entry for each trade that came after its bar.
 
-    It commits when a bar closed, or every `COMMIT_EVERY` events: what lies between is read again after a crash, to the same effect.
+    It commits when a bar closed, or every `COMMIT_EVERY` events: what lies between is read again after a crash.
     """
 
     COMMIT_EVERY = 20_000
@@ -42,7 +42,7 @@ class Barmaker:
         if isinstance(event, Trade):
             closed, late = self._builder.on_trade(event)
         elif isinstance(event, BookDelta) and not event.snapshot:
-            closed, late = self._builder.on_watermark(event.event_time), False
+            closed, late = self._builder.on_time(event.event_time, event.receive_time), False
         else:
             return []
         out: list[Event] = list(closed)

@@ -48,11 +48,13 @@ class Outbox:
                 os.fsync(file.fileno())
             part.replace(target)
         except OSError as error:
-            raise StoreError(f"the mail cannot be written to {target}: {error.strerror}; free space or mend the folder") from None
+            raise StoreError(
+                f"the mail cannot be written to {target}: {error.strerror}; free space or mend the folder"
+            ) from None
 
 
 class Smtp:
-    """A mail server. After a crash between its answer and our commit the mail is sent again under the same Message-ID."""
+    """A mail server. After a crash between its answer and our commit the mail goes out again, Message-ID unchanged."""
 
     name = "smtp"
 
@@ -83,7 +85,7 @@ class Smtp:
 
 
 class Webhook:
-    """A POST of `{"text": ...}` as Slack takes it. `Idempotency-Key` carries the notice's id. The address is a secret."""
+    """A POST of `{"text": ...}` as Slack takes it; `Idempotency-Key` is the notice's id. The address is a secret."""
 
     name = "webhook"
 

@@ -9,7 +9,7 @@ from quantlytic.model.bar import Bar
 from quantlytic.model.equity import Decided
 from quantlytic.model.event import Event
 from quantlytic.model.run import Run
-from quantlytic.research.rows import Rows
+from quantlytic.research.paper import Rows
 from quantlytic.services.inbox import Inbox
 from quantlytic.store.log.port import Log
 
@@ -33,8 +33,7 @@ class PaperExecutor:
         self._writer = log.writer(self.name)
         self._bars = Inbox(log, run.bars_stream, self._writer.positions.get(run.bars_stream, run.first_bar_offset))
         self._decisions = Inbox(log, run.decisions_stream, self._writer.positions.get(run.decisions_stream, 0))
-        self._executed = -1  # offset of the last executed bar; its decision is awaited
-        self._rejected: list[Event] = []  # what the broker said to the last orders
+        self._executed = -1  # offset of the executed bar whose decision is awaited; -1: none is
         if self._writer.snapshot is not None:
             saved = msgspec.msgpack.decode(self._writer.snapshot, type=_Snapshot)
             self._session.restore(saved.session)
@@ -48,7 +47,7 @@ class PaperExecutor:
         return executed
 
     def _take_decision(self) -> bool:
-        """True once the orders that follow the last executed bar are in the broker's book."""
+        """True once the orders that follow the last executed bar are in the broker's book, and acknowledged."""
         if self._executed < 0:
             return True
         wishes: list[Event] = []
@@ -56,30 +55,34 @@ class PaperExecutor:
             _, event = self._decisions.take()
             if isinstance(event, Decided):
                 assert event.bar_offset == self._executed, f"{self.name}: decision on {event.bar_offset} out of turn"
-                updates = self._session.accept(*self._rows.orders_and_cancels(wishes))
-                self._rejected = self._rows.updates(updates)
+                updates = self._session.accept(self._rows.orders(wishes), self._rows.cancels(wishes))
                 self._executed = -1
+                if len(updates):
+                    self._commit(self._rows.update_events(updates))
                 return True
             wishes.append(event)
         return False
 
     def _next_bar(self) -> tuple[int, Bar] | None:
-        while (ahead := self._bars.peek()) is not None:
-            self._bars.take()
-            if isinstance(ahead[1], Bar) and self._rows.wants(ahead[1]):
-                return ahead[0], ahead[1]
+        while self._bars.peek() is not None:
+            offset, event = self._bars.take()
+            if isinstance(event, Bar) and self._rows.wants(event):
+                return offset, event
         return None
 
     def _execute(self, offset: int, bar: Bar) -> None:
-        updates, fills, equity = self._session.execute(self._rows.bar(bar))
-        outputs = [
-            *self._rejected,
-            *self._rows.updates(updates),
-            *self._rows.fills(fills, offset),
-            self._rows.equity(equity, offset),
-        ]
-        self._executed, self._rejected = offset, []
-        snapshot = msgspec.msgpack.encode(_Snapshot(self._session.save(), offset))
+        updates, fills, equity = self._session.execute(self._rows.bars([bar]))
+        self._executed = offset
+        self._commit(
+            [
+                *self._rows.update_events(updates),
+                *self._rows.fill_events(fills, lambda _: offset),
+                self._rows.equity_event(equity, offset),
+            ]
+        )
+
+    def _commit(self, outputs: list[Event]) -> None:
+        snapshot = msgspec.msgpack.encode(_Snapshot(self._session.save(), self._executed))
         positions = {self._bars.stream: self._bars.position, self._decisions.stream: self._decisions.position}
         self._writer.commit({self._run.executions_stream: outputs}, positions, snapshot)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.utils import format_datetime
 from html import escape
@@ -16,7 +16,7 @@ from quantlytic.model.time import NS_PER_S, duration_text, iso
 
 
 class Notice(msgspec.Struct, frozen=True):
-    """A message about one event. `message_id` is made from its cause: the same cause gives the same id, however often."""
+    """A message about one event. `message_id` is made from its cause: the same cause gives the same id."""
 
     message_id: str
     event_time: int
@@ -34,8 +34,9 @@ def notice_of(signal: Signal, run: Run) -> Notice:
         event_time=signal.event_time,
         subject=f"{verb.upper()} {symbol} at {signal.price:,.8g} ({run.strategy}, {run.mode})",
         lines=(
-            f"{run.strategy} says {verb} {symbol}: from now on it wants to hold {signal.target_quantity:,.8g} {symbol}.",
-            f"Seen at the close of the {duration_text(run.bar_size_ns)} bar of {iso(signal.event_time)}, price {signal.price:,.8g}.",
+            f"{run.strategy} says {verb} {symbol}: it wants to hold {signal.target_quantity:,.8g} of it.",
+            f"Seen at {iso(signal.event_time)}, the close of a {duration_text(run.bar_size_ns)} bar, "
+            f"at a price of {signal.price:,.8g}.",
             "Parameters: " + ", ".join(f"{name} {value:g}" for name, value in sorted(run.params.items())) + ".",
             f"This is {run.mode} trading on {run.venue}: "
             + ("no real order is sent." if run.mode == "paper" else "a real order follows."),
@@ -49,14 +50,14 @@ def mail_of(notice: Notice, sender: str, recipient: str) -> EmailMessage:
     message = EmailMessage()
     message["Subject"] = notice.subject
     message["From"], message["To"] = sender, recipient
-    message["Date"] = format_datetime(datetime.fromtimestamp(notice.event_time // NS_PER_S, timezone.utc))
+    message["Date"] = format_datetime(datetime.fromtimestamp(notice.event_time // NS_PER_S, UTC))
     message["Message-ID"] = f"<{notice.message_id}@quantlytic>"
     message.set_content("\n".join(notice.lines) + "\n")
     paragraphs = "".join(f"<p>{escape(line)}</p>" for line in notice.lines)
     style = "font:16px/1.5 system-ui,sans-serif;max-width:40em;margin:1.5em auto;padding:0 1em"
     message.add_alternative(
-        f'<!doctype html><html lang="en"><body style="{style}"><h1 style="font-size:1.25em">{escape(notice.subject)}</h1>'
-        f"{paragraphs}</body></html>\n",
+        f'<!doctype html><html lang="en"><body style="{style}">'
+        f'<h1 style="font-size:1.25em">{escape(notice.subject)}</h1>{paragraphs}</body></html>\n',
         subtype="html",
     )
     boundary = f"=={notice.message_id}=="  # a random one would make every copy differ

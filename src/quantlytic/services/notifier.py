@@ -17,7 +17,7 @@ from quantlytic.store.log.port import Log
 class Notifier:
     """Hands each signal of the run to one channel, in order, and records the delivery with the position in one commit.
 
-    A channel that is down holds up only itself: it is tried again after 1, 2, 4 ... 60 s, for as long as it takes; what it
+    A channel that is down holds up only itself: it is tried again after 1, 2, 4 ... 60 s, for as long as it takes. What it
     refuses for good is recorded as failed, with the reason. Between the hand-over and the commit a crash can come: the
     notice is then handed over again under the same id (the outbox recognises it, mail servers and hooks can).
     """

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from quantlytic.engine.session import Session
 from quantlytic.model.bar import Bar
 from quantlytic.model.equity import Decided, Equity
 from quantlytic.model.event import Event
 from quantlytic.model.run import Run
-from quantlytic.research.rows import Rows
+from quantlytic.research.paper import Rows
 from quantlytic.services.inbox import Inbox
 from quantlytic.store.log.port import Log
 
@@ -51,14 +49,15 @@ class Strategist:
         raise AssertionError(f"{self.name}: bar {offset} was executed but is not in {self._bars.stream}")
 
     def _decide(self, offset: int, bar: Bar) -> None:
-        row = self._rows.bar(bar)
-        self._session.apply(*self._rows.updates_and_fills(self._pending), row)
+        rows = self._rows
+        row = rows.bars([bar])
+        self._session.apply(rows.updates(self._pending), rows.fills(self._pending), row)
         self._pending = []
         signals, orders, cancels = self._session.decide(row)
         outputs = [
-            *self._rows.signals(signals, offset),
-            *self._rows.cancels(cancels, offset),
-            *self._rows.orders(orders, offset),
+            *rows.signal_events(signals, lambda _: offset),
+            *rows.cancel_events(cancels, lambda _: offset),
+            *rows.order_events(orders, lambda _: offset),
             Decided(self._run.run_id, offset),
         ]
         positions = {self._bars.stream: self._bars.position, self._reports.stream: self._reports.position}

@@ -19,13 +19,15 @@ FOLDER = Path(__file__).resolve().parents[4] / "benchmarks"
 @click.argument("names", nargs=-1)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(names: tuple[str, ...], as_json: bool) -> None:
-    """Measure engine, log, recorder and latency (or only NAMES) and print ratios against peers measured in the same run.
+    """Measure engine, log, recorder and latency (or only NAMES); peers are measured in the same run.
 
     Peers (vectorbt, ccxt ...) are installed on demand into environments of their own, under `.cache/`.
     """
     available = {path.stem.removeprefix("bench_"): path for path in sorted(FOLDER.glob("bench_*.py"))}
     if not available:
-        raise InputError(f"no benchmarks in {FOLDER}: they come with the source checkout, not with the installed package")
+        raise InputError(
+            f"no benchmarks in {FOLDER}: they come with the source checkout, not with the installed package"
+        )
     if unknown := [name for name in names if name not in available]:
         raise InputError(f"no benchmark named {unknown[0]!r}; there are: {', '.join(available)}")
     results = {}

@@ -33,14 +33,22 @@ def command(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"findings": [msgspec.to_builtins(f) for f in findings]}))
     else:
-        marks = {"ok": click.style("ok  ", fg="green"), "warn": click.style("warn", fg="yellow"), "fail": click.style("FAIL", fg="red")}
+        marks = {
+            "ok": click.style("ok  ", fg="green"),
+            "warn": click.style("warn", fg="yellow"),
+            "fail": click.style("FAIL", fg="red"),
+        }
         for finding in findings:
             click.echo(f"{marks[finding.state]}  {finding.what:<10} {finding.detail}")
     sys.exit(1 if any(f.state == "fail" for f in findings) else 0)
 
 
 def _examine() -> Iterator[Finding]:
-    yield Finding("python", "ok" if sys.version_info >= (3, 11) else "fail", f"{platform.python_version()} on {platform.platform()}")
+    yield Finding(
+        "python",
+        "ok" if sys.version_info >= (3, 11) else "fail",
+        f"{platform.python_version()} on {platform.platform()}",
+    )
     packages = ("quantlytic", "numba", "numpy", "msgspec", "polars", "deltalake")
     yield Finding("packages", "ok", ", ".join(f"{name} {metadata.version(name)}" for name in packages))
     yield Finding("clock", "ok" if time.time() > 1.7e9 else "fail", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
@@ -51,7 +59,9 @@ def _examine() -> Iterator[Finding]:
     except QuantlyticError as error:
         yield Finding("settings", "fail", str(error))
         return
-    yield Finding("settings", "ok", f"venue {settings.venue.name}, strategy {settings.strategy.name}, log {settings.log.kind}")
+    yield Finding(
+        "settings", "ok", f"venue {settings.venue.name}, strategy {settings.strategy.name}, log {settings.log.kind}"
+    )
     home = settings.home.resolve()
     existing = next(folder for folder in (home, *home.parents) if folder.exists())
     free_gb = shutil.disk_usage(existing).free / 1e9

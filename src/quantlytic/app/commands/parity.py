@@ -20,8 +20,8 @@ def command(run_id: str, as_json: bool) -> None:
     """
     from quantlytic.app.bootstrap import Bootstrap
     from quantlytic.app.config import load_settings
+    from quantlytic.research.paper import paper_session
     from quantlytic.research.parity import check_parity
-    from quantlytic.research.rows import paper_session
 
     bootstrap = Bootstrap(load_settings())
     run = bootstrap.find_run(run_id)
@@ -32,6 +32,10 @@ def command(run_id: str, as_json: bool) -> None:
     else:
         counts = ", ".join(f"{count:,} {kind}" for kind, count in parity.counts.items())
         click.echo(f"{parity.run_id}: {parity.bars:,} bars replayed; compared {parity.compared:,} ({counts})")
-        click.echo(f"mismatches: {parity.mismatches}" + (f"; first: {parity.first_mismatch}" if parity.mismatches else ""))
+        click.echo(
+            f"mismatches: {parity.mismatches}" + (f"; first: {parity.first_mismatch}" if parity.mismatches else "")
+        )
     if parity.mismatches:
-        raise MismatchError(f"{run.run_id} and its backtest differ in {parity.mismatches} places: {parity.first_mismatch}")
+        raise MismatchError(
+            f"{run.run_id} and its backtest differ in {parity.mismatches} places: {parity.first_mismatch}"
+        )

@@ -1,0 +1,270 @@
+"""The only place that wires: settings in, ready services out."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from quantlytic.app.config import Settings
+from quantlytic.model.errors import InputError, StoreError
+from quantlytic.model.instrument import Instrument
+from quantlytic.model.run import Run
+from quantlytic.model.time import NS_PER_MS, duration_ns
+from quantlytic.store.log import open_log
+from quantlytic.store.log.port import Log
+
+if TYPE_CHECKING:  # each of these is imported by the service that needs it: starting one must not load all
+    from quantlytic.services.channels import Channel
+    from quantlytic.services.service import Service
+    from quantlytic.store.control.control import Control
+    from quantlytic.store.lake import Lake
+    from quantlytic.venues.binance.market import BinanceMarket
+    from quantlytic.venues.exchange.server import ExchangeServer
+    from quantlytic.web.server import WebServer
+
+GRACE_NS = 50 * NS_PER_MS  # how long after a bar's end its last trades may still come
+SERVICES = ("recorder", "barmaker", "executor", "strategist", "notifier", "archiver")
+
+
+class Bootstrap:
+    """Builds what the settings ask for. Services are built in the thread that runs them: see `services`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.home = settings.home
+        self._run: Run | None = None
+
+    # ---- stores
+
+    def make_home(self) -> None:
+        """Make the folder that holds everything recorded, readable by this user alone."""
+        try:
+            self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise StoreError(
+                f"the folder {self.home} cannot be made: {error.strerror}; choose another: QUANTLYTIC_HOME"
+            ) from None
+
+    @contextmanager
+    def open_log(self) -> Iterator[Log]:
+        """A handle on the tape, closed at the end."""
+        log = self.log_handle()
+        try:
+            yield log
+        finally:
+            log.close()
+
+    def log_handle(self) -> Log:
+        """A handle on the tape for the calling thread, which closes it."""
+        kind = self.settings.log
+        return open_log(kind.kind, folder=self.home / "log", servers=kind.kafka_servers, durability=kind.durability)
+
+    def control(self) -> Control:
+        """The control store."""
+        from quantlytic.store.control import open_control
+
+        return open_control(self.home)
+
+    def lake(self) -> Lake:
+        """The lake."""
+        from quantlytic.store.lake import Lake
+
+        return Lake(self.home / "lake")
+
+    # ---- the edge of the world
+
+    def exchange(self) -> ExchangeServer:
+        """The exchange in a box, not started."""
+        from quantlytic.venues.exchange.config import ExchangeConfig
+        from quantlytic.venues.exchange.server import ExchangeServer
+
+        venue = self.settings.venue
+        return ExchangeServer(
+            ExchangeConfig(
+                symbols=tuple(venue.symbols), seed=venue.box_seed, port=venue.box_port, folder=self.home / "exchange"
+            )
+        )
+
+    def market(self) -> BinanceMarket:
+        """Where the venue is."""
+        from quantlytic.venues.binance.market import spot
+
+        venue = self.settings.venue
+        if venue.name == "box":
+            rest_url = venue.rest_url or f"http://127.0.0.1:{venue.box_port}"
+            stream_url = venue.stream_url or f"ws://127.0.0.1:{venue.box_port}/stream"
+            return spot("box", rest_url, stream_url)
+        urls = {name: url for name, url in (("rest_url", venue.rest_url), ("stream_url", venue.stream_url)) if url}
+        return spot("binance", **urls)
+
+    def web(self) -> WebServer:
+        """The page's server, not started."""
+        from quantlytic.web.server import WebServer
+
+        web = self.settings.web
+        control = self.control()
+        return WebServer(
+            self.log_handle,
+            venue=self.settings.venue.name,
+            outbox=self.home / "outbox",
+            token=self.token(),
+            host=web.host,
+            port=web.port,
+            bar_sizes=(self.settings.strategy.bar,),
+            list_runs=lambda: control.runs.list("paper"),
+        )
+
+    def token(self) -> str:
+        """The page's token: from the settings, or made once and kept in a file that only this user can read."""
+        if self.settings.web.token is not None:
+            return self.settings.web.token.get_secret_value()
+        path = self.home / "token"
+        try:
+            with open(path, "x", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+                file.write(secrets.token_urlsafe(24))
+        except FileExistsError:
+            pass
+        return path.read_text().strip()
+
+    # ---- runs
+
+    def run(self) -> Run:
+        """The paper run of these settings: the one that is there goes on, else a new one starts at the bars' end.
+
+        Its id is made of strategy, code, parameters, instruments, bars, cash and fees: change one, and it is another run.
+        """
+        if self._run is None:
+            self._run = self._find_or_start_run()
+        return self._run
+
+    def _find_or_start_run(self) -> Run:
+        from quantlytic.engine.fingerprint import fingerprint_of
+        from quantlytic.strategies.catalogue import find
+
+        settings = self.settings.strategy
+        strategy = find(settings.name)(**settings.params)
+        control = self.control()
+        instruments = self._instruments(control)
+        draft = Run(
+            run_id="", mode="paper", venue=self.settings.venue.name, strategy=settings.name,
+            params={name: float(value) for name, value in strategy.params.items()}, instruments=instruments,
+            bar_size_ns=duration_ns(settings.bar), cash=settings.cash, fee_bps=settings.fee_bps,
+            first_bar_offset=0, code_hash=fingerprint_of(type(strategy)),
+        )  # fmt: skip
+        run_id = "paper-" + hashlib.sha256(msgspec.json.encode(draft)).hexdigest()[:12]
+        for run in control.runs.list("paper"):
+            if run.run_id == run_id:
+                return run
+        with self.open_log() as log:
+            end = log.bounds(draft.bars_stream)[1]
+        try:
+            return control.runs.add(msgspec.structs.replace(draft, run_id=run_id, first_bar_offset=end))
+        except InputError:  # another process has started it at this very moment
+            return control.runs.get(run_id)
+
+    def find_run(self, run_id: str) -> Run:
+        """A paper run by id, or the `last` one. Raises InputError when there is none."""
+        runs = self.control().runs
+        if run_id != "last":
+            return runs.get(run_id)
+        last = runs.last("paper")
+        if last is None:
+            raise InputError(f"no paper run in {self.home}: start one with `quantlytic up`")
+        return last
+
+    def _instruments(self, control: Control) -> tuple[Instrument, ...]:
+        """The venue's rules for the symbols: as stored, else asked for and stored."""
+        from quantlytic.venues.binance.instruments import load_instruments
+
+        venue = self.settings.venue
+        stored = [control.instruments.get(f"{venue.name}:{symbol}") for symbol in venue.symbols]
+        if any(instrument is None for instrument in stored):
+            stored = [*load_instruments(self.market(), venue.symbols)]
+            control.instruments.put([instrument for instrument in stored if instrument is not None])
+        return tuple(instrument for instrument in stored if instrument is not None)
+
+    # ---- services
+
+    def services(self, name: str) -> list[Callable[[], Service]]:
+        """Builders of the services of that name (the notifier is one a channel); each opens a log handle of its own."""
+        if name == "notifier":
+            return [self._notifier(channel) for channel in self._channels()]
+        build = {
+            "recorder": self._recorder,
+            "barmaker": self._barmaker,
+            "executor": self._executor,
+            "strategist": self._strategist,
+            "archiver": self._archiver,
+        }.get(name)
+        if build is None:
+            raise InputError(f"no service named {name!r}; there are: {', '.join((*SERVICES, 'exchange', 'web'))}")
+        return [build]
+
+    def _recorder(self) -> Service:
+        from quantlytic.services.recorder import Recorder
+        from quantlytic.venues.binance.feed import BinanceFeed
+        from quantlytic.venues.binance.normaliser import BinanceNormaliser
+        from quantlytic.venues.clock import GuardedClock
+
+        market, clock = self.market(), GuardedClock()
+        feed = BinanceFeed(market, self.settings.venue.symbols, clock)
+        return Recorder(self.log_handle(), market.venue, feed, BinanceNormaliser(market), clock)
+
+    def _barmaker(self) -> Service:
+        from quantlytic.services.barmaker import Barmaker
+
+        size_ns = duration_ns(self.settings.strategy.bar)
+        return Barmaker(self.log_handle(), self.settings.venue.name, size_ns, GRACE_NS)
+
+    def _executor(self) -> Service:
+        from quantlytic.research.paper import paper_session
+        from quantlytic.services.executor import PaperExecutor
+
+        return PaperExecutor(self.log_handle(), self.run(), paper_session(self.run()))
+
+    def _strategist(self) -> Service:
+        from quantlytic.research.paper import paper_session
+        from quantlytic.services.strategist import Strategist
+
+        return Strategist(self.log_handle(), self.run(), paper_session(self.run()))
+
+    def _archiver(self) -> Service:
+        from quantlytic.services.archiver import Archiver
+
+        venue = self.settings.venue.name
+        return Archiver(
+            self.log_handle(),
+            self.lake(),
+            retain_ns=duration_ns(self.settings.log.retain),
+            readers={f"market.{venue}": [f"barmaker.{venue}"]},
+        )
+
+    def _notifier(self, channel: Channel) -> Callable[[], Service]:
+        from quantlytic.services.notifier import Notifier
+
+        return lambda: Notifier(self.log_handle(), self.run(), channel)
+
+    def _channels(self) -> list[Channel]:
+        from quantlytic.services.channels import Outbox, Smtp, Webhook
+
+        notify = self.settings.notify
+        channels: list[Channel] = []
+        if notify.smtp_host:
+            password = notify.smtp_password.get_secret_value() if notify.smtp_password else ""
+            channels.append(
+                Smtp(
+                    notify.smtp_host, notify.smtp_port, notify.sender, notify.recipient,
+                    notify.smtp_user, password, notify.smtp_starttls,
+                )
+            )  # fmt: skip
+        else:
+            channels.append(Outbox(self.home / "outbox", notify.sender, notify.recipient))
+        if notify.webhook_url is not None:
+            channels.append(Webhook(notify.webhook_url.get_secret_value()))
+        return channels

@@ -1,0 +1,60 @@
+"""`quantlytic runs`: what was run, back-tests and paper, oldest first."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+
+from quantlytic.model.time import duration_text, iso
+
+if TYPE_CHECKING:
+    from quantlytic.store.control.records import RunRecord
+
+
+@click.command()
+@click.option("--mode", type=click.Choice(["backtest", "paper", "live"]), help="Only runs of this mode.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
+def command(mode: str | None, as_json: bool) -> None:
+    """List runs, oldest first."""
+    from quantlytic.app.config import load_settings
+    from quantlytic.store.control import open_control
+
+    home = load_settings().home
+    found: list[RunRecord] = []
+    if (home / "control.db").exists():
+        with open_control(home) as control:
+            found = control.runs.list(mode)
+    if as_json:
+        click.echo(json.dumps([_row(run) for run in found], indent=2))
+    elif not found:
+        click.echo(f"no runs in {home} yet")
+    else:
+        _print(found)
+
+
+def _row(run: RunRecord) -> dict[str, Any]:
+    row: dict[str, Any] = msgspec.to_builtins(run)
+    start_ns, end_ns = row.pop("start_ns"), row.pop("end_ns")
+    instruments = [instrument.id for instrument in run.instruments]
+    return row | {"instruments": instruments, "start": _time(start_ns), "end": _time(end_ns)}
+
+
+def _print(runs: list[RunRecord]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("run", "mode", "strategy", "parameters", "instruments", "bar", "start", "end", "status", box=None)
+    for run in runs:
+        params = " ".join(f"{name}={value:g}" for name, value in run.params.items())
+        names = ", ".join(instrument.symbol for instrument in run.instruments)
+        size = duration_text(run.bar_size_ns) if run.bar_size_ns > 0 else ""
+        start, end = ((_time(time_ns) or "")[:19] for time_ns in (run.start_ns, run.end_ns))
+        table.add_row(run.run_id, run.mode, run.strategy, params, names, size, start, end, run.status)
+    Console().print(table)
+
+
+def _time(time_ns: int | None) -> str | None:
+    return None if time_ns is None else iso(time_ns)

@@ -1,0 +1,27 @@
+"""`quantlytic up`: the whole line in one process."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+
+@click.command()
+@click.option("--venue", type=click.Choice(["box", "binance"]), help="box: a simulated exchange. binance: the real feed.")
+@click.option("--symbols", help="Comma-separated, such as BTCUSDT,ETHUSDT.")
+@click.option("--open/--no-open", "open_page", default=False, help="Open the page in the browser.")
+def command(venue: str | None, symbols: str | None, open_page: bool) -> None:
+    """Record, make bars, decide, trade on paper, tell, archive and show: everything, in this process.
+
+    Trades on paper only. Ends with a summary on Ctrl-C, SIGTERM or after QUANTLYTIC_RUN_FOR seconds; the next start
+    goes on where this one stopped.
+    """
+    from quantlytic.app.line import run_line
+
+    chosen: dict[str, Any] = {}
+    if venue:
+        chosen["name"] = venue
+    if symbols:
+        chosen["symbols"] = [symbol.strip().upper() for symbol in symbols.split(",") if symbol.strip()]
+    run_line(chosen, open_page)

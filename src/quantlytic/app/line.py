@@ -1,0 +1,73 @@
+"""The whole line in one process: start it, watch it, end it with a summary."""
+
+from __future__ import annotations
+
+import sys
+import time
+import webbrowser
+from contextlib import ExitStack
+from typing import Any
+
+import click
+
+from quantlytic.app.bootstrap import SERVICES, Bootstrap
+from quantlytic.app.config import Settings, load_settings
+from quantlytic.app.host import Host
+from quantlytic.app.status import Status
+from quantlytic.app.summary import Summary
+
+SWITCH_INTERVAL_S = 0.0005  # many threads, short turns: a decision does not wait for another thread's long one
+LINE_EVERY_S = 5.0  # a status line this often where there is no terminal to redraw
+
+
+def run_line(venue: dict[str, Any], open_page: bool) -> None:
+    """Start everything, show a live status until a signal or the time limit, stop everything, print the summary."""
+    settings = load_settings()
+    if venue:
+        settings = load_settings(venue={**settings.venue.model_dump(exclude_unset=True), **venue})
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    bootstrap = Bootstrap(settings)
+    bootstrap.make_home()
+    host = Host()
+    host.stop_on_signals()
+    with ExitStack() as edges:
+        if settings.venue.name == "box":
+            edges.enter_context(bootstrap.exchange())
+        page = edges.enter_context(bootstrap.web())
+        bootstrap.run()  # asks the venue for its rules: an unreachable one is told here, in one line
+        click.echo(f"page:  {page.url}")
+        if open_page:
+            webbrowser.open(page.url)
+        summary = Summary(bootstrap)
+        try:
+            for name in SERVICES:
+                for build in bootstrap.services(name):
+                    host.add(build, endless=name == "recorder")
+            _watch(settings, host, Status(page.state, bootstrap.run()))
+        finally:
+            host.stop()
+        click.echo(summary.text())
+    if host.failure is not None:
+        raise host.failure
+
+
+def _watch(settings: Settings, host: Host, status: Status) -> None:
+    """Show the status until the host is to stop."""
+    ends_s = time.monotonic() + settings.run_for if settings.run_for else None
+    if not sys.stdout.isatty():
+        while not host.stopping.wait(_pause_s(ends_s, LINE_EVERY_S)) and not _is_over(ends_s):
+            click.echo(status.line())
+        return
+    from rich.live import Live
+
+    with Live(status.table(), refresh_per_second=2, transient=True) as live:
+        while not host.stopping.wait(_pause_s(ends_s, 0.5)) and not _is_over(ends_s):
+            live.update(status.table())
+
+
+def _pause_s(ends_s: float | None, every_s: float) -> float:
+    return every_s if ends_s is None else max(0.0, min(every_s, ends_s - time.monotonic()))
+
+
+def _is_over(ends_s: float | None) -> bool:
+    return ends_s is not None and time.monotonic() >= ends_s

@@ -1,0 +1,140 @@
+"""A run's session, and its rows as events: what the services, and parity, need to advance a recorded run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantlytic.engine.fees import Fees
+from quantlytic.engine.session import Session
+from quantlytic.model.bar import BAR, Bar
+from quantlytic.model.equity import Equity
+from quantlytic.model.event import Event
+from quantlytic.model.fill import FILL, Fill
+from quantlytic.model.order import (
+    ORDER,
+    ORDER_CANCEL,
+    ORDER_UPDATE,
+    Order,
+    OrderCancel,
+    OrderStatus,
+    OrderType,
+    OrderUpdate,
+    Reason,
+    TimeInForce,
+)
+from quantlytic.model.run import Run
+from quantlytic.model.side import Side
+from quantlytic.model.signal import Signal
+from quantlytic.strategies.catalogue import find
+
+Array = NDArray[Any]
+
+
+def paper_session(run: Run, compiled: bool = True) -> Session:
+    """The session that a paper run, and its replay, advance."""
+    strategy = find(run.strategy)(**run.params)
+    fees = Fees(maker_bps=run.fee_bps, taker_bps=run.fee_bps)
+    return Session(strategy, run.instruments, cash=run.cash, fees=fees, compiled=compiled)
+
+
+class Rows:
+    """Between a run's events and the engine's rows. In rows an instrument is its index in `run.instruments`."""
+
+    def __init__(self, run: Run) -> None:
+        self.run_id = run.run_id
+        self._bar_size_ns = run.bar_size_ns
+        self._ids = [instrument.id for instrument in run.instruments]
+        self._index = {one: index for index, one in enumerate(self._ids)}
+
+    def wants(self, bar: Bar) -> bool:
+        """Whether the run sees this bar: one of its instruments, of its size."""
+        return bar.instrument in self._index and bar.close_time - bar.open_time == self._bar_size_ns
+
+    # ---- events to rows
+
+    def bars(self, bars: Sequence[Bar]) -> Array:
+        """BAR rows, in the order given."""
+        return self._rows(
+            BAR, bars, "open_time", "close_time", "open", "high", "low", "close", "volume", "quote_volume", "trades"
+        )
+
+    def orders(self, events: Iterable[Event]) -> Array:
+        """The orders among the events."""
+        found = [event for event in events if isinstance(event, Order)]
+        return self._rows(
+            ORDER, found, "order_id", "event_time", "side", "type", "time_in_force", "quantity", "price", "bar_offset"
+        )
+
+    def cancels(self, events: Iterable[Event]) -> Array:
+        """The cancels among the events."""
+        found = [event for event in events if isinstance(event, OrderCancel)]
+        return self._rows(ORDER_CANCEL, found, "order_id", "event_time", "bar_offset")
+
+    def fills(self, events: Iterable[Event]) -> Array:
+        """The fills among the events."""
+        found = [event for event in events if isinstance(event, Fill)]
+        return self._rows(
+            FILL, found, "fill_id", "order_id", "event_time", "side", "quantity", "price", "fee", "bar_offset"
+        )
+
+    def updates(self, events: Iterable[Event]) -> Array:
+        """The order updates among the events."""
+        found = [event for event in events if isinstance(event, OrderUpdate)]
+        rows = self._rows(ORDER_UPDATE, found, "order_id", "event_time", "status")
+        rows["reason"] = [Reason.of(event.reason) for event in found]
+        return rows
+
+    def _rows(self, dtype: np.dtype[Any], events: Sequence[Any], *names: str) -> Array:
+        rows = np.zeros(len(events), dtype)
+        rows["instrument"] = [self._index[event.instrument] for event in events]
+        for name in names:
+            rows[name] = [getattr(event, name) for event in events]
+        return rows
+
+    # ---- rows to events; `offset_of` turns the session's number of a bar into its offset on the tape
+
+    def signal_events(self, rows: Array, offset_of: Callable[[int], int]) -> list[Event]:
+        run, ids = self.run_id, self._ids
+        return [
+            Signal(run, number, ids[instrument], time, Side(side), target, price, offset_of(bar))
+            for number, instrument, time, side, target, price, bar in rows.tolist()
+        ]
+
+    def order_events(self, rows: Array, offset_of: Callable[[int], int]) -> list[Event]:
+        run, ids = self.run_id, self._ids
+        return [
+            Order(
+                run, number, ids[instrument], time, Side(side), OrderType(kind), TimeInForce(force), quantity, price,
+                offset_of(bar),
+            )
+            for number, instrument, time, side, kind, force, quantity, price, bar in rows.tolist()
+        ]  # fmt: skip
+
+    def cancel_events(self, rows: Array, offset_of: Callable[[int], int]) -> list[Event]:
+        run, ids = self.run_id, self._ids
+        return [
+            OrderCancel(run, number, ids[instrument], time, offset_of(bar))
+            for number, instrument, time, bar in rows.tolist()
+        ]
+
+    def update_events(self, rows: Array) -> list[Event]:
+        run, ids = self.run_id, self._ids
+        return [
+            OrderUpdate(run, number, ids[instrument], time, OrderStatus(status), Reason(reason).text)
+            for number, instrument, time, status, reason in rows.tolist()
+        ]
+
+    def fill_events(self, rows: Array, offset_of: Callable[[int], int]) -> list[Event]:
+        run, ids = self.run_id, self._ids
+        return [
+            Fill(run, number, order, ids[instrument], time, Side(side), quantity, price, fee, offset_of(bar))
+            for number, order, instrument, time, side, quantity, price, fee, bar in rows.tolist()
+        ]
+
+    def equity_event(self, row: Any, offset: int) -> Equity:
+        instrument, time, equity, cash, position, price, _ = row.tolist()
+        return Equity(self.run_id, self._ids[instrument], time, equity, cash, position, price, offset)
