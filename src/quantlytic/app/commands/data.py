@@ -61,21 +61,22 @@ def list_(as_json: bool) -> None:
 
 
 def _print_holdings(holdings: list[Holding]) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from quantlytic.app.console import print_table
 
     table = Table("table", "venues", "instruments", box=None)
     for name in ("rows", "MB", "files"):
         table.add_column(name, justify="right")
-    table.add_column("first")
-    table.add_column("last")
+    for name in ("first", "last"):
+        table.add_column(name, no_wrap=True)
     for one in holdings:
         names = [name.partition(":")[2] for name in one.instruments]
         shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
         span = ((_shown(time) or "")[:19] for time in (one.first, one.last))
         size = f"{one.bytes / 1e6:,.1f}"
         table.add_row(one.table, ", ".join(one.venues), shown, f"{one.rows:,}", size, f"{one.files:,}", *span)
-    Console().print(table)
+    print_table(table)
 
 
 # ---- check
@@ -112,20 +113,24 @@ def _report_row(report: StreamReport) -> dict[str, Any]:
 
 
 def _print_reports(reports: list[StreamReport]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
-    told = ("gaps", "missing", "unexplained", "duplicates", "late", "backfilled", "dropped", "invalid", "reconnects")
-    counts = ("rows", *told, "missing_bars")
-    table = Table("stream", "first", "last", box=None)
+    from quantlytic.app.console import print_table
+
+    always = ("rows", "gaps", "duplicates", "late")
+    others = ("missing", "unexplained", "backfilled", "dropped", "invalid", "reconnects", "missing_bars")
+    rows = [_report_row(report) for report in reports]
+    counts = (*always, *(name for name in others if any(row[name] for row in rows)))
+    table = Table(box=None)
+    for name in ("stream", "first", "last"):
+        table.add_column(name, no_wrap=True)
     for name in counts:
         table.add_column(name.replace("_", " "), justify="right")
-    for report in reports:
-        row = _report_row(report)
-        style = "" if report.is_clean else "yellow"
+    for report, row in zip(reports, rows, strict=True):
         numbers = [f"{row[name]:,}" if row[name] else "-" for name in counts]
+        style = "" if report.is_clean else "yellow"
         table.add_row(row["stream"], row["first"][:19], row["last"][:19], *numbers, style=style)
-    Console().print(table)
+    print_table(table)
 
 
 # ---- import and export

@@ -43,8 +43,9 @@ def _row(run: RunRecord) -> dict[str, Any]:
 
 
 def _print(runs: list[RunRecord]) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from quantlytic.app.console import print_table
 
     table = Table("run", "mode", "strategy", "parameters", "instruments", "bar", "start", "end", "status", box=None)
     for run in runs:
@@ -53,7 +54,7 @@ def _print(runs: list[RunRecord]) -> None:
         size = duration_text(run.bar_size_ns) if run.bar_size_ns > 0 else ""
         start, end = ((_time(time_ns) or "")[:19] for time_ns in (run.start_ns, run.end_ns))
         table.add_row(run.run_id, run.mode, run.strategy, params, names, size, start, end, run.status)
-    Console().print(table)
+    print_table(table)
 
 
 def _time(time_ns: int | None) -> str | None:

@@ -112,7 +112,8 @@ class Table:
             return 0
         done = 0
         for partition, files in self._files(handle):
-            closed = "date" in partition and partition["date"] < today
+            first_open = {"date": today, "month": today.replace(day=1)}
+            closed = any(partition[name] < day for name, day in first_open.items() if name in partition)
             try:
                 if closed and files > 1:
                     self._rewrite(handle, partition)
