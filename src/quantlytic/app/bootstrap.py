@@ -65,6 +65,11 @@ class Bootstrap:
         kind = self.settings.log
         return open_log(kind.kind, folder=self.home / "log", servers=kind.kafka_servers, durability=kind.durability)
 
+    def describe_log(self) -> str:
+        """What the tape holds, in a few words."""
+        with self.open_log() as log:
+            return f"{len(log.streams())} streams"
+
     def control(self) -> Control:
         """The control store."""
         from quantlytic.store.control import open_control
@@ -144,8 +149,7 @@ class Bootstrap:
         return self._run
 
     def _find_or_start_run(self) -> Run:
-        from quantlytic.engine.fingerprint import fingerprint_of
-        from quantlytic.strategies.catalogue import find
+        from quantlytic.strategies.catalogue import find, source_hash
 
         settings = self.settings.strategy
         strategy = find(settings.name)(**settings.params)
@@ -155,7 +159,7 @@ class Bootstrap:
             run_id="", mode="paper", venue=self.settings.venue.name, strategy=settings.name,
             params={name: float(value) for name, value in strategy.params.items()}, instruments=instruments,
             bar_size_ns=duration_ns(settings.bar), cash=settings.cash, fee_bps=settings.fee_bps,
-            first_bar_offset=0, code_hash=fingerprint_of(type(strategy)),
+            first_bar_offset=0, code_hash=source_hash(type(strategy)),
         )  # fmt: skip
         run_id = "paper-" + hashlib.sha256(msgspec.json.encode(draft)).hexdigest()[:12]
         for run in control.runs.list("paper"):

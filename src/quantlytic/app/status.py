@@ -44,7 +44,7 @@ class Status:
         table.add_row("feed", f"[{colour}]{feed['state']}[/]", _rates(feed), f"lag {_ms(feed['lag_p50_ms'])} p50, "
                       f"{_ms(feed['lag_p99_ms'])} p99")  # fmt: skip
         table.add_row(self._run.mode, f"{self._run.strategy}", f"equity {_money(run.get('equity'))}",
-                      f"bars {counts.get('bars', 0)}  orders {counts.get('orders', 0)}  fills {counts.get('fills', 0)}")  # fmt: skip
+                      "bars {bars}  orders {orders}  fills {fills}".format(**counts) if counts else "")  # fmt: skip
         for row in run.get("positions", []):
             table.add_row("position", row["instrument"], _position(row), f"open P&L {_money(row['unrealised'])}")
         for row in run.get("signals", [])[-SIGNALS_SHOWN:]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quantlytic.engine.barbuilder import TimeBars
+from quantlytic.engine.barbuilder import Placement, TimeBars
 from quantlytic.model.book import BookDelta
 from quantlytic.model.event import Event
 from quantlytic.model.ledger import LedgerEntry, LedgerKind
@@ -40,17 +40,11 @@ class Barmaker:
 
     def _take(self, event: Event) -> list[Event]:
         if isinstance(event, Trade):
-            closed, late = self._builder.on_trade(event)
-        elif isinstance(event, BookDelta) and not event.snapshot:
-            closed, late = self._builder.on_time(event.event_time, event.receive_time), False
-        else:
-            return []
-        out: list[Event] = list(closed)
-        if late and isinstance(event, Trade):
-            out.append(
-                LedgerEntry(event.instrument, "bars", LedgerKind.LATE, event.event_time, event.trade_id, event.trade_id)
-            )
-        return out
+            closed, placement = self._builder.on_trade(event)
+            return [*closed, *_note(event, placement)]
+        if isinstance(event, BookDelta) and not event.snapshot:
+            return [*self._builder.on_watermark(event.event_time)]
+        return []
 
     def _commit(self, outputs: list[Event]) -> None:
         self._writer.commit({self._target: outputs}, {self._source: self._position}, self._builder.save())
@@ -63,3 +57,14 @@ class Barmaker:
         if self._uncommitted:
             self._commit([])
         self._writer.close()
+
+
+def _note(trade: Trade, placement: Placement) -> list[Event]:
+    """What the ledger has to know of a trade that is in no bar."""
+    if placement is Placement.TAKEN:
+        return []
+    kind = LedgerKind.LATE if placement is Placement.LATE else LedgerKind.INVALID
+    detail = "" if placement is Placement.LATE else f"no bar takes it: {placement.name.lower()}"
+    return [
+        LedgerEntry(trade.instrument, "bars", kind, trade.event_time, trade.trade_id, trade.trade_id, detail=detail)
+    ]

@@ -6,6 +6,7 @@ import difflib
 import hashlib
 import importlib
 import importlib.util
+import inspect
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -35,6 +36,14 @@ def find(name: str) -> type[Strategy]:
         hint = f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(names())}"
         raise InputError(f"no strategy {name!r}: {hint} A file of your own is given as path/to/file.py:ClassName")
     return _pick(importlib.import_module(f"quantlytic.strategies.{name.replace('-', '_')}"), "", name)
+
+
+def source_hash(strategy: type[Strategy]) -> str:
+    """SHA-256 of the file that defines the strategy; "" for one typed into a shell."""
+    try:
+        return hashlib.sha256(Path(inspect.getfile(strategy)).read_bytes()).hexdigest()
+    except (OSError, TypeError):
+        return ""
 
 
 def _from_file(path: Path, class_name: str) -> type[Strategy]:

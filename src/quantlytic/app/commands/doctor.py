@@ -89,7 +89,7 @@ def _stores(home: object, settings: object) -> Iterator[Finding]:
         return
     bootstrap = Bootstrap(settings)
     checks: dict[str, Callable[[], str]] = {
-        "log": lambda: f"{len(bootstrap.open_log().streams())} streams",
+        "log": bootstrap.describe_log,
         "control": lambda: f"{len(bootstrap.control().runs.list())} runs",
         "lake": lambda: f"tables: {', '.join(bootstrap.lake().tables()) or 'none yet'}",
     }

@@ -8,7 +8,9 @@ import click
 
 
 @click.command()
-@click.option("--venue", type=click.Choice(["box", "binance"]), help="box: a simulated exchange. binance: the real feed.")
+@click.option(
+    "--venue", type=click.Choice(["box", "binance"]), help="box: a simulated exchange. binance: the real feed."
+)
 @click.option("--symbols", help="Comma-separated, such as BTCUSDT,ETHUSDT.")
 @click.option("--open/--no-open", "open_page", default=False, help="Open the page in the browser.")
 def command(venue: str | None, symbols: str | None, open_page: bool) -> None:
