@@ -16,7 +16,7 @@ def open_log(
     *,
     folder: Path | None = None,
     servers: str = "",
-    prefix: str = "quantlytic.",
+    prefix: str = "quantlytic-",
     durability: Durability = "process",
 ) -> Log:
     """A handle on the tape; open one in each thread that uses it, and close it there.

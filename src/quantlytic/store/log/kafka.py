@@ -19,7 +19,7 @@ from quantlytic.store.log.topics import Topics
 class KafkaLog:
     """A handle on the log kept by `servers` in topics whose names begin with `prefix`. One a thread."""
 
-    def __init__(self, servers: str, prefix: str = "quantlytic.") -> None:
+    def __init__(self, servers: str, prefix: str = "quantlytic-") -> None:
         self._topics = Topics(servers, prefix)
         self._states = WriterStates(self._topics)
         self._reader = StreamReader(self._topics)

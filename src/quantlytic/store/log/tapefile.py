@@ -114,7 +114,8 @@ class TapeFile:
         """Within a transaction: one micro-batch at the stream's end; returns its first offset."""
         number = self.stream_id(stream)
         if number is None:
-            number = int(self.execute("INSERT INTO stream (name) VALUES (?) RETURNING id", (stream,)).fetchone()[0])
+            number = self.execute("INSERT INTO stream (name) VALUES (?)", (stream,)).lastrowid
+            assert number is not None
             self._new_ids[stream] = number
         first = self.bounds(number)[1]
         if first + count > _MASK:
