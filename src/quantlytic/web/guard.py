@@ -121,9 +121,10 @@ async def _answer(response: Response, scope: Scope, receive: Receive, send: Send
 
 
 def _with_headers(send: Send, host: str) -> Send:
+    sockets = f" ws://{host} wss://{host}" if host else ""
     policy = (
         "default-src 'none'; script-src 'self'; style-src 'self' '" + CHART_STYLE_HASH + "'; img-src 'self' data:; "
-        f"connect-src 'self' ws://{host} wss://{host}; frame-src 'self'; base-uri 'none'; form-action 'none'; "
+        f"connect-src 'self'{sockets}; frame-src 'self'; base-uri 'none'; form-action 'none'; "
         "frame-ancestors 'none'"
     )
 

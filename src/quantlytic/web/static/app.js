@@ -28,7 +28,7 @@ const digits = instrument => (state.view?.series?.startsWith(`${instrument}|`) &
 const price = (instrument, value) => format.number(value, digits(instrument));
 const time = row => ({ text: format.when(row.time_ms, now()), tone: 'figure' });
 const name = row => format.symbol(row.instrument);
-const side = row => ({ text: row.side === 'BUY' ? '▲ BUY' : '▼ SELL', tone: row.side === 'BUY' ? 'up' : 'down' });
+const side = row => ({ text: row.side === 'BUY' ? '▲ BUY' : '▼ SELL', tone: row.side === 'BUY' ? 'buy' : 'sell' });
 const gain = value => ({ text: format.mark(value) + format.signed(value), tone: format.tone(value) });
 
 const STATUS = {

@@ -99,7 +99,7 @@ export class CandleChart extends Chart {
       const buy = fill.side === 'BUY';
       arrows.set(`${fill.bar_ms}${fill.side}`, {
         time: fill.bar_ms / 1000, position: buy ? 'belowBar' : 'aboveBar', shape: buy ? 'arrowUp' : 'arrowDown',
-        color: colour(buy ? 'up' : 'down'), size: 1.4, id: `${fill.id}`,
+        color: colour(buy ? 'buy' : 'sell'), size: 1.4, id: `${fill.id}`,
       });
     }
     this.markers.setMarkers([...arrows.values()].sort((a, b) => a.time - b.time));
