@@ -105,11 +105,12 @@ class Broker:
             self._process = subprocess.Popen(
                 [*self._jvm("-Xmx512m"), "kafka.Kafka", str(self._settings)], stdout=output, stderr=output
             )
-        deadline = time.monotonic() + START_S
-        while time.monotonic() < deadline and self._process.poll() is None:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+        try:
+            if self._answers(self._process):
                 return
-            time.sleep(0.1)
+        except BaseException:
+            self.kill()
+            raise
         self.kill()
         raise RuntimeError(f"the broker did not start:\n{(self.folder / 'broker.log').read_text()[-2000:]}")
 
@@ -124,6 +125,14 @@ class Broker:
     def wait(self) -> None:
         if self._process is not None:
             self._process.wait()
+
+    def _answers(self, process: subprocess.Popen[bytes]) -> bool:
+        deadline = time.monotonic() + START_S
+        while time.monotonic() < deadline and process.poll() is None:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+                return True
+            time.sleep(0.1)
+        return False
 
     def _end(self, how: signal.Signals) -> None:
         if self._process is not None:
@@ -163,11 +172,16 @@ def main() -> None:
         broker.start()
     except RuntimeError as error:
         sys.exit(str(error))
-    sys.stdout.write(f"Kafka at {broker.servers}; Ctrl-C ends it\n")
-    sys.stdout.flush()
-    with contextlib.suppress(KeyboardInterrupt):
-        broker.wait()
-    broker.stop()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    try:
+        sys.stdout.write(f"Kafka at {broker.servers}; Ctrl-C ends it\n")
+        sys.stdout.flush()
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        with contextlib.suppress(KeyboardInterrupt):
+            broker.wait()
+    finally:
+        broker.stop()
 
 
 if __name__ == "__main__":

@@ -48,6 +48,8 @@ def tape(broker: Broker) -> KafkaTape:
 class TestKafka(LogConformance):
     """The whole suite on a broker."""
 
+    kills = 4
+
 
 def test_a_broker_that_is_killed_and_started_again(broker: Broker, tape: KafkaTape) -> None:
     """Writer and reader live through it; nothing acknowledged is lost, nothing is doubled."""

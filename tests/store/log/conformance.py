@@ -139,6 +139,9 @@ any_event = st.one_of([events_of(kind) for kind in EVENT_TYPES])
 class LogConformance:
     """One test a promise of `store/log/port.py`."""
 
+    kills = 20
+    """A seed, in the long test."""
+
     @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
     @given(events=st.lists(any_event, min_size=1, max_size=20))
     def test_every_event_comes_back_byte_for_byte(self, tape: Tape, events: list[Event]) -> None:
@@ -359,7 +362,7 @@ class LogConformance:
     @pytest.mark.timeout(900)
     @pytest.mark.parametrize("seed", range(100, 110))
     def test_killed_writers_lose_and_double_nothing_for_long(self, tape: Tape, seed: int) -> None:
-        self.kill_writers(tape, seed, rounds=20)
+        self.kill_writers(tape, seed, rounds=self.kills)
 
     def kill_writers(self, tape: Tape, seed: int, rounds: int) -> None:
         dice = random.Random(seed)
