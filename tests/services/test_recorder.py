@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
+from tests.venues.captures import CAPTURES, frames_of, kind_of
 
 from quantlytic.model.book import BookDelta
 from quantlytic.model.codec import encode_batch
@@ -24,7 +25,6 @@ from quantlytic.venues.binance.market import spot
 from quantlytic.venues.binance.normaliser import BinanceNormaliser
 from quantlytic.venues.clock import GuardedClock
 from quantlytic.venues.port import STARTED, Inbox, Request
-from tests.venues.captures import CAPTURES, frames_of, kind_of
 
 
 class TapeFeed:
@@ -202,7 +202,9 @@ def test_a_full_disk_is_reported_and_nothing_is_lost_when_there_is_room_again(lo
     pump_until(recorder, len(frames) + 1)
     recorder.close()
     assert everything(log, "raw.box")[1:] == frames
-    assert sum(isinstance(e, Trade) for e in everything(log, "market.box")) == len([f for f in frames if kind_of(f) == "trade"])
+    assert sum(isinstance(e, Trade) for e in everything(log, "market.box")) == len(
+        [f for f in frames if kind_of(f) == "trade"]
+    )
 
 
 def test_a_feed_ahead_of_the_log_waits_and_nothing_is_dropped() -> None:

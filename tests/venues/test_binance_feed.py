@@ -149,9 +149,11 @@ def test_an_unreachable_venue_is_one_line_within_bounded_time(answering: bool) -
         listener.bind(("127.0.0.1", 0))
         if answering:
             listener.listen()  # takes the connection and says nothing
-        url = "127.0.0.1:%d" % listener.getsockname()[1]
+        url = f"127.0.0.1:{listener.getsockname()[1]}"
         timings = FeedTimings(start=0.5, backoff=0.01, request=5)
-        feed = BinanceFeed(spot("box", f"http://{url}", f"ws://{url}/stream"), ["BTCUSDT"], GuardedClock(), timings=timings)
+        feed = BinanceFeed(
+            spot("box", f"http://{url}", f"ws://{url}/stream"), ["BTCUSDT"], GuardedClock(), timings=timings
+        )
         with pytest.raises(VenueError, match=r"box cannot be reached at http.*check the network") as caught:
             collect(feed, lambda inbox: False)
     assert "\n" not in str(caught.value)

@@ -117,6 +117,10 @@ class BinanceNormaliser:
         """Whether the symbol's book is known to be complete as of its last message."""
         return symbol in self._instruments and self._instruments[symbol].depth.in_sync
 
+    def is_waiting(self, symbol: str) -> bool:
+        """Whether trades of the symbol are held back until missing ones are fetched."""
+        return symbol in self._instruments and self._instruments[symbol].trades.is_waiting
+
     def _instrument(self, symbol: str) -> _Instrument:
         instrument = self._instruments.get(symbol)
         if instrument is None:

@@ -39,11 +39,13 @@ Row = TypeVar("Row")
 
 class OrderTimings(msgspec.Struct, frozen=True, kw_only=True):
     """In seconds. `request`: for an answer. `window`: how long a signed request stays valid. `poll`: between two
-    questions about an unanswered order, and the first back-off. `patience`: until a submit gives up as UNRESOLVED."""
+    questions about an unanswered order, and the first back-off. `skew`: how far our clock may be ahead of the venue's
+    (Binance bears 1 s). `patience`: until a submit gives up as UNRESOLVED."""
 
     request: float = 5.0
     window: float = 5.0
     poll: float = 0.25
+    skew: float = 1.0
     patience: float = 60.0
 
 
@@ -191,7 +193,7 @@ class BinanceOrders:
         """Ask for an unanswered order until it is there, or can no longer come (then None), or until time is up."""
         loop = asyncio.get_running_loop()
         while True:
-            was_void = loop.time() - sent_at > self._timings.window + 1.0
+            was_void = loop.time() - sent_at > self._timings.window + self._timings.skew
             try:
                 state = await self.status(instrument, client_order_id)
             except (Unheard, Throttled):

@@ -43,6 +43,11 @@ class TradeSequence:
         self._fetched = Gaps()
         self.wanted: Request | None = None
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether newer trades are held back."""
+        return bool(self._held)
+
     def on_message(self, message: TradeMessage, receive_time: int) -> Sequence[Event]:
         """A live trade."""
         trade_id = message.trade_id
