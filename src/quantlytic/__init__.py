@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from quantlytic.model.instrument import Instrument as Instrument
     from quantlytic.model.order import TimeInForce as TimeInForce
     from quantlytic.model.side import Side as Side
+    from quantlytic.research.history import load_bars as load_bars
     from quantlytic.research.run import backtest as backtest
-    from quantlytic.store.barfile import load_bars as load_bars
 
 _HOMES = {
     "Bars": "quantlytic.engine.bars",
@@ -35,7 +35,7 @@ _HOMES = {
     "Strategy": "quantlytic.engine.strategy",
     "TimeInForce": "quantlytic.model.order",
     "backtest": "quantlytic.research.run",
-    "load_bars": "quantlytic.store.barfile",
+    "load_bars": "quantlytic.research.history",
     "param": "quantlytic.engine.param",
 }
 

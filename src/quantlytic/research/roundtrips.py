@@ -88,8 +88,8 @@ def _match(
 ) -> int:
     """Write entry row, exit row and quantity of each pair into the last three; returns how many. A pair uses up a fill.
 
-    `quantities` and `rest`, what of each fill is still open, are signed. `first` and `last` are the oldest and newest open
-    fill of each instrument, `following` the next younger one of a fill; -1 for none. Memory is given, so that the
+    `quantities` and `rest`, what of each fill is still open, are signed. `first` and `last` are the oldest and newest
+    open fill of each instrument, `following` the next younger one of a fill; -1 for none. Memory is given, so that the
     compiled code needs no allocator: loading one takes longer than all of this.
     """
     pairs = 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 import os
 import time
@@ -25,6 +24,7 @@ from quantlytic.research.metrics import YEAR_NS, equity_metrics, trade_metrics
 from quantlytic.research.positions import exposure
 from quantlytic.research.roundtrips import round_trips
 from quantlytic.store.barfile import count_holes
+from quantlytic.strategies.catalogue import source_hash
 
 _HASHED_ROWS = 4096  # part of what the data hash is over: columns are hashed by chunks of rows
 
@@ -116,11 +116,7 @@ class Result:
     @cached_property
     def code_hash(self) -> str:
         """SHA-256 of the file that defines the strategy ("" for one typed into a shell)."""
-        try:
-            source = Path(inspect.getfile(type(self.strategy))).read_bytes()
-        except (OSError, TypeError):
-            return ""
-        return hashlib.sha256(source).hexdigest()
+        return source_hash(type(self.strategy))
 
     @cached_property
     def data_hash(self) -> str:
@@ -188,7 +184,7 @@ class Result:
         }
 
     def manifest(self) -> dict[str, Any]:
-        """What it takes to run it again and to know that it is the same: code, data, parameters, assumptions, versions."""
+        """What it takes to run it again and to know it is the same: code, data, parameters, assumptions, versions."""
         array = self.bars.array
         return {
             "run_id": self.run_id,
