@@ -77,10 +77,10 @@ class Archiver:
 
     def pump(self) -> int:
         count = sum(self._read(stream, pending) for stream, pending in self._streams.items())
-        now_s = self._timer_s()
-        if count == 0 or now_s >= self._look_due_s:
-            self._look_due_s = now_s + LOOK_S
+        if count == 0 or self._timer_s() >= self._look_due_s:
+            self._look_due_s = self._timer_s() + LOOK_S
             count += sum(self._read(stream, pending) for stream, pending in self._find_streams().items())
+        now_s = self._timer_s()
         for stream, pending in self._streams.items():
             if len(pending.events) >= self._batch_rows or (pending.events and now_s - pending.since_s >= self._batch_s):
                 self._file(stream, pending)

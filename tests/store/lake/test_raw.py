@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.store.lake.events import DAY_NS, T0
+from tests.store.lake.test_table import files_of_at_most
 
 from quantlytic.model.errors import DataError, StoreError
 from quantlytic.model.frame import RawFrame
 from quantlytic.store.lake import Lake
-from tests.store.lake.events import DAY_NS, T0
-from tests.store.lake.test_table import files_of_at_most
 
 
 def frames(first: int, count: int, start_ns: int = T0) -> list[RawFrame]:

@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.store.lake.events import DAY_NS, T0, events_of, read_back, trades
 
 from quantlytic.model.codec import EVENT_TYPES, encode
 from quantlytic.model.equity import Decided
@@ -20,7 +21,6 @@ from quantlytic.model.errors import InputError, StoreError
 from quantlytic.model.frame import RawFrame
 from quantlytic.store.lake import Lake
 from quantlytic.store.lake.columns import TABLE_OF, TABLES, rows_of
-from tests.store.lake.events import DAY_NS, T0, events_of, read_back, trades
 
 
 def trade_ids(lake: Lake) -> list[int]:

@@ -23,7 +23,8 @@ from quantlytic.model.instrument import Instrument
 from quantlytic.model.time import duration_ns, iso
 from quantlytic.store.lake.columns import TABLE_OF, TABLES, rows_of
 from quantlytic.store.lake.raw import RawObjects
-from quantlytic.store.lake.table import Table, first_line
+from quantlytic.store.lake.reason import one_line
+from quantlytic.store.lake.table import Table
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -52,7 +53,7 @@ class Lake:
                 Path(self.address).mkdir(parents=True, exist_ok=True)
                 self._objects = LocalStore(self.address, mkdir=True)
         except Exception as error:
-            raise StoreError(f"the lake {self.address} cannot be opened: {first_line(error)}") from None
+            raise StoreError(f"the lake {self.address} cannot be opened: {one_line(error)}") from None
         self.raw = RawObjects(self._objects)
         self._tables: dict[str, Table] = {}
 
@@ -99,7 +100,7 @@ class Lake:
         except FileNotFoundError:
             return None
         except Exception as error:
-            raise StoreError(f"{self.address}/{key} cannot be read: {first_line(error)}") from None
+            raise StoreError(f"{self.address}/{key} cannot be read: {one_line(error)}") from None
 
     def advance(self, stream: str, progress: Progress) -> None:
         """Note that the stream is in the lake so far. Call it after the `append`s it speaks of."""
@@ -109,7 +110,7 @@ class Lake:
         try:
             obstore.put(self._objects, key, msgspec.json.encode(progress))
         except Exception as error:
-            raise StoreError(f"{self.address}/{key} cannot be written: {first_line(error)}") from None
+            raise StoreError(f"{self.address}/{key} cannot be written: {one_line(error)}") from None
 
     def compact(self, today: datetime.date) -> int:
         """Rewrite the many small files of days before `today` as one sorted file each; returns how many."""
@@ -124,7 +125,7 @@ class Lake:
         try:
             folders = obstore.list_with_delimiter(self._objects, "tables")["common_prefixes"]
         except Exception as error:
-            raise StoreError(f"the lake {self.address} cannot be listed: {first_line(error)}") from None
+            raise StoreError(f"the lake {self.address} cannot be listed: {one_line(error)}") from None
         there = {str(path).rsplit("/", 1)[-1] for path in folders}
         return [name for name in TABLES if name in there]
 

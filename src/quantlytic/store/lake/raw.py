@@ -18,6 +18,7 @@ import msgspec
 from quantlytic.model.errors import DataError, StoreError
 from quantlytic.model.frame import RawFrame
 from quantlytic.model.time import NS_PER_S
+from quantlytic.store.lake.reason import one_line
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -168,5 +169,4 @@ def _date(time_ns: int) -> str:
 
 
 def _store_error(done: str, key: str, error: Exception) -> StoreError:
-    text = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-    return StoreError(f"raw object {key} cannot be {done}: {text}")
+    return StoreError(f"raw object {key} cannot be {done}: {one_line(error)}")

@@ -9,6 +9,7 @@ import polars as pl
 
 from quantlytic.model.errors import StoreError
 from quantlytic.store.lake.columns import TableSpec, sorted_rows
+from quantlytic.store.lake.reason import one_line
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -209,9 +210,4 @@ class Table:
             raise
         except (DeltaError, OSError, ValueError) as error:
             self._handle = None
-            raise StoreError(f"lake table {self._url} cannot be used: {first_line(error)}") from None
-
-
-def first_line(error: Exception) -> str:
-    """The first line of a library's message: the rest is for its authors."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+            raise StoreError(f"lake table {self._url} cannot be used: {one_line(error)}") from None
