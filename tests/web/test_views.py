@@ -58,7 +58,7 @@ def test_completeness_is_counted_and_warned_about() -> None:
     view.apply(batch(gap, LedgerEntry(A, "trades", LedgerKind.BACKFILL, NOW, 5, 7, 3)))
     state = view.state(NOW)
     assert state["ledger"]["GAP"] == {"entries": 1, "count": 4}
-    assert state["warnings"] == ["1 market messages are missing"]
+    assert state["warnings"] == ["Market messages missing: 1"]
     assert [note["kind"] for note in state["notes"]] == ["GAP", "BACKFILL"]
 
 
@@ -88,7 +88,7 @@ def test_mails_join_their_deliveries() -> None:
     view.set_mails([Mail("0-m1.eml", "m1", NOW / 1e6, "BUY", "q", "you"), Mail("0-m0.eml", "m0", 5.0, "SELL", "q", "you")])
     notices = view.state(NOW)["notices"]
     assert [(row["message_id"], row["mail"]) for row in notices] == [("m2", None), ("m1", "0-m1.eml"), ("m0", "0-m0.eml")]
-    assert view.state(NOW)["warnings"] == ["1 notices were not delivered"]
+    assert view.state(NOW)["warnings"] == ["Notices not delivered: 1"]
 
 
 def test_charts_are_bounded_and_odd_bars_do_no_harm() -> None:

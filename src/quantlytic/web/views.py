@@ -144,11 +144,11 @@ class Dashboard:
         rejected = self.runs[current].rejected if current else 0
         found = (
             (self.feed.is_stale(now_ns), "The market feed is silent"),
-            (missing > 0, f"{missing} market messages are missing"),
-            (counts["CROSSED"] > 0, f"The book crossed {counts['CROSSED']} times"),
-            (counts["INVALID"] > 0, f"{counts['INVALID']} messages could not be read"),
-            (rejected > 0, f"{rejected} orders were rejected or are unresolved"),
-            (self._failed_deliveries > 0, f"{self._failed_deliveries} notices were not delivered"),
+            (missing > 0, f"Market messages missing: {missing}"),
+            (counts["CROSSED"] > 0, f"Times the book crossed: {counts['CROSSED']}"),
+            (counts["INVALID"] > 0, f"Messages that could not be read: {counts['INVALID']}"),
+            (rejected > 0, f"Orders rejected or unresolved: {rejected}"),
+            (self._failed_deliveries > 0, f"Notices not delivered: {self._failed_deliveries}"),
         )
         return [text for is_so, text in found if is_so]
 
