@@ -162,7 +162,8 @@ def _sequence(rows: pl.DataFrame, first: str, last: str, notes: _Notes) -> dict[
         chained += int(np.count_nonzero(begins[1:] == ends[:-1] + 1))
         hole = begins[1:] > ends[:-1] + 1
         low_high.append((ends[:-1][hole] + 1, begins[1:][hole] - 1))
-    if 2 * chained < steps:  # not contiguous by nature
+    unnumbered = rows.height > 1 and not rows[last].to_numpy().any()
+    if unnumbered or 2 * chained < steps:  # not contiguous by nature
         return notes.stated_gaps() | {"duplicates": rows.height - rows.select("source", "offset").n_unique()}
     low = np.concatenate([pair[0] for pair in low_high]) if low_high else np.empty(0, np.int64)
     high = np.concatenate([pair[1] for pair in low_high]) if low_high else np.empty(0, np.int64)

@@ -72,8 +72,8 @@ def _unknown(lake: Lake, spec: TableSpec, rows: pl.DataFrame) -> pl.DataFrame:
     """The rows that the lake has not got. One that it has with other values is an error."""
     keys = _KEYS[spec.name]
     known = lake.scan(spec.name).filter(
-        pl.col("venue").is_in(rows["venue"].unique()),
-        pl.col("instrument").is_in(rows["instrument"].unique()),
+        pl.col("venue").is_in(rows["venue"].unique().to_list()),
+        pl.col("instrument").is_in(rows["instrument"].unique().to_list()),
         pl.col(spec.time).is_between(rows[spec.time].min(), rows[spec.time].max()),
     )
     if spec.name == "trades":

@@ -162,7 +162,7 @@ class Lake:
             name, time = twice["instrument"][0], iso(twice["open_time"][0])
             raise DataError(f"the lake has two {size} bars of {name} that open at {time}: see `quantlytic data check`")
         codes = found["instrument"].replace_strict(names, range(len(names)), return_dtype=pl.Int32)
-        array = np.empty(found.height, BAR)
+        array = np.zeros(found.height, BAR)  # also the padding between fields: equal bars are equal bytes
         for column in BAR.names or ():
             array[column] = (codes if column == "instrument" else found[column]).to_numpy()
         return array, tuple(Instrument(name) for name in names)
