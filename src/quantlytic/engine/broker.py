@@ -1,5 +1,8 @@
 """What a strategy sees of its account: it acts on the instrument of the bar it was called with."""
 
+# mypy: disable-error-code="no-any-return"
+# Rows are fields of a buffer, not objects: their types are known when compiled.
+
 from __future__ import annotations
 
 import math

@@ -1,30 +1,31 @@
-"""What compiled code depends on, as a hash: its bytecode, the constants, functions and layouts it refers to, and theirs.
+"""What code depends on, as a hash: its bytecode, the constants, functions, classes and layouts it refers to, and theirs.
 
-Equal fingerprint means equal code: the key of the compile cache, and part of every symbol's name.
+Equal fingerprints mean equal code: the key of the compile cache, and part of every symbol's name.
 """
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import sys
 import types
 from collections.abc import Iterator
 from enum import EnumMeta
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from quantlytic.engine.param import Param
 from quantlytic.engine.record import Layout, Record
 
 _LEAVES = {"numpy", "math", "builtins", "quantlytic"}
-_HERE = Path(__file__).parent
 
 
 def fingerprint_of(*subjects: object) -> str:
-    """SHA-256 over everything the subjects (functions, layouts, constants) refer to, as hex digits."""
-    digest = hashlib.sha256(_toolchain())
+    """SHA-256 over everything that the subjects (functions, record classes, layouts, constants) refer to, as hex digits.
+
+    Comments and layout of the source do not count; the Python version does, whose bytecode it is.
+    """
+    digest = hashlib.sha256()
     seen: set[int] = set()
     for subject in subjects:
         for piece in _pieces(subject, seen):
@@ -33,17 +34,7 @@ def fingerprint_of(*subjects: object) -> str:
     return digest.hexdigest()
 
 
-@functools.cache
-def _toolchain() -> bytes:
-    import llvmlite
-    import numba
-
-    parts = [sys.version, numba.__version__, llvmlite.__version__, np.__version__]
-    parts += [(_HERE / name).read_text(encoding="utf-8") for name in ("jit.py", "record.py")]
-    return "\0".join(parts).encode()
-
-
-def _pieces(subject: Any, seen: set[int]) -> Iterator[str]:  # noqa: PLR0911, PLR0912 - one case a kind of global
+def _pieces(subject: Any, seen: set[int]) -> Iterator[str]:  # noqa: PLR0912 - one case a kind of subject
     if subject is None or isinstance(subject, bool | int | float | complex | str | bytes | np.generic):
         yield f"{type(subject).__name__}:{subject!r}"
         return
@@ -59,16 +50,21 @@ def _pieces(subject: Any, seen: set[int]) -> Iterator[str]:  # noqa: PLR0911, PL
         for item in items:
             yield from _pieces(item, seen)
     elif isinstance(subject, types.CodeType):
-        yield f"code:{subject.co_name}:{subject.co_code.hex()}:{subject.co_names}:{subject.co_varnames}:{subject.co_argcount}"
+        shape = (subject.co_name, subject.co_names, subject.co_varnames, subject.co_argcount)
+        yield f"code:{shape}:{subject.co_code.hex()}"
         yield from _pieces(subject.co_consts, seen)
     elif isinstance(subject, types.FunctionType):
         yield from _function(subject, seen)
+    elif isinstance(subject, Param):
+        yield f"param:{subject.kind.__name__}:{subject.default!r}:{subject.low!r}:{subject.high!r}"
     elif isinstance(subject, property):
         yield from _pieces(subject.fget, seen)
     elif isinstance(subject, Layout):
         yield from _layout(subject, seen)
     elif isinstance(subject, EnumMeta):
-        yield f"enum:{subject.__qualname__}:{[(m.name, m.value) for m in subject]!r}"
+        yield f"enum:{subject.__qualname__}:{list(subject.__members__.items())!r}"
+    elif isinstance(subject, type) and issubclass(subject, Record):
+        yield from _class(subject, seen)
     elif hasattr(subject, "py_func"):
         yield from _pieces(subject.py_func, seen)
     elif isinstance(subject, types.ModuleType | type | types.BuiltinFunctionType | np.ufunc):
@@ -103,14 +99,19 @@ def _names(code: types.CodeType) -> Iterator[str]:
             yield from _names(constant)
 
 
-def _layout(layout: Layout, seen: set[int]) -> Iterator[str]:
-    yield f"layout:{layout.cls.__module__}:{layout.cls.__qualname__}:{layout.dtype}:{layout.size}"
-    for owner in layout.cls.__mro__:
+def _class(cls: type[Record], seen: set[int]) -> Iterator[str]:
+    yield f"class:{cls.__module__}:{cls.__qualname__}"
+    for owner in cls.__mro__:
         if issubclass(owner, Record):
             for name, member in sorted(vars(owner).items()):
-                if isinstance(member, types.FunctionType | property) and not name.startswith("__"):
+                if isinstance(member, types.FunctionType | property | Param | bool | int | float):
                     yield f"member:{name}"
                     yield from _pieces(member, seen)
+
+
+def _layout(layout: Layout, seen: set[int]) -> Iterator[str]:
+    yield f"layout:{layout.dtype}:{layout.size}"
+    yield from _pieces(layout.cls, seen)
     for name, nested in layout.nested.items():
         yield f"nested:{name}"
         yield from _pieces(nested, seen)

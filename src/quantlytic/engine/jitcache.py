@@ -1,7 +1,12 @@
-"""Compiled code kept on disk, keyed by the fingerprint of all that it depends on; Numba's own cache sees only one file."""
+"""Compiled code kept on disk, keyed by the fingerprint of all it depends on (Numba's own cache looks at one file only)."""
+
+# mypy: disable-error-code="call-arg, no-untyped-call, arg-type, override, misc, unused-ignore, assignment"
+# Numba describes its own interfaces only in part.
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import os
 import pickle
 import sys
@@ -9,9 +14,12 @@ import types
 from pathlib import Path
 from typing import Any
 
+import llvmlite
+import numba
+import numpy as np
 from llvmlite import binding as llvm
 from numba.core.caching import Cache, CompileResultCacheImpl, _CacheLocator
-from numba.core.runtime import rtsys
+from numba.core.runtime.nrt import rtsys
 
 
 def cache_folder() -> Path:
@@ -24,7 +32,16 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "quantlytic" / "compiled"
 
 
-class _Locator(_CacheLocator):  # type: ignore[misc]
+@functools.cache
+def _toolchain() -> str:
+    """What turns code into machine code: versions, and our own part of the compiler."""
+    digest = hashlib.sha256()
+    for name in ("compilable.py", "intrinsics.py", "jit.py", "record.py", "recordtype.py"):
+        digest.update((Path(__file__).parent / name).read_bytes())
+    return f"{sys.version} {numba.__version__} {llvmlite.__version__} {np.__version__} {digest.hexdigest()}"
+
+
+class _Locator(_CacheLocator):
     def __init__(self, py_func: types.FunctionType, py_file: str) -> None:
         self._py_file = py_file
         self._key: str = py_func.__dict__["fingerprint"]
@@ -33,7 +50,7 @@ class _Locator(_CacheLocator):  # type: ignore[misc]
         return str(cache_folder())
 
     def get_source_stamp(self) -> str:
-        return self._key
+        return f"{self._key} {_toolchain()}"
 
     def get_disambiguator(self) -> str:
         return self._key[:24]
@@ -48,8 +65,8 @@ class _Locator(_CacheLocator):  # type: ignore[misc]
         return self
 
 
-class _Impl(CompileResultCacheImpl):  # type: ignore[misc]
-    _locator_classes = (_Locator,)
+class _Impl(CompileResultCacheImpl):
+    _locator_classes = [_Locator]  # noqa: RUF012 - Numba's own way
 
     def reduce(self, compiled: Any) -> Any:
         module = compiled.library._final_module
@@ -69,7 +86,10 @@ class _Impl(CompileResultCacheImpl):  # type: ignore[misc]
         return f"{fullname.rpartition('.')[2][:40]}-{self.locator.get_disambiguator()}"
 
 
-class FingerprintCache(Cache):  # type: ignore[misc]
+_UNREADABLE = (OSError, EOFError, LookupError, ValueError, TypeError, AttributeError, ImportError, pickle.PickleError)
+
+
+class FingerprintCache(Cache):
     """A function's compiled forms. Anything wrong with the files means compiling again, never an error."""
 
     _impl_class = _Impl
@@ -81,7 +101,7 @@ class FingerprintCache(Cache):  # type: ignore[misc]
         # Numba's own method begins with `refresh`, which imports all that the compiler knows; `rebuild` does, if need be.
         try:
             return self._load_overload(sig, target_context)
-        except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, ImportError, pickle.UnpicklingError):
+        except _UNREADABLE:
             return None
 
     def save_overload(self, sig: Any, data: Any) -> None:

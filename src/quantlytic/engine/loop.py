@@ -4,6 +4,9 @@ One source, two lives: uncompiled on `Address` and `View`, or compiled, where ad
 fixed, whatever the strategy, so that each compiles once and is loaded from disk afterwards.
 """
 
+# mypy: disable-error-code="no-any-return"
+# Rows are fields of a buffer, not objects: their types are known when compiled.
+
 from __future__ import annotations
 
 from typing import Any

@@ -1,24 +1,19 @@
-"""The engine's functions and a strategy's step, compiled or plain; and what to say when either fails."""
+"""The engine's functions and a strategy's step, compiled or plain."""
 
 from __future__ import annotations
 
 import functools
-import re
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from quantlytic.engine import loop
+from quantlytic.engine.explain import explain
 from quantlytic.engine.record import Address, Bytes, Layout
 from quantlytic.engine.strategy import Strategy
 from quantlytic.model.errors import StrategyError
-from quantlytic.model.time import iso
-
-_OURS = str(Path(__file__).resolve().parent)
 
 
 @dataclass(frozen=True)
@@ -77,38 +72,6 @@ def _compiled_step(strategy: type[Strategy], layout: Layout, step: Any) -> int:
         try:
             function = compile_function(step, STEP_SIGNATURE)
         except NumbaError as error:
-            raise StrategyError(_explain(str(error), strategy)) from error
+            raise StrategyError(explain(str(error), strategy)) from error
         _steps[layout] = function, native_address(function)
     return _steps[layout][1]
-
-
-_HINTS = (
-    (r"Untyped global name '(\w+)'", "'{0}' cannot be used in a handler: pass numbers by param() or setup(), use NumPy scalars"),
-    (r"Unknown attribute '(\w+)'", "there is no '{0}' here: what a handler uses on self is made in setup()"),
-    (r"NameError: name '(\w+)'|name '(\w+)' is not defined", "the name '{0}' is not defined"),
-    (r"(?i)\b(list|dict|set|unicode_type|str)\b", "text, lists and dicts cannot be compiled: use numbers and arrays made in setup()"),
-)
-
-
-def _explain(message: str, strategy: type[Strategy]) -> str:
-    """Numba's message in one line: the user's file and line, what it is about, what to write instead."""
-    plain = re.sub(r"\x1b\[[0-9;]*m", "", message)
-    places = [(name, line) for name, line in re.findall(r'File "([^"]+)", line (\d+)', plain) if _OURS not in name]
-    places = [(name, line) for name, line in places if "numba" not in Path(name).parts]
-    where = f"{places[-1][0]}:{places[-1][1]}" if places else strategy.__name__
-    for pattern, hint in _HINTS:
-        if found := re.search(pattern, plain):
-            what = hint.format(next((group for group in found.groups() if group), ""))
-            break
-    else:
-        lines = [line.strip() for line in plain.splitlines() if line.strip()]
-        what = next((line for line in lines if not line.startswith(("Failed in", "File", "-", "<"))), lines[0])
-    return f"{where}: {what}; compiled=False runs the same class in plain Python"
-
-
-def blame(error: Exception, strategy: type[Strategy], bar: int, time: int) -> StrategyError:
-    """A handler raised: say where, at which bar, and what."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _OURS not in frame.filename]
-    frames = [frame for frame in frames if "numba" not in Path(frame.filename).parts]
-    where = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else strategy.__name__
-    return StrategyError(f"{where}: {type(error).__name__} at bar {bar} ({iso(time)}): {error}")

@@ -68,7 +68,7 @@ def layout_of(source: Record | np.dtype[Any]) -> Layout:
                 f"{type(source).__name__}.{name} is a {type(value).__name__}: state must be a number, a bool, an indicator "
                 f"or a non-empty NumPy array of numbers made in setup(), such as np.zeros(64)"
             )
-    return Layout.intern(type(source), np.dtype(fields, align=True), nested)
+    return Layout.intern(type(source), np.dtype(fields or [("unused", "i1")], align=True), nested)
 
 
 def pack(instance: Record, layout: Layout, target: Any) -> None:
@@ -147,12 +147,12 @@ def _scalar(name: str, dtype: np.dtype[Any], offset: int) -> property:
     whole = dtype.kind == "i"
 
     def read(view: View) -> Any:
-        return make(codec.unpack_from(view.buffer, view.offset + offset)[0])
+        return make(codec.unpack_from(view.buffer.data, view.offset + offset)[0])
 
     def write(view: View, value: Any) -> None:
         if whole and isinstance(value, float | np.floating):
             raise TypeError(f"self.{name} is a whole number and was given {value!r}: write {name} = 0.0 in setup()")
-        codec.pack_into(view.buffer, view.offset + offset, value)
+        codec.pack_into(view.buffer.data, view.offset + offset, value)
 
     return property(read, write)
 

@@ -16,6 +16,7 @@ from quantlytic.engine.arena import make_arena
 from quantlytic.engine.bars import Bars
 from quantlytic.engine.broker import BROKER
 from quantlytic.engine.digest import digest_of
+from quantlytic.engine.explain import blame
 from quantlytic.engine.fees import Fees
 from quantlytic.engine.record import layout_of
 from quantlytic.engine.rows import Rows
@@ -68,10 +69,15 @@ class Session:
         state = self.strategy.prepared()
         layout = layout_of(state)
         self._arena = make_arena(state, layout, self.instruments, cash, fees, allow_short, max_open_orders)
-        self._settings = f"{fees.taker_rate} {fees.maker_rate} {allow_short} {max_open_orders} {cash}"
+        identity = (
+            type(self.strategy).__qualname__, self.strategy.params, str(layout.dtype), str(BROKER.dtype), len(self._arena),
+            self.instruments, float(cash), fees.taker_rate, fees.maker_rate, allow_short, max_open_orders,
+        )  # fmt: skip
+        self._identity = hashlib.sha256(repr(identity).encode()).digest()
         self._machine = machine.build(type(self.strategy), layout, compiled)
         self._at = machine.locator(compiled)
-        self._account: Any = BROKER.view(self._arena).account
+        broker: Any = BROKER.view(self._arena)
+        self._account: Any = broker.account
         self._bar = np.zeros(1, BAR)
         self._equity = Rows(np.dtype("f8"))
         self._logs = [Rows(dtype) for dtype in _LOGS]
@@ -165,13 +171,13 @@ class Session:
         account = self._account
         busy = account.fills + account.updates + account.new_orders + account.signals + account.cancels
         end = len(self._arena) if busy else int(account.outbox_at)
-        return _MAGIC + self._identity() + self._arena[:end].tobytes()
+        return _MAGIC + self._identity + self._arena[:end].tobytes()
 
     def restore(self, state: bytes) -> None:
         """Go on from `save`. InputError when it was saved by another strategy, parameters, instruments or version."""
         head = len(_MAGIC) + 32
         size = len(state) - head
-        if state[:4] != _MAGIC or state[4:head] != self._identity():
+        if state[:4] != _MAGIC or state[4:head] != self._identity:
             raise InputError(
                 f"the saved state is not of {type(self.strategy).__name__} with these parameters, instruments, cash and "
                 "fees in this version: start afresh, or with what it was saved with"
@@ -254,14 +260,6 @@ class Session:
         row["bar_offset"] = bar_offset
         return row[0]
 
-    def _identity(self) -> bytes:
-        layout = layout_of(self.strategy.prepared())
-        parts = (
-            type(self.strategy).__qualname__, self.strategy.params, str(layout.dtype), str(BROKER.dtype),
-            self.instruments, self._settings, len(self._arena),
-        )  # fmt: skip
-        return hashlib.sha256(repr(parts).encode()).digest()
-
     def _check_count(self, what: str, rows: Array, capacity: int) -> None:
         if len(rows) > capacity:
             raise InputError(f"{len(rows)} {what} for one bar: at most {capacity} with this max_open_orders")
@@ -278,7 +276,7 @@ class Session:
         raise InputError(f"a bar names instrument {bar['instrument']}: there are {len(self.instruments)}")
 
     def _blame(self, error: Exception, bar: Any) -> StrategyError:
-        return machine.blame(error, type(self.strategy), int(self._account.bars) - 1, int(bar["close_time"]))
+        return blame(error, type(self.strategy), int(self._account.bars) - 1, int(bar["close_time"]))
 
 
 def _rows(rows: Any, dtype: np.dtype[Any]) -> Array:
