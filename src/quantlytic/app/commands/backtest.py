@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,17 +52,22 @@ def command(
     STRATEGY is a built-in one (sma-cross) or path/to/file.py:ClassName. The run is kept in the data folder, under
     runs/RUN_ID, and listed by `quantlytic runs`.
     """
-    from quantlytic.app.config import load_settings
+    from quantlytic.app.home import home_folder
     from quantlytic.engine.fees import Fees
     from quantlytic.research.history import load_bars
-    from quantlytic.research.run import backtest
-    from quantlytic.research.runfolder import save_run
     from quantlytic.strategies.catalogue import find
 
-    home = load_settings().home
+    home = home_folder()
     chosen = find(strategy)(**parse_params(params))
     fees = Fees(taker_bps=fee_bps)
-    bars = load_bars(data, symbol, bar_size)
+    with ThreadPoolExecutor(1) as pool:  # the file is read while the compiler is imported
+        loading = pool.submit(load_bars, data, symbol, bar_size)
+        if not debug:
+            importlib.import_module("quantlytic.engine.jit")
+        from quantlytic.research.run import backtest
+        from quantlytic.research.runfolder import save_run
+
+        bars = loading.result()
     result = backtest(chosen, bars, cash, fees, compiled=not debug, allow_short=allow_short, name=strategy)
     folder = save_run(result, home, time.time_ns())
     written = result.plot(report) if report is not None else None if as_json else result.plot(folder / "report.html")
