@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from quantlytic.model.errors import InputError
 from quantlytic.model.time import duration_ns
 
 
-class VenueSettings(BaseModel):
+class _Section(BaseModel):
+    """Refuses names that it does not know."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class VenueSettings(_Section):
     """Where the market data comes from. `box` is the exchange in a box, started by `up` itself."""
 
     name: Literal["box", "binance", "ccxt"] = "box"
@@ -25,7 +32,7 @@ class VenueSettings(BaseModel):
     box_seed: int = 7
 
 
-class StrategySettings(BaseModel):
+class StrategySettings(_Section):
     """Which strategy runs on paper, on what bars."""
 
     name: str = "sma-cross"
@@ -41,7 +48,7 @@ class StrategySettings(BaseModel):
         return value
 
 
-class LogSettings(BaseModel):
+class LogSettings(_Section):
     """`sqlite` (embedded) or `kafka`. Durability "process" survives kill -9; "power" also a power cut, by fsync."""
 
     kind: Literal["sqlite", "kafka"] = "sqlite"
@@ -50,13 +57,13 @@ class LogSettings(BaseModel):
     retain: str = "6h"
 
 
-class WebSettings(BaseModel):
+class WebSettings(_Section):
     host: str = "127.0.0.1"
     port: int = Field(default=8787, ge=0, le=65535)
     token: SecretStr | None = None
 
 
-class NotifySettings(BaseModel):
+class NotifySettings(_Section):
     """With no `smtp_host`, mails go into the outbox folder. Secrets come from the environment."""
 
     recipient: str = "you@localhost"
@@ -96,8 +103,12 @@ class Settings(BaseSettings):
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
 
 
+_NOT_SETTINGS = ("QUANTLYTIC_CACHE", "QUANTLYTIC_SEED", "QUANTLYTIC_KILLS")  # read elsewhere: compile cache, tests
+
+
 def load_settings(**overrides: Any) -> Settings:
     """Read and check the settings. Raises InputError naming the setting, what is wrong, and where it was read from."""
+    _refuse_unknown_variables()
     try:
         return Settings(**overrides)
     except ValidationError as error:
@@ -110,3 +121,14 @@ def load_settings(**overrides: Any) -> Settings:
         ) from None
     except (ValueError, OSError) as error:
         raise InputError(f"quantlytic.toml or a QUANTLYTIC_ variable cannot be read: {error}") from None
+
+
+def _refuse_unknown_variables() -> None:
+    """A misspelt variable must not be silently ignored."""
+    known = ["QUANTLYTIC_" + name.upper() for name in Settings.model_fields]
+    for variable in os.environ:
+        first = variable.partition("__")[0]
+        if variable.startswith("QUANTLYTIC_") and first not in known and variable not in _NOT_SETTINGS:
+            close = difflib.get_close_matches(first, known, 1)
+            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
+            raise InputError(f"the environment has {variable}, which is no setting: {hint}")
