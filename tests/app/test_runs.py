@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.app.test_data import Command, answer, quantlytic
+from tests.app.conftest import Command, answer
 
 from quantlytic.model.instrument import Instrument
 from quantlytic.model.run import Run
 from quantlytic.store.control import open_control
-
-__all__ = ["quantlytic"]  # the fixture
 
 
 def enter(home: Path) -> None:
