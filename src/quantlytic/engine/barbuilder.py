@@ -49,6 +49,8 @@ class _State(msgspec.Struct, array_like=True):
     confirmed: bool = False
     candidate: int | None = None
     partials: list[_Partial] = []
+    own: dict[str, int] = {}
+    held: list[str] = []
 
 
 class TimeBars:
@@ -58,6 +60,9 @@ class TimeBars:
     watermark reaches its close_time + `grace_ns`; a trade that comes after that is late and changes nothing. Within the
     grace, trades may come in any order: the open is the earliest's price by (event_time, trade_id), the close the latest's.
     A stretch without trades has no bar.
+
+    After an interruption (`on_interruption`) what was missed of an instrument may still be fetched, while the watermark goes
+    on: until a trade of its own has caught up with the watermark, its own trades alone close its bars.
 
     An event time more than `leap_ns` ahead of the watermark is not believed, so that one lie does not close everything,
     until the very next event agrees with it (within `leap_ns`): then it was a pause. The first event of all is believed,
@@ -72,6 +77,8 @@ class TimeBars:
         self._confirmed = False
         self._candidate: int | None = None
         self._partials: dict[tuple[int, str], _Partial] = {}
+        self._own: dict[str, int] = {}  # instrument -> its latest trade's time
+        self._held: set[str] = set()
         self._next_close = 0  # close_time of the earliest partial; 0: there is none
 
     @property
@@ -85,10 +92,10 @@ class TimeBars:
             return [], Placement.INVALID
         if not self._advance(trade.event_time):
             return [], Placement.LEAP
+        self._own[trade.instrument] = max(trade.event_time, self._own.get(trade.instrument, trade.event_time))
         closed = self._close()
         open_time = trade.event_time // self._size * self._size
-        assert self._watermark is not None
-        if open_time + self._size + self._grace <= self._watermark:
+        if open_time + self._size + self._grace <= self._mark(trade.instrument):
             return closed, Placement.LATE
         self._add(trade, open_time)
         return closed, Placement.TAKEN
@@ -97,10 +104,15 @@ class TimeBars:
         """Another event of the venue: time has come this far. Returns the bars that it closed, as `on_trade` does."""
         return self._close() if self._advance(event_time) else []
 
+    def on_interruption(self) -> None:
+        """The connection was lost for a while: what was missed may come yet, behind what comes now."""
+        self._held.update(self._own)
+
     def save(self) -> bytes:
         """The whole state."""
         partials = list(self._partials.values())
         state = _State(self._size, self._grace, self._watermark, self._confirmed, self._candidate, partials)
+        state.own, state.held = self._own, sorted(self._held)
         return msgspec.msgpack.encode(state)
 
     def restore(self, state: bytes) -> None:
@@ -116,7 +128,18 @@ class TimeBars:
             )
         self._watermark, self._confirmed, self._candidate = saved.watermark, saved.confirmed, saved.candidate
         self._partials = {(partial.open_time, partial.instrument): partial for partial in saved.partials}
+        self._own, self._held = saved.own, set(saved.held)
         self._find_next_close()
+
+    def _mark(self, instrument: str) -> int:
+        """The time up to which the instrument's bars are finished, but for the grace."""
+        assert self._watermark is not None
+        if instrument in self._held:
+            own = self._own[instrument]
+            if own + self._grace < self._watermark:
+                return own
+            self._held.discard(instrument)
+        return self._watermark
 
     def _advance(self, time: int) -> bool:
         """Move the watermark; false when the time is not believed."""
@@ -163,8 +186,8 @@ class TimeBars:
         closed = []
         for open_time, instrument in sorted(self._partials):
             close_time = open_time + self._size
-            if close_time + self._grace > self._watermark:
-                break
+            if close_time + self._grace > self._mark(instrument):
+                continue
             one = self._partials.pop((open_time, instrument))
             closed.append(
                 Bar(

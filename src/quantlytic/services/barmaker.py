@@ -42,6 +42,8 @@ class Barmaker:
         if isinstance(event, Trade):
             closed, placement = self._builder.on_trade(event)
             return [*closed, *_note(event, placement)]
+        if isinstance(event, LedgerEntry) and event.kind is LedgerKind.RECONNECT:
+            self._builder.on_interruption()
         if isinstance(event, BookDelta) and not event.snapshot:
             return [*self._builder.on_watermark(event.event_time)]
         return []
