@@ -69,7 +69,7 @@ class Journal:
         try:
             if folder:
                 folder.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(self.path, isolation_level=None)
+            self._db = sqlite3.connect(self.path, timeout=1, isolation_level=None)
             self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
@@ -81,9 +81,12 @@ class Journal:
             ) from None
 
     def load(self) -> Saved | None:
-        """The counters of the last commit, None for a new journal."""
+        """The counters of the last commit, None for a new journal. Raises StoreError when they cannot be read."""
         row = self._db.execute("SELECT value FROM state WHERE name = 'saved'").fetchone()
-        return msgspec.msgpack.decode(row[0], type=Saved) if row else None
+        try:
+            return msgspec.msgpack.decode(row[0], type=Saved) if row else None
+        except msgspec.MsgspecError as error:
+            raise StoreError(f"the exchange's journal {self.path} is damaged: {error}; give another --folder") from None
 
     def load_accounts(self, accounts: Accounts) -> None:
         """Put the balances back."""

@@ -22,7 +22,7 @@ def integer(params: Params, name: str) -> int | None:
     value = params.get(name, "")
     if not value:
         return None
-    if not value.isdecimal() or len(value) > 18:
+    if not (value.isascii() and value.isdecimal()) or len(value) > 18:
         raise rejects.illegal(name)
     return int(value)
 

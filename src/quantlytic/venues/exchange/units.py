@@ -6,7 +6,7 @@ import re
 
 E8 = 100_000_000
 
-_DECIMAL = re.compile(r"(\d{1,12})(?:\.(\d{0,18}))?|\.(\d{1,18})")
+_DECIMAL = re.compile(r"(\d{1,12})(?:\.(\d{0,18}))?|\.(\d{1,18})", re.ASCII)
 
 
 def e8_text(value: int) -> str:
