@@ -43,7 +43,7 @@ def make_arena(
     account.allow_short = allow_short
     account.instruments = count = len(instruments)
     account.order_capacity = rows = max_open_orders
-    account.request_capacity = requests = 2 * rows
+    account.request_capacity = requests = rows + 32
     account.leaves = 1 << (count - 1).bit_length()
     account.state_bytes = -(-layout.size // _LINE) * _LINE
     end = BROKER.size

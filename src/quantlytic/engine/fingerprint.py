@@ -17,6 +17,7 @@ import numpy as np
 from quantlytic.engine.param import Param
 from quantlytic.engine.record import Layout, Record
 
+_COMPILED = (types.FunctionType, property)
 _LEAVES = {"numpy", "math", "builtins", "quantlytic"}
 
 
@@ -64,7 +65,7 @@ def _pieces(subject: Any, seen: set[int]) -> Iterator[str]:  # noqa: PLR0912 - o
     elif isinstance(subject, EnumMeta):
         yield f"enum:{subject.__qualname__}:{list(subject.__members__.items())!r}"
     elif isinstance(subject, type) and issubclass(subject, Record):
-        yield from _class(subject, seen)
+        yield from _class(subject, seen, compiled_only=False)
     elif hasattr(subject, "py_func"):
         yield from _pieces(subject.py_func, seen)
     elif isinstance(subject, types.ModuleType | type | types.BuiltinFunctionType | np.ufunc):
@@ -99,11 +100,13 @@ def _names(code: types.CodeType) -> Iterator[str]:
             yield from _names(constant)
 
 
-def _class(cls: type[Record], seen: set[int]) -> Iterator[str]:
+def _class(cls: type[Record], seen: set[int], compiled_only: bool) -> Iterator[str]:
     yield f"class:{cls.__module__}:{cls.__qualname__}"
     for owner in cls.__mro__:
         if issubclass(owner, Record):
             for name, member in sorted(vars(owner).items()):
+                if compiled_only and (name in ("setup", "__init__") or not isinstance(member, _COMPILED)):
+                    continue
                 if isinstance(member, types.FunctionType | property | Param | bool | int | float):
                     yield f"member:{name}"
                     yield from _pieces(member, seen)
@@ -111,7 +114,7 @@ def _class(cls: type[Record], seen: set[int]) -> Iterator[str]:
 
 def _layout(layout: Layout, seen: set[int]) -> Iterator[str]:
     yield f"layout:{layout.dtype}:{layout.size}"
-    yield from _pieces(layout.cls, seen)
+    yield from _class(layout.cls, seen, compiled_only=True)
     for name, nested in layout.nested.items():
         yield f"nested:{name}"
         yield from _pieces(nested, seen)

@@ -80,6 +80,18 @@ def pack(instance: Record, layout: Layout, target: Any) -> None:
             target[name] = value
 
 
+def fields_of(record: Any) -> dict[str, Any]:
+    """A record (`np.void`) as a dict of Python numbers, arrays (copies) and dicts."""
+    found: dict[str, Any] = {}
+    for name in record.dtype.names:
+        value = record[name]
+        if isinstance(value, np.void):
+            found[name] = fields_of(value)
+        else:
+            found[name] = value.copy() if isinstance(value, np.ndarray) else value.item()
+    return found
+
+
 def _code(value: object) -> str | None:
     if isinstance(value, bool | np.bool_):
         return "?"

@@ -18,7 +18,7 @@ from quantlytic.engine.broker import BROKER
 from quantlytic.engine.digest import digest_of
 from quantlytic.engine.explain import blame
 from quantlytic.engine.fees import Fees
-from quantlytic.engine.record import layout_of
+from quantlytic.engine.record import fields_of, layout_of
 from quantlytic.engine.rows import Rows
 from quantlytic.engine.strategy import Strategy
 from quantlytic.model.bar import BAR
@@ -67,7 +67,7 @@ class Session:
         if not 1 <= max_open_orders <= 10_000:
             raise InputError(f"max_open_orders is from 1 to 10000, not {max_open_orders!r}")
         state = self.strategy.prepared()
-        layout = layout_of(state)
+        self._layout = layout = layout_of(state)
         self._arena = make_arena(state, layout, self.instruments, cash, fees, allow_short, max_open_orders)
         identity = (
             type(self.strategy).__qualname__, self.strategy.params, str(layout.dtype), str(BROKER.dtype), len(self._arena),
@@ -226,6 +226,14 @@ class Session:
     def positions(self) -> dict[str, float]:
         """Instrument id -> signed quantity held."""
         return {one.id: float(self._account.position(k).quantity) for k, one in enumerate(self.instruments)}
+
+    def state_of(self, instrument: str) -> dict[str, Any]:
+        """The strategy's state for an instrument, for the curious: field -> value (indicators are dicts themselves)."""
+        index = next((k for k, one in enumerate(self.instruments) if one.id == instrument), None)
+        if index is None:
+            raise InputError(f"no instrument {instrument!r} in this session")
+        start = int(self._account.states_at + index * self._account.state_bytes)
+        return fields_of(self._arena[start : start + self._layout.size].view(self._layout.dtype)[0])
 
     @property
     def state_bytes(self) -> int:
