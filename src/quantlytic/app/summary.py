@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from quantlytic.app.bootstrap import Bootstrap
 from quantlytic.model.bar import Bar
 from quantlytic.model.equity import Equity
@@ -27,7 +29,11 @@ class Summary:
             self._since = {stream: log.bounds(stream)[1] for stream in self._streams}
 
     def text(self) -> str:
-        """A few lines. "Events lost" is what the ledger says: sequence numbers that never came and were not fetched."""
+        """A few lines. "Events lost" is what the ledger says: sequence numbers that never came and could not be fetched.
+
+        Book changes made while we were not connected cannot be fetched by anyone; a fresh snapshot takes their place. They
+        are told apart as "book resyncs".
+        """
         with self._bootstrap.open_log() as log:
             raw, market, bars, decisions, executions, deliveries = (
                 _Count(log, stream, self._since[stream]) for stream in self._streams
@@ -36,6 +42,7 @@ class Summary:
         lines = {
             "messages recorded": f"{raw.events:,}",
             "events lost": f"{market.lost:,}",
+            "book resyncs": f"{market.of_kind(LedgerKind.RESYNC):,}",
             "bars": f"{bars.of(Bar):,}",
             "signals": f"{decisions.of(Signal):,}",
             "orders": f"{decisions.of(Order):,}",
@@ -55,6 +62,8 @@ class _Count:
     def __init__(self, log: Log, stream: str, since: int) -> None:
         self.types: dict[type[Event], int] = {}
         self.lost = 0
+        self._kinds: Counter[LedgerKind] = Counter()
+        self._away: set[str] = set()  # whose book has had its hole since the last reconnect
         self.last_equity: float | None = None
         position = max(since, log.bounds(stream)[0])
         self.events = log.bounds(stream)[1] - since
@@ -70,7 +79,23 @@ class _Count:
 
     def _add(self, event: Event) -> None:
         self.types[type(event)] = self.of(type(event)) + 1
-        if isinstance(event, LedgerEntry) and event.kind is LedgerKind.GAP:
-            self.lost += event.count
+        if isinstance(event, LedgerEntry):
+            self._note(event)
         elif isinstance(event, Equity):
             self.last_equity = event.equity
+
+    def of_kind(self, kind: LedgerKind) -> int:
+        return self._kinds[kind]
+
+    def _note(self, entry: LedgerEntry) -> None:
+        self._kinds[entry.kind] += 1
+        if entry.kind is LedgerKind.RECONNECT:
+            self._away.clear()
+        elif entry.kind is LedgerKind.GAP:
+            from_being_away = entry.stream == "book" and entry.instrument not in self._away and self._reconnected
+            self._away.add(entry.instrument)
+            self.lost += 0 if from_being_away else entry.count
+
+    @property
+    def _reconnected(self) -> bool:
+        return self._kinds[LedgerKind.RECONNECT] > 0
