@@ -1,0 +1,286 @@
+"""`quantlytic backtest`: what it prints, what it keeps, and one line for everything that is wrong."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from quantlytic.app.cli import main
+from quantlytic.app.commands.backtest import parse_params, sparkline
+from quantlytic.app.home import home_folder
+from quantlytic.model.errors import InputError
+from quantlytic.store.control import open_control
+
+SYMBOLS = ("BTCUSDT", "DOGEUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT")
+
+
+@dataclass
+class Done:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def quantlytic(folder: Path, *arguments: str) -> Done:
+    """Run the command in `folder`, as its entry point does but in this process: a new one takes a second to start."""
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.chdir(folder)
+        patch.delenv("QUANTLYTIC_HOME", raising=False)
+        patch.setattr(sys, "argv", ["quantlytic", *arguments])
+        try:
+            main()
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+    return Done(code, out.getvalue(), err.getvalue())
+
+
+def answer(folder: Path, *arguments: str) -> dict[str, Any]:
+    done = quantlytic(folder, "backtest", *arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert done.stdout.count("\n") == 1
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+@pytest.fixture(scope="module")
+def bars(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("bars") / "bars.csv"
+    close = 100 * np.exp(np.cumsum(np.random.default_rng(3).normal(0, 0.01, 600)))
+    opens = np.append(100.0, close[:-1])
+    table = {
+        "ts": 1_700_000_000_000_000_000 + 60_000_000_000 * np.arange(600),
+        "symbol": "BTCUSDT",
+        "open": opens,
+        "high": np.maximum(opens, close) + 0.1,
+        "low": np.minimum(opens, close) - 0.1,
+        "close": close,
+        "volume": np.ones(600),
+    }
+    pl.DataFrame(table).write_csv(path)
+    return path
+
+
+def test_json_and_what_is_kept(tmp_path: Path, bars: Path) -> None:
+    arguments = ("sma-cross", "--data", str(bars), "--symbol", "BTCUSDT", "-p", "fast=5", "-p", "slow=20")
+    first = answer(tmp_path, *arguments, "--cash", "5000", "--fee-bps", "2.5")
+    assert first["params"] == {"fast": 5, "slow": 20, "weight": 0.99}
+    assert (first["cash"], first["fee_bps"], first["bars"]) == (5000, 2.5, 600)
+    folder = tmp_path / "quantlytic-data" / "runs" / first["run_id"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "equity.parquet",
+        "fills.csv",
+        "manifest.json",
+        "summary.json",
+    ]
+    assert json.loads((folder / "summary.json").read_text()) == first
+    assert json.loads((folder / "manifest.json").read_text())["digest"] == first["digest"]
+    equity = pl.read_parquet(folder / "equity.parquet")
+    assert equity["equity"][-1] == first["final_equity"]
+    assert len(equity) == 600
+    with (folder / "fills.csv").open() as file:
+        fills = list(csv.DictReader(file))
+    assert len(fills) == first["fills"] > 4
+    assert sum(float(fill["fee"]) for fill in fills) == pytest.approx(first["fees_paid"])
+    again = answer(tmp_path, *arguments, "--cash", "5000", "--fee-bps", "2.5")
+    assert {**again, "elapsed_s": 0} == {**first, "elapsed_s": 0}
+    other = answer(tmp_path, *arguments[:-1], "slow=30")
+    assert other["run_id"] != first["run_id"]
+    with open_control(tmp_path / "quantlytic-data") as control:
+        runs, trials = control.runs.list(), control.trials.list()
+    assert [run.run_id for run in runs] == [first["run_id"], other["run_id"]]
+    assert [trial.run_id for trial in trials] == [run.run_id for run in runs]
+    assert {run.status for run in runs} == {"finished"}
+    assert runs[0].digest == first["digest"]
+    assert runs[0].params["slow"] == 20
+    assert runs[0].bar_size_ns == 60_000_000_000
+
+
+def test_in_a_process_of_its_own(tmp_path: Path, bars: Path) -> None:
+    command = [sys.executable, "-m", "quantlytic", "backtest", "sma-cross", "--data", str(bars), "--json"]
+    good = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False)
+    assert (good.returncode, good.stderr) == (0, "")
+    assert json.loads(good.stdout)["digest"] == answer(tmp_path, *command[4:-1])["digest"]
+    bad = subprocess.run(
+        [*command, "-p", "fast=1"], cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False
+    )
+    assert (bad.returncode, bad.stdout, bad.stderr.count("\n")) == (2, "", 1)
+
+
+def test_runs_lists_it(tmp_path: Path, bars: Path) -> None:
+    run_id = answer(tmp_path, "sma-cross", "--data", str(bars))["run_id"]
+    listed = json.loads(quantlytic(tmp_path, "runs", "--json").stdout)
+    assert [(run["run_id"], run["mode"], run["strategy"]) for run in listed] == [(run_id, "backtest", "sma-cross")]
+    assert listed[0]["start"] == "2023-11-14T22:13:20.000000Z"
+
+
+def test_for_people(tmp_path: Path, bars: Path) -> None:
+    done = quantlytic(tmp_path, "backtest", "sma-cross", "--data", str(bars), "-p", "fast=5", "-p", "slow=20")
+    assert done.returncode == 0, done.stderr
+    for words in ("sma-cross fast=5 slow=20", "BTCUSDT", "final equity", "max drawdown", "▁", "█"):
+        assert words in done.stdout
+    report = tmp_path / done.stdout.splitlines()[-1].removeprefix("report").strip()
+    assert report.name == "report.html"
+    assert "<!doctype html>" in report.read_text()
+
+
+def test_report_goes_where_it_is_wanted(tmp_path: Path, bars: Path) -> None:
+    answer(tmp_path, "sma-cross", "--data", str(bars), "--report", "mine.html")
+    assert "<!doctype html>" in (tmp_path / "mine.html").read_text()
+
+
+def test_strategy_of_ones_own_compiled_and_debug(tmp_path: Path, bars: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from quantlytic import Strategy, param\n"
+        "class Dip(Strategy):\n"
+        "    drop: float = param(0.01, low=0, high=0.5)\n"
+        "    def setup(self):\n"
+        "        self.last = 0.0\n"
+        "    def on_bar(self, bar, broker):\n"
+        "        if broker.is_flat and bar.close < self.last * (1 - self.drop):\n"
+        "            broker.target_weight(0.5)\n"
+        "        elif broker.is_long and bar.close > self.last:\n"
+        "            broker.close()\n"
+        "        self.last = bar.close\n"
+    )
+    compiled = answer(tmp_path, "mine.py:Dip", "--data", str(bars), "-p", "drop=0.015")
+    debug = answer(tmp_path, "mine.py:Dip", "--data", str(bars), "-p", "drop=0.015", "--debug")
+    assert compiled["fills"] > 10
+    assert (compiled["mode"], debug["mode"]) == ("compiled", "debug")
+    assert compiled["digest"] == debug["digest"]
+    assert compiled["run_id"] == debug["run_id"]
+    assert compiled["strategy"] == "mine.py:Dip"
+
+
+BAD = {
+    "unknown strategy": (("sma-croos",), 2, "sma-cross"),
+    "no such file": (("none.py:Mine",), 2, "none.py"),
+    "unknown parameter": (("sma-cross", "-p", "fats=5"), 2, "fast"),
+    "out of range": (("sma-cross", "-p", "fast=1"), 2, "from 2 to 200"),
+    "not a number": (("sma-cross", "-p", "fast=abc"), 2, "fast=abc"),
+    "a fraction": (("sma-cross", "-p", "fast=5.5"), 2, "whole number"),
+    "no equals sign": (("sma-cross", "-p", "fast"), 2, "NAME=VALUE"),
+    "twice": (("sma-cross", "-p", "fast=5", "-p", "fast=6"), 2, "already"),
+    "no cash": (("sma-cross", "--cash", "0"), 2, "cash"),
+    "negative cash": (("sma-cross", "--cash", "-5"), 2, "cash"),
+    "nan cash": (("sma-cross", "--cash", "nan"), 2, "cash"),
+    "fee": (("sma-cross", "--fee-bps", "1e9"), 2, "bps"),
+    "unknown symbol": (("sma-cross", "--symbol", "DOGE"), 2, "BTCUSDT"),
+    "bar size": (("sma-cross", "--bar-size", "15x"), 2, "15x"),
+    "report": (("sma-cross", "--report", "none/there/report.html"), 2, "report"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_requests_are_one_line(tmp_path: Path, bars: Path, case: str) -> None:
+    arguments, code, words = BAD[case]
+    done = quantlytic(tmp_path, "backtest", *arguments, "--data", str(bars), "--json")
+    assert (done.returncode, done.stdout) == (code, "")
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert words in done.stderr
+
+
+def test_bad_files_are_one_line(tmp_path: Path, bars: Path) -> None:
+    lines = bars.read_text().splitlines(keepends=True)
+    cells = lines[300].split(",")
+    files = {
+        "missing.csv": (None, 2, "does not exist"),
+        "empty.csv": ("", 3, "is empty"),
+        "nan.csv": ("".join([*lines[:300], ",".join([*cells[:5], "nan", cells[6]]), *lines[301:]]), 3, "row 300"),
+        "back.csv": ("".join([*lines[:300], lines[290], *lines[301:]]), 3, "goes back"),
+        "column.csv": ("".join(line.rpartition(",")[0] + "\n" for line in lines), 3, "no column 'volume'"),
+        "cut.parquet": ("PAR1 and then nothing", 3, "not a whole Parquet file"),
+    }
+    for name, (content, code, words) in files.items():
+        if content is not None:
+            (tmp_path / name).write_text(content)
+        done = quantlytic(tmp_path, "backtest", "sma-cross", "--data", name, "--json")
+        assert (done.returncode, done.stdout) == (code, ""), name
+        assert done.stderr.startswith(f"quantlytic: {name}")
+        assert done.stderr.count("\n") == 1
+        assert words in done.stderr
+    assert not (tmp_path / "quantlytic-data").exists()
+
+
+def test_damaged_control_store_is_one_line(tmp_path: Path, bars: Path) -> None:
+    (tmp_path / "quantlytic-data").mkdir()
+    (tmp_path / "quantlytic-data" / "control.db").write_bytes(b"no database at all" * 1000)
+    done = quantlytic(tmp_path, "backtest", "sma-cross", "--data", str(bars), "--json")
+    assert done.returncode == 4
+    assert done.stderr.count("\n") == 1
+    assert "control.db" in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_home_that_cannot_be_written_is_one_line(tmp_path: Path, bars: Path) -> None:
+    tmp_path.chmod(0o500)
+    done = quantlytic(tmp_path, "backtest", "sma-cross", "--data", str(bars), "--json")
+    assert done.returncode == 4
+    assert done.stderr.count("\n") == 1
+
+
+def test_all_symbols_of_real_data(tmp_path: Path, market_data: Path) -> None:
+    data = str(market_data / "binance_spot_15m_staticklines.parquet")
+    for symbol in SYMBOLS:
+        found = answer(tmp_path, "sma-cross", "--data", data, "--symbol", symbol, "-p", "fast=50", "-p", "slow=200")
+        assert (found["bars"], found["holes"]) == (46_673, 0)
+        assert found["fills"] > 200
+        assert -1 < found["max_drawdown"] < 0
+    together = answer(tmp_path, "sma-cross", "--data", data, "-p", "weight=0.19")
+    assert together["bars"] == 233_365
+    assert len(together["instruments"]) == 5
+
+
+def test_parse_params() -> None:
+    assert parse_params(("fast=5", "weight = 0.5", "flag=true", "big=1e3")) == {
+        "fast": 5, "weight": 0.5, "flag": True, "big": 1000.0,
+    }  # fmt: skip
+    for wrong in (("fast",), ("=5",), ("fast=",), ("a=1", "a=2"), ("a=b",)):
+        with pytest.raises(InputError):
+            parse_params(wrong)
+
+
+def test_sparkline() -> None:
+    assert sparkline([1.0, 2.0, 3.0]) == "▁▅█"
+    assert sparkline([5.0] * 200) == "▁" * 60
+    assert sparkline([float(x) for x in range(1000)], 8) == "▁▂▃▄▅▆▇█"
+
+
+@pytest.mark.parametrize(
+    ("toml", "environment"),
+    [(None, None), ('home = "there"', None), ('home = "there"', "elsewhere"), ("run_for = 5.0", None)],
+)
+def test_home_is_that_of_the_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, toml: str | None, environment: str | None
+) -> None:
+    from quantlytic.app.config import load_settings
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("QUANTLYTIC_HOME", raising=False)
+    if toml is not None:
+        Path("quantlytic.toml").write_text(toml)
+    if environment is not None:
+        monkeypatch.setenv("QUANTLYTIC_HOME", environment)
+    assert home_folder() == load_settings().home
+
+
+def test_settings_that_cannot_be_read_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("QUANTLYTIC_HOME", raising=False)
+    for wrong in ("home = ", "home = 5"):
+        Path("quantlytic.toml").write_text(wrong)
+        with pytest.raises(InputError):
+            home_folder()
