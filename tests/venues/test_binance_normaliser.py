@@ -368,6 +368,16 @@ def test_a_lost_change_is_a_gap_and_the_book_is_rebuilt() -> None:
     assert normaliser.is_in_sync("BTCUSDT")
 
 
+def test_a_hole_that_a_snapshot_has_covered_is_still_a_gap() -> None:
+    normaliser = BinanceNormaliser(spot())
+    events = feed_all(normaliser, [depth(96, 100), snapshot(110), depth(104, 115), depth(101, 103)])
+    assert normaliser.is_in_sync("BTCUSDT")
+    assert [(e.kind, e.first, e.last) for e in ledger(events)] == [
+        (LedgerKind.GAP, 101, 103),
+        (LedgerKind.BACKFILL, 101, 103),
+    ]
+
+
 def test_swapped_changes_close_the_hole_themselves() -> None:
     normaliser = in_sync()
     events = feed_all(normaliser, [depth(103, 104), depth(101, 102), depth(105, 106)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from heapq import heapify, heappop, heappush, nlargest, nsmallest
+from itertools import islice
 
 Level = tuple[float, float]
 """(price, quantity)."""
@@ -38,17 +39,17 @@ class LocalBook:
     def apply(self, bids: tuple[Level, ...], asks: tuple[Level, ...]) -> bool:
         """Take over changed levels (quantity 0 deletes). Returns False when the book is crossed afterwards."""
         known = self._bids
-        for price, _ in bids:
-            if price not in known:
-                heappush(self._bid_heap, -price)
-                known[price] = 0.0
+        before = len(known)
         known.update(bids)
+        if added := len(known) - before:
+            for price in islice(reversed(known), added):  # a dict keeps its order: what is new is at its end
+                heappush(self._bid_heap, -price)
         known = self._asks
-        for price, _ in asks:
-            if price not in known:
-                heappush(self._ask_heap, price)
-                known[price] = 0.0
+        before = len(known)
         known.update(asks)
+        if added := len(known) - before:
+            for price in islice(reversed(known), added):
+                heappush(self._ask_heap, price)
         if len(self._bids) + len(known) > self._sweep_at:
             self.load(self._bids.items(), self._asks.items())
         return self.best_bid < self.best_ask

@@ -133,6 +133,8 @@ class DepthSequence:
                 self._missing.add(self._last + 1, previous)
                 self.in_sync = False
             self._take(message, delta)
+        if self.in_sync:  # a snapshot had run ahead of the stream: the book needs what is missing no more
+            events += self._state(self._missing.take_up_to(self._last))
         self._ask()
         return events
 
