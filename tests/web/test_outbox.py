@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import time
 from email.message import EmailMessage
 from pathlib import Path
 
@@ -53,3 +54,12 @@ def test_rubbish_is_listed_as_what_it_is(tmp_path: Path) -> None:
     outbox.refresh()
     assert [mail.subject for mail in outbox.mails()] == ["(no subject)"]
     assert outbox.open("x.eml") is not None
+
+
+def test_a_mail_written_within_the_clocks_grain_is_found(tmp_path: Path) -> None:
+    outbox, now = Outbox(tmp_path), time.time_ns()
+    for k in range(2):
+        write(tmp_path, f"{k}", f"mail {k}")
+        os.utime(tmp_path, ns=(now, now))  # a coarse file system gives both the same time
+        assert outbox.refresh()
+    assert len(outbox.mails()) == 2

@@ -15,6 +15,9 @@ from tests.web.paper_tape import PaperTape
 from quantlytic.model.bar import Bar
 from quantlytic.model.equity import Equity
 from quantlytic.model.errors import StoreError
+from quantlytic.model.fill import Fill
+from quantlytic.model.side import Side
+from quantlytic.store.log.batch import EventBatch
 from quantlytic.store.log.port import Log
 from quantlytic.store.log.sqlite import SqliteLog
 from quantlytic.web.reader import MAX_RUNS, TapeReader
@@ -127,3 +130,34 @@ def test_it_idles_when_nothing_happens(log: SqliteLog, tmp_path: Path) -> None:
     assert 1 <= beats <= 4  # heartbeats, no spinning
     assert time.thread_time() - began < 0.5
     watched.reader.stop()
+
+
+class Interleaved(SqliteLog):
+    """Commits more just after `bars.box` has been found empty: what another process may do at any moment."""
+
+    def __init__(self, folder: Path, then: Callable[[], None]) -> None:
+        super().__init__(folder)
+        self._then: Callable[[], None] | None = then
+
+    def read(self, stream: str, offset: int, max_events: int = 5000) -> EventBatch:
+        batch = super().read(stream, offset, max_events)
+        if stream == "bars.box" and not batch.events and self._then is not None:
+            then, self._then = self._then, None
+            then()
+        return batch
+
+
+def test_a_fill_never_comes_before_its_bar(log: SqliteLog, tmp_path: Path) -> None:
+    barmaker, executor = log.writer("barmaker.box"), log.writer("executor.r")
+    executor.commit({"executions.r": [equity("r", S)]})  # so that the run is followed already
+
+    def commit() -> None:
+        offset = barmaker.commit({"bars.box": [Bar("box:A", 5 * S, 6 * S, 1.0, 1.0, 1.0, 1.0, 1.0)]})["bars.box"][0]
+        executor.commit({"executions.r": [Fill("r", 1, 1, "box:A", 6 * S, Side.BUY, 1.0, 1.0, 0.0, offset)]})
+
+    watched = Watched(tmp_path, lambda: Interleaved(tmp_path / "log", commit))
+    wait_until(lambda: (watched.view()["run"] or {"fills": []})["fills"])
+    assert watched.view()["run"]["fills"][0]["bar_ms"] == 5000.0  # its bar's open, not the fill's own time
+    watched.reader.stop()
+    barmaker.close()
+    executor.close()

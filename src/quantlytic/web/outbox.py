@@ -6,6 +6,7 @@ import email
 import email.policy
 import heapq
 import os
+import time
 from email.message import EmailMessage
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ import msgspec
 
 MAX_MAIL_BYTES = 1_000_000
 _HEADER_BYTES = 16_384
+_GRAIN_NS = 2_000_000_000
 
 
 class Mail(msgspec.Struct, frozen=True):
@@ -40,15 +42,17 @@ class Outbox:
 
     def __init__(self, folder: Path, limit: int = 50) -> None:
         self._folder, self._limit = folder, limit
-        self._stamp = -1
+        self._stamp, self._settled = -1, False
         self._mails: dict[str, Mail] = {}
 
     def refresh(self) -> bool:
         """Look again; True when the list changed."""
         try:
             stamp = self._folder.stat().st_mtime_ns
-            if stamp == self._stamp:
+            if stamp == self._stamp and self._settled:
                 return False
+            # Folder times may be coarse: while the last change is young, another could bear the same time.
+            self._settled = time.time_ns() - stamp > _GRAIN_NS
             with os.scandir(self._folder) as entries:
                 names = heapq.nlargest(self._limit, (entry.name for entry in entries if entry.name.endswith(".eml")))
         except OSError:

@@ -12,7 +12,7 @@ import msgspec
 
 from quantlytic.model.errors import StoreError
 from quantlytic.model.run import Run
-from quantlytic.store.log.port import Log
+from quantlytic.store.log.port import Batch, Log
 from quantlytic.web.account import Row
 from quantlytic.web.outbox import OpenMail, Outbox
 from quantlytic.web.views import Dashboard
@@ -137,23 +137,37 @@ class TapeReader:
                 log.wait(self._positions, HEARTBEAT_S - MIN_PASS_S)
 
     def _read_all(self, log: Log) -> bool:
-        """Take in one batch of each stream, bars before what refers to them; True when nothing is left."""
-        left = False
-        for stream in sorted(self._positions, key=_reading_order):
-            position = self._positions[stream]
-            batch = log.read(stream, position)
-            if not batch.events and batch.next_offset == position:
-                continue
-            kind, _, owner = stream.partition(".")
+        """Take in what there is, at most one batch of a stream but all bars; True when caught up.
+
+        A run refers to bars, a delivery to a mail: both were there before it. So it is read first and taken in last.
+        """
+        references = [stream for stream in self._positions if not stream.startswith(("market.", "bars."))]
+        read = {stream: log.read(stream, self._positions[stream]) for stream in sorted(references)}
+        venue, some = self._dashboard.venue, False
+        while self._take(f"bars.{venue}", log.read(f"bars.{venue}", self._positions[f"bars.{venue}"])):
+            some = True
+        some |= self._take(f"market.{venue}", log.read(f"market.{venue}", self._positions[f"market.{venue}"]))
+        self._look_for_mails()
+        for stream, batch in read.items():
+            some |= self._take(stream, batch)
+        return not some or not self._loading
+
+    def _take(self, stream: str, batch: Batch) -> bool:
+        """Fold a batch and go on behind it; False for an empty one."""
+        kind, _, owner = stream.partition(".")
+        with self._lock:
+            if kind in ("decisions", "executions"):
+                is_live = batch.next_offset > self._live_from[stream]
+                self._dashboard.apply_run(owner, batch, self._now_ns() if is_live else 0)
+            else:
+                self._dashboard.apply(batch)
+        self._positions[stream] = batch.next_offset
+        return bool(batch.events)
+
+    def _look_for_mails(self) -> None:
+        if self._outbox.refresh():
             with self._lock:
-                if kind in ("decisions", "executions"):
-                    is_live = batch.next_offset > self._live_from[stream]
-                    self._dashboard.apply_run(owner, batch, self._now_ns() if is_live else 0)
-                else:
-                    self._dashboard.apply(batch)
-            self._positions[stream] = batch.next_offset
-            left = left or bool(batch.events)
-        return not left or not self._loading
+                self._dashboard.set_mails(self._outbox.mails())
 
     def _look_around(self, log: Log) -> None:
         """Find new streams and new runs."""
@@ -196,15 +210,8 @@ class TapeReader:
         return max((getattr(event, "event_time", 0) for event in events), default=0)
 
     def _tell(self) -> None:
-        mails_changed = self._outbox.refresh()
         with self._lock:
-            if mails_changed:
-                self._dashboard.set_mails(self._outbox.mails())
             self._sequence += 1
             delta = {"kind": "delta", **self._envelope(), **self._dashboard.drain(self._now_ns())}
             payload = msgspec.json.encode(delta)
         self._publish(payload)
-
-
-def _reading_order(stream: str) -> int:
-    return list(HISTORY).index(stream.partition(".")[0])
