@@ -72,13 +72,15 @@ def test_imports_point_down(path: Path) -> None:
     room = room_of(module_name(path))
     for name in imports_of(path):
         target = room_of(name)
-        if name == "quantlytic" or not (PACKAGE / target).with_suffix(".py").exists() and not (PACKAGE / target).is_dir():
+        if name == "quantlytic" or (
+            not (PACKAGE / target).with_suffix(".py").exists() and not (PACKAGE / target).is_dir()
+        ):
             continue
         assert target == room or target in MAY_IMPORT[room], f"{room} must not import {target} ({name})"
 
 
 def test_no_import_circles() -> None:
-    graph = {module_name(p): {n for n in imports_of(p)} for p in source_files()}
+    graph = {module_name(p): set(imports_of(p)) for p in source_files()}
     graph = {m: {n for n in names if n in graph and n != m} for m, names in graph.items()}
     done: set[str] = set()
 
@@ -101,10 +103,14 @@ def test_fits_a_screen(path: Path) -> None:
     for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             length = (node.end_lineno or node.lineno) - node.lineno + 1
-            assert length <= MAX_FUNCTION_LINES or f"{name}:{node.name}" in LONG_ON_PURPOSE, f"{node.name}: {length} lines"
+            assert length <= MAX_FUNCTION_LINES or f"{name}:{node.name}" in LONG_ON_PURPOSE, (
+                f"{node.name}: {length} lines"
+            )
         elif isinstance(node, ast.ClassDef):
             public = [n for n in node.body if isinstance(n, ast.FunctionDef) and not n.name.startswith("_")]
-            assert len(public) <= MAX_PUBLIC_METHODS or f"{name}:{node.name}" in LONG_ON_PURPOSE, f"{node.name}: {len(public)}"
+            assert len(public) <= MAX_PUBLIC_METHODS or f"{name}:{node.name}" in LONG_ON_PURPOSE, (
+                f"{node.name}: {len(public)}"
+            )
 
 
 def test_every_module_is_used() -> None:

@@ -32,9 +32,13 @@ def environment(tmp_path: Path) -> dict[str, str]:
     }
 
 
-def quantlytic(*arguments: str, environment: dict[str, str], cwd: Path, timeout_s: float = 90) -> subprocess.CompletedProcess[str]:
+def quantlytic(
+    *arguments: str, environment: dict[str, str], cwd: Path, timeout_s: float = 90
+) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "quantlytic", *arguments]
-    return subprocess.run(command, env=environment, cwd=cwd, capture_output=True, text=True, timeout=timeout_s, check=False)
+    return subprocess.run(
+        command, env=environment, cwd=cwd, capture_output=True, text=True, timeout=timeout_s, check=False
+    )
 
 
 def counted(name: str, text: str) -> int:

@@ -199,5 +199,5 @@ def test_webhook_posts_slack_text_with_an_idempotency_key(log: Log) -> None:
 
 
 def test_header_injection_is_refused() -> None:
-    with pytest.raises(ValueError, match="newline|linefeed|carriage"):
+    with pytest.raises(ValueError, match=r"newline|linefeed|carriage"):
         mail_of(notice_of(signal_of(1), RUN), "q@localhost", "you@localhost\r\nBcc: everyone@localhost")
