@@ -30,7 +30,8 @@ def chart_data(
     """Everything the page draws, as JSON-ready lists of rounded numbers; times in seconds. Shapes as in `Result`."""
     shown = _most_traded(len(instruments), fills)
     points = max(min(MAX_POINTS, MAX_CANDLES // len(shown)), 2)
-    times, at_time = np.unique(bars["close_time"], return_inverse=True)
+    is_new = np.append(True, np.diff(bars["close_time"]) != 0)
+    times, at_time = bars["close_time"][is_new], np.cumsum(is_new) - 1
     per_point = -(-len(times) // points)
     starts = np.arange(0, len(times), per_point)
     point_of_bar = at_time // per_point
@@ -76,8 +77,7 @@ def _most_traded(count: int, fills: NDArray[Any]) -> list[int]:
 
 def _labels(bars: NDArray[Any], times: NDArray[np.int64], at_time: NDArray[np.int64]) -> NDArray[np.int64]:
     """When each bar time began: its bars' latest open, or the bar time before if that is later. Strictly increasing."""
-    opens = np.full(len(times), np.iinfo(np.int64).min)
-    np.maximum.at(opens, at_time, bars["open_time"])
+    opens = np.maximum.reduceat(bars["open_time"], np.searchsorted(at_time, np.arange(len(times))))
     opens[1:] = np.maximum(opens[1:], times[:-1])
     return opens
 

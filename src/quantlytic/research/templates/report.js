@@ -34,15 +34,13 @@
   const candles = chart.addSeries(L.CandlestickSeries, { ...quiet }, 0);
   const line = chart.addSeries(L.LineSeries, { ...quiet, lineWidth: 1.5 }, 0);
   const position = chart.addSeries(L.BaselineSeries, { ...quiet, lineWidth: 1, lineType: L.LineType.WithSteps, baseValue: { type: "price", price: 0 }, priceFormat: custom(percent) }, 1);
-  const hold = chart.addSeries(L.LineSeries, { ...quiet, lineWidth: 1, priceFormat: custom((v) => compact.format(v)) }, 2);
-  const equity = chart.addSeries(L.LineSeries, { ...quiet, lineWidth: 2, priceFormat: custom((v) => compact.format(v)) }, 2);
+  const hold = chart.addSeries(L.LineSeries, { ...quiet, lineWidth: 1 }, 2);
+  const equity = chart.addSeries(L.LineSeries, { ...quiet, lineWidth: 2 }, 2);
   const drawdown = chart.addSeries(L.AreaSeries, { ...quiet, lineWidth: 1, invertFilledArea: true, priceFormat: custom(percent) }, 3);
   chart.panes().forEach((pane, i) => pane.setStretchFactor([46, 11, 28, 15][i]));
   [0.12, 0.42, 0.18, 0.3].forEach((top, i) => chart.priceScale("right", i).applyOptions({ scaleMargins: { top, bottom: 0.08 } }));
   const onCandles = L.createSeriesMarkers(candles, [], { autoScale: false });
   const onLine = L.createSeriesMarkers(line, [], { autoScale: false });
-  equity.setData(points(data.equity));
-  hold.setData(points(data.hold));
   drawdown.setData(points(data.drawdown));
 
   // ---- legends: one a pane, following the crosshair
@@ -201,11 +199,16 @@
   const [least, most] = values.reduce(([a, b], value) => [Math.min(a, value), Math.max(b, value)], [Infinity, -Infinity]);
   function setLog(on) {
     log.setAttribute("aria-pressed", String(on));
-    chart.priceScale("right", 2).applyOptions({ mode: on ? L.PriceScaleMode.Logarithmic : L.PriceScaleMode.Normal });
+    // the scale's own logarithmic mode labels few prices: logarithms on a linear scale get evenly spaced ones
+    const format = on ? custom((value) => compact.format(10 ** value), 0.01) : custom((value) => compact.format(value));
+    for (const [series, list] of [[hold, data.hold], [equity, data.equity]]) {
+      series.applyOptions({ priceFormat: format });
+      series.setData(points(on ? list.map((value) => (value === null ? null : Math.log10(value))) : list));
+    }
   }
   log.hidden = least <= 0;
   log.onclick = () => setLog(log.getAttribute("aria-pressed") !== "true");
-  if (least > 0 && most / least > 20) setLog(true);
+  setLog(least > 0 && most / least > 20);
 
   // ---- round trips: which, and where on the chart
 
