@@ -150,6 +150,22 @@ def test_pace(serve: Serve, tmp_path: Path) -> None:
         assert 0.2 < time.monotonic() - start < 1.5  # 900 ms of tape at three times its pace
 
 
+def test_streams_that_it_does_not_read_pass_as_they_stand(serve: Serve, tmp_path: Path) -> None:
+    texts = [
+        '{"stream":"btcusdt@aggTrade","data":{"e":"aggTrade","a":7,"p":"1.0","q":"2","T":1}}',
+        '{"stream":"!miniTicker@arr","data":[{"e":"24hrMiniTicker"}]}',
+        '{"stream":"btcusdt@kline_1m","data": {"e":"kline", "k":{}} }',
+    ]
+    tape = tmp_path / "tape"
+    tape.write_text("".join(f"{number} {text}\n" for number, text in enumerate(texts, 1)))
+    server, _ = serve(replay=(tape,), speed=0)
+    names = "btcusdt@aggTrade/!miniTicker@arr/btcusdt@kline_1m"
+    with connect(f"{server.stream_url}/stream?streams={names}") as socket:
+        heard = take(socket, 3)
+    assert heard[:2] == texts[:2]
+    assert json.loads(heard[2]) == json.loads(texts[2])  # an envelope with blanks is written anew
+
+
 def test_several_files_are_one_tape(serve: Serve, tmp_path: Path) -> None:
     one = write(tmp_path / "one", trade(1, 10), trade(3, 30))
     two = write(tmp_path / "two", trade(2, 20), trade(4, 40))
@@ -158,12 +174,16 @@ def test_several_files_are_one_tape(serve: Serve, tmp_path: Path) -> None:
         assert [json.loads(text)["t"] for text in take(socket, 4)] == [1, 2, 3, 4]
 
 
-def test_it_waits_for_the_signal_and_takes_no_orders(serve: Serve, tmp_path: Path) -> None:
+@pytest.mark.parametrize("by_request", [True, False])
+def test_it_waits_for_the_signal_and_takes_no_orders(serve: Serve, tmp_path: Path, by_request: bool) -> None:
     server, client = serve(replay=(write(tmp_path / "tape", trade(1, 10)),), speed=0, wait=True)
     with connect(f"{server.stream_url}/ws/btcusdt@trade") as socket:
         with pytest.raises(TimeoutError):
             socket.recv(timeout=0.5)
-        client.http.post("/box/start", headers={"X-Box-Token": server.control_token})
+        if by_request:
+            client.http.post("/box/start", headers={"X-Box-Token": server.control_token})
+        else:
+            server.begin_replay()
         assert json.loads(socket.recv(timeout=5))["t"] == 1
     answer = client.order("BUY", type="MARKET", quantity="1")
     assert (answer.status_code, answer.json()["code"]) == (400, -1013)

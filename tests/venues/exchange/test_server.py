@@ -18,6 +18,8 @@ import pytest
 from websockets.sync.client import connect
 
 from quantlytic.model.errors import InputError, StoreError
+from quantlytic.model.time import NS_PER_S
+from quantlytic.venues.exchange.box import Clock
 from quantlytic.venues.exchange.config import AccountConfig, ExchangeConfig
 from quantlytic.venues.exchange.server import ExchangeServer
 
@@ -40,6 +42,25 @@ def test_starts_answers_stops_and_starts_again() -> None:
         httpx.get(url + "/api/v3/ping")
     with ExchangeServer(ExchangeConfig(port=int(url.rpartition(":")[2]))) as again:
         assert again.rest_url == url
+
+
+def test_one_server_can_be_started_twice(tmp_path: Path) -> None:
+    server = ExchangeServer(ExchangeConfig(port=0, folder=tmp_path))
+    for _ in range(2):
+        server.start()
+        assert httpx.get(server.rest_url + "/api/v3/ping").json() == {}
+        server.stop()
+
+
+def test_clock_follows_forward_and_never_goes_back() -> None:
+    wall, steady = [1000 * NS_PER_S], [0]
+    clock = Clock(lambda: wall[0], lambda: steady[0])
+    steady[0] = wall[0] = 5 * NS_PER_S  # the wall clock was set back
+    assert clock.now_ns() == 1005 * NS_PER_S
+    wall[0] = 4000 * NS_PER_S  # the machine slept
+    assert clock.now_ns() == 4000 * NS_PER_S
+    steady[0] += NS_PER_S
+    assert clock.now_ns() == 4001 * NS_PER_S
 
 
 def test_port_in_use_is_one_clear_line() -> None:

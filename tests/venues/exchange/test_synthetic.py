@@ -146,6 +146,25 @@ def test_a_user_trades_with_the_crowd_and_hears_of_it() -> None:
     market.journal.close()
 
 
+def test_the_crowd_trades_with_a_resting_order_of_a_user() -> None:
+    market = open_market()
+    run(market, 1)
+    bid = market.core.desks["BTCUSDT"].book.bids.best
+    assert bid is not None
+    resting = order(BUY, bid, 20, "maker")
+    market.place(resting)
+    for _ in range(60):
+        run(market, 1)
+        if not resting.is_open:
+            break
+    assert resting.status == "FILLED"
+    fills = market.journal.own_trades("demo", "BTCUSDT", 0, resting.order_id, 100)
+    assert all(fill.is_maker and fill.is_buyer and fill.price_e8 == bid * 10**6 for fill in fills)
+    assert sum(fill.quantity_e8 for fill in fills) == 20_000
+    assert market.core.accounts.free("demo", "BTC") == 10 * E8 + 20_000 - sum(fill.fee_e8 for fill in fills)
+    market.journal.close()
+
+
 def test_after_a_stop_it_goes_on_where_it_was(tmp_path: Path) -> None:
     market = open_market(tmp_path)
     told = run(market, 3)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from quantlytic.model.errors import InputError, StoreError
-from quantlytic.model.time import NS_PER_MS
+from quantlytic.model.time import NS_PER_MS, NS_PER_S
 from quantlytic.venues.exchange.access import Access, Limits
 from quantlytic.venues.exchange.accounts import CROWD, FEES
 from quantlytic.venues.exchange.config import ExchangeConfig
@@ -35,15 +35,22 @@ from quantlytic.venues.exchange.units import e8, e8_text
 
 
 class Clock:
-    """Wall time that never jumps: read once, then carried on by the monotonic clock."""
+    """Wall time that never goes back: carried on by the monotonic clock, and put forward when the wall clock is more than
+    a second ahead (the machine slept, or its clock was set)."""
 
-    def __init__(self) -> None:
-        self._wall_ns = time.time_ns()
-        self._start_ns = time.monotonic_ns()
+    def __init__(
+        self, wall_ns: Callable[[], int] = time.time_ns, steady_ns: Callable[[], int] = time.monotonic_ns
+    ) -> None:
+        self._read_wall_ns = wall_ns
+        self._read_steady_ns = steady_ns
+        self._ahead_ns = wall_ns() - steady_ns()
 
     def now_ns(self) -> int:
         """ns since 1970 UTC."""
-        return self._wall_ns + time.monotonic_ns() - self._start_ns
+        steady_ns = self._read_steady_ns()
+        if self._read_wall_ns() - steady_ns - self._ahead_ns > NS_PER_S:
+            self._ahead_ns = self._read_wall_ns() - steady_ns
+        return steady_ns + self._ahead_ns
 
 
 class Box:

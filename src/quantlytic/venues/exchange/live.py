@@ -40,6 +40,8 @@ class LiveCandles:
         minute = self.growing["1m"]
         if not self.minutes or self.minutes[-1].open_ms != minute.open_ms:
             self.minutes.append(minute)
+            if len(self.minutes) > DAY_MS // MINUTE_MS + 1:
+                self.minutes.popleft()
         else:
             self.minutes[-1] = minute
         self._changed[minute.open_ms] = minute

@@ -72,7 +72,7 @@ class ReplayMarket(Market):
     """The tape as a market: REST knows what has been played so far, and the tape's depth snapshot from the start."""
 
     def __init__(self, tape: Tape, journal: Journal) -> None:
-        super().__init__(tape.listings, journal, 0)
+        super().__init__(tape.listings, journal, tape.start_ns // NS_PER_MS)
         self.tape = tape
         self.books = {symbol: ReplayBook(symbol in tape.snapshots) for symbol in self.listings}
         self._waiting_snapshots = dict(tape.snapshots)
@@ -151,22 +151,20 @@ class ReplayMarket(Market):
 
     def _take(self, line: Line) -> None:
         """Learn from a message and put it in line for its listeners."""
-        frame, symbol = line.frame, line.symbol
+        frame, symbol, data = line.frame, line.symbol, line.data
         self.time_ms = line.receive_ns // NS_PER_MS
-        if not frame.stream:
+        if not line.kind:
             self._waiting_snapshots.pop(symbol, None)
             if self.books[symbol].partial:
                 self.books[symbol].load(frame)
             return
-        data = frame.data
-        kind = frame.stream.split("@")[1]
-        if kind == "trade":
+        if line.kind == "trade":
             self._trade(symbol, data)
-        elif kind == "depth":
+        elif line.kind == "depth":
             self.books[symbol].apply(data, data.pu)
-        elif kind == "bookTicker" and isinstance(data.b, str) and isinstance(data.a, str):
+        elif line.kind == "bookTicker" and isinstance(data.b, str) and isinstance(data.a, str):
             self._best[symbol] = (e8(data.b) or 0, e8(data.B) or 0, e8(data.a) or 0, e8(data.A) or 0)
-        self.emit(frame.stream, _inner(line.payload, frame.stream))
+        self.emit(frame.stream, bytes(frame.data).decode())
 
     def _trade(self, symbol: str, data: Data) -> None:
         last = self.last_trade.get(symbol)
@@ -179,13 +177,6 @@ class ReplayMarket(Market):
         self.last_trade[symbol] = trade
         self.live[symbol].add(trade)
         self._happened.prints.append(trade)
-
-
-def _inner(payload: bytes, stream: str) -> str:
-    """The message without its envelope, as its bytes stand."""
-    start = f'{{"stream":"{stream}","data":'
-    text = payload.decode()
-    return text[len(start) : -1] if text.startswith(start) else text[text.index("{", 1) : text.rindex("}")].rstrip()
 
 
 def _levels(rows: str | Rows) -> Levels:

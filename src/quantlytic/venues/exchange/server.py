@@ -62,6 +62,8 @@ class ExchangeServer:
     def start(self) -> Self:
         """Returns when it listens. Raises InputError (port in use, bad setting), DataError (tape), StoreError (journal)."""
         listener = self._listen()
+        self.failure = None
+        self._listening.clear()
         self._thread = threading.Thread(target=self._run, args=(listener,), name="exchange", daemon=True)
         self._thread.start()
         self._listening.wait()
@@ -89,6 +91,12 @@ class ExchangeServer:
         """What GET /box/state answers."""
         state: dict[str, Any] = self._call(self._running().state)
         return state
+
+    def begin_replay(self) -> None:
+        """Start a replay that waits for this (`wait`), now."""
+        market = self._running().market
+        if isinstance(market, ReplayMarket):
+            self._call(market.begin)
 
     def disconnect_all(self) -> None:
         """Break all WebSocket connections off, now."""
@@ -154,6 +162,7 @@ class ExchangeServer:
             http="h11",
             ws="websockets-sansio",
             ws_per_message_deflate=False,
+            ws_ping_timeout=None if self.config.replay else 60,  # a replay waits for its reader as long as it takes
             lifespan="off",
             log_config=None,
             log_level="critical",

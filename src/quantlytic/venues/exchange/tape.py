@@ -44,19 +44,26 @@ class Frame(msgspec.Struct, rename="camel"):
     """One line's JSON: a stream's message, or (without `stream`) a depth snapshot."""
 
     stream: str = ""
-    data: Data = msgspec.field(default_factory=Data)
+    data: msgspec.Raw = msgspec.Raw(b"{}")
     last_update_id: int = 0
     bids: Rows = []
     asks: Rows = []
 
 
 class Line(msgspec.Struct, frozen=True):
-    """One line of a tape. `symbol` is upper case; `payload` the JSON as it stands."""
+    """One line of a tape. `symbol` is upper case; `kind` "" for a depth snapshot; `data` is read for KINDS, else empty."""
 
     receive_ns: int
     symbol: str
-    payload: bytes
+    kind: str
     frame: Frame
+    data: Data
+
+
+KINDS = ("trade", "depth", "bookTicker")
+_decode_frame = msgspec.json.Decoder(Frame).decode
+_decode_data = msgspec.json.Decoder(Data).decode
+_NO_DATA = Data()
 
 
 class Tape:
@@ -67,6 +74,7 @@ class Tape:
         self.paths = list(paths)
         self.counts: Counter[str] = Counter()
         self.snapshots: dict[str, Frame] = {}
+        self.start_ns = 0
         self._decimals: dict[str, tuple[int, int]] = {}
         self._symbols: dict[Path, str] = {}
         if not self.paths:
@@ -95,13 +103,13 @@ class Tape:
         symbols: set[str] = set()
         snapshots: list[Frame] = []
         for line in self._lines(path):
-            frame = line.frame
-            if not frame.stream:
-                snapshots.append(frame)
+            self.start_ns = min(self.start_ns or line.receive_ns, line.receive_ns)
+            if not line.kind:
+                snapshots.append(line.frame)
                 continue
-            self.counts[frame.stream] += 1
+            self.counts[line.frame.stream] += 1
             symbols.add(line.symbol)
-            self._see_decimals(line.symbol, frame.data)
+            self._see_decimals(line.symbol, line.data)
         if not symbols:
             raise DataError(f"{path}: no messages in it; a tape has lines of <receive time ns> <JSON>")
         if snapshots and len(symbols) > 1:
@@ -113,16 +121,17 @@ class Tape:
             self.snapshots.setdefault(min(symbols), snapshots[0])
 
     def _lines(self, path: Path) -> Iterator[Line]:
-        decode = msgspec.json.Decoder(Frame).decode
         number = 0
         try:
             with _open(path) as file:
                 for text in file:
                     number += 1
                     stamp, _, payload = text.rstrip(b"\r\n").partition(b" ")
-                    frame = decode(payload)
-                    symbol = frame.data.s or frame.stream.partition("@")[0].upper() or self._symbols.get(path, "")
-                    yield Line(int(stamp), symbol, payload, frame)
+                    frame = _decode_frame(payload)
+                    start, _, rest = frame.stream.partition("@")
+                    kind = rest.partition("@")[0]
+                    symbol = start.upper() or self._symbols.get(path, "")
+                    yield Line(int(stamp), symbol, kind, frame, _decode_data(frame.data) if kind in KINDS else _NO_DATA)
         except (OSError, EOFError, zlib.error) as error:
             raise DataError(f"{path}: cannot be read after line {number}: {error}; is it whole?") from None
         except (msgspec.MsgspecError, ValueError) as error:
