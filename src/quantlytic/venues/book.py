@@ -34,7 +34,7 @@ class LocalBook:
         self._ask_heap = list(self._asks)
         heapify(self._bid_heap)
         heapify(self._ask_heap)
-        self._sweep_at = 2 * (len(self._bids) + len(self._asks)) + 2000
+        self._sweep_at = 4 * (len(self._bids) + len(self._asks)) + 4000
 
     def apply(self, bids: tuple[Level, ...], asks: tuple[Level, ...]) -> bool:
         """Take over changed levels (quantity 0 deletes). Returns False when the book is crossed afterwards."""

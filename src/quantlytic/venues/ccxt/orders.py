@@ -34,6 +34,7 @@ class CcxtOrders:
     def __init__(self, venue: str, exchange: Any, *, poll_s: float = 0.5, patience_s: float = 30.0) -> None:
         self._venue = venue
         self._exchange = exchange
+        exchange.options["warnOnFetchOpenOrdersWithoutSymbol"] = False  # all of the account's is what is asked for
         self._poll_s = poll_s
         self._patience_s = patience_s
 
