@@ -36,9 +36,10 @@ class Progress(msgspec.Struct, frozen=True):
 
 
 class Lake:
-    """A handle on the lake at `address`: a folder, or a URL such as `s3://bucket/prefix` with the store's `options`.
+    """A handle on the lake at `address`: a folder (made if missing), or a URL such as `s3://bucket/prefix`.
 
-    One handle a thread. Making one touches nothing; folders appear with the first write.
+    `options` go to the object store, with the names that deltalake knows: "aws_endpoint", "aws_region",
+    "aws_conditional_put": "etag", "allow_http": "true" ... One handle a thread.
     """
 
     def __init__(self, address: str | Path, options: Mapping[str, str] | None = None) -> None:
@@ -48,7 +49,9 @@ class Lake:
         self._options = dict(options or {})
         try:
             if "://" in self.address:
-                self._objects: Any = from_url(self.address, **self._options)  # type: ignore[call-overload]
+                named: Any = {name: value for name, value in self._options.items() if name != "allow_http"}
+                plain: Any = {"allow_http": self._options.get("allow_http") == "true"}
+                self._objects: Any = from_url(self.address, config=named, client_options=plain)
             else:
                 Path(self.address).mkdir(parents=True, exist_ok=True)
                 self._objects = LocalStore(self.address, mkdir=True)

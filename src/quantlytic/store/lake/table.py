@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable
 
 _ATTEMPTS = 10
+# Every commit leaves a file in the table's log, and every append lists them: those behind a checkpoint may go after a day.
+_CONFIGURATION = {"delta.logRetentionDuration": "interval 1 days", "delta.enableExpiredLogCleanup": "true"}
 _MAX_FILES = 200  # in a partition that still grows; above it small files are merged
 
 
@@ -195,6 +197,7 @@ class Table:
                 empty,
                 mode="ignore",
                 partition_by=list(self.spec.partitions),
+                configuration=_CONFIGURATION,
                 storage_options=self._options,
             )
             self._handle = self._guarded(DeltaTable, self._url, storage_options=self._options)
