@@ -195,8 +195,8 @@ class Bootstrap:
 
     # ---- services
 
-    def services(self, name: str) -> list[Callable[[], Service]]:
-        """Builders of the services of that name (the notifier is one a channel); each opens a log handle of its own."""
+    def services(self, name: str) -> list[Callable[[Log], Service]]:
+        """Builders of the services of that name (the notifier is one a channel), each for a handle on the log of its own."""
         if name == "notifier":
             return [self._notifier(channel) for channel in self._channels()]
         build = {
@@ -210,7 +210,7 @@ class Bootstrap:
             raise InputError(f"no service named {name!r}; there are: {', '.join((*SERVICES, 'exchange', 'web'))}")
         return [build]
 
-    def _recorder(self) -> Service:
+    def _recorder(self, log: Log) -> Service:
         from quantlytic.services.recorder import Recorder
         from quantlytic.venues.binance.feed import BinanceFeed
         from quantlytic.venues.binance.normaliser import BinanceNormaliser
@@ -218,41 +218,41 @@ class Bootstrap:
 
         market, clock = self.market(), GuardedClock()
         feed = BinanceFeed(market, self.settings.venue.symbols, clock)
-        return Recorder(self.log_handle(), market.venue, feed, BinanceNormaliser(market), clock)
+        return Recorder(log, market.venue, feed, BinanceNormaliser(market), clock)
 
-    def _barmaker(self) -> Service:
+    def _barmaker(self, log: Log) -> Service:
         from quantlytic.services.barmaker import Barmaker
 
         size_ns = duration_ns(self.settings.strategy.bar)
-        return Barmaker(self.log_handle(), self.settings.venue.name, size_ns, GRACE_NS)
+        return Barmaker(log, self.settings.venue.name, size_ns, GRACE_NS)
 
-    def _executor(self) -> Service:
+    def _executor(self, log: Log) -> Service:
         from quantlytic.research.paper import paper_session
         from quantlytic.services.executor import PaperExecutor
 
-        return PaperExecutor(self.log_handle(), self.run(), paper_session(self.run()))
+        return PaperExecutor(log, self.run(), paper_session(self.run()))
 
-    def _strategist(self) -> Service:
+    def _strategist(self, log: Log) -> Service:
         from quantlytic.research.paper import paper_session
         from quantlytic.services.strategist import Strategist
 
-        return Strategist(self.log_handle(), self.run(), paper_session(self.run()))
+        return Strategist(log, self.run(), paper_session(self.run()))
 
-    def _archiver(self) -> Service:
+    def _archiver(self, log: Log) -> Service:
         from quantlytic.services.archiver import Archiver
 
         venue = self.settings.venue.name
         return Archiver(
-            self.log_handle(),
+            log,
             self.lake(),
             retain_ns=duration_ns(self.settings.log.retain),
             readers={f"market.{venue}": [f"barmaker.{venue}"]},
         )
 
-    def _notifier(self, channel: Channel) -> Callable[[], Service]:
+    def _notifier(self, channel: Channel) -> Callable[[Log], Service]:
         from quantlytic.services.notifier import Notifier
 
-        return lambda: Notifier(self.log_handle(), self.run(), channel)
+        return lambda log: Notifier(log, self.run(), channel)
 
     def _channels(self) -> list[Channel]:
         from quantlytic.services.channels import Outbox, Smtp, Webhook

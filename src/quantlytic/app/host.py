@@ -5,22 +5,29 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from types import FrameType
 
 from quantlytic.services.service import Service
+from quantlytic.store.log.port import Log
 
 IDLE_S = 0.5  # the longest sleep between two looks at the stop mark
 QUIET_PUMPS = 3  # pumps in a row without work that count as drained
 DRAIN_WAIT_S = 0.05
 
 
+Build = Callable[[Log], Service]
+"""Makes a service on a handle on the log."""
+
+
 class Hosted:
-    """One service in its thread. It is built there too: handles on the log belong to one thread."""
+    """One service in its thread, on a handle of its own on the log: it is built there, and both are closed there."""
 
     def __init__(
-        self, build: Callable[[], Service], on_failure: Callable[[BaseException], None], endless: bool
+        self, open_log: Callable[[], Log], build: Build, on_failure: Callable[[BaseException], None], endless: bool
     ) -> None:
-        self._build, self._on_failure, self._endless = build, on_failure, endless
+        self._open_log, self._build = open_log, build
+        self._on_failure, self._endless = on_failure, endless
         self._stop = threading.Event()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._serve, daemon=True)
@@ -37,13 +44,16 @@ class Hosted:
 
     def _serve(self) -> None:
         try:
-            service = self._build()
-            self._thread.name = service.name
+            with closing(self._open_log()) as log, closing(self._build(log)) as service:
+                self._thread.name = service.name
+                self._ready.set()
+                self._pump(service)
         except BaseException as error:
             self._on_failure(error)
-            return
         finally:
             self._ready.set()
+
+    def _pump(self, service: Service) -> None:
         try:
             while not self._stop.is_set():
                 if service.pump() == 0:
@@ -51,9 +61,7 @@ class Hosted:
             if not self._endless:
                 drain(service)
         except BaseException as error:
-            self._on_failure(error)
-        finally:
-            _close(service, self._on_failure)
+            self._on_failure(error)  # before closing, which may fail for the same reason
 
 
 def drain(service: Service) -> None:
@@ -67,27 +75,21 @@ def drain(service: Service) -> None:
             service.wait(DRAIN_WAIT_S)
 
 
-def _close(service: Service, on_failure: Callable[[BaseException], None]) -> None:
-    try:
-        service.close()
-    except BaseException as error:
-        on_failure(error)
-
-
 class Host:
     """A set of services with one end. `stopping` is set by a signal, by the time limit, or by the first failure."""
 
-    def __init__(self) -> None:
+    def __init__(self, open_log: Callable[[], Log]) -> None:
+        self._open_log = open_log
         self.stopping = threading.Event()
         self.failure: BaseException | None = None
         self._hosted: list[Hosted] = []
 
-    def add(self, build: Callable[[], Service], endless: bool = False) -> None:
+    def add(self, build: Build, endless: bool = False) -> None:
         """Start one more service. `endless`: its source never dries up, so it is not waited for to fall quiet.
 
         Raises what went wrong while building it.
         """
-        hosted = Hosted(build, self._fail, endless)
+        hosted = Hosted(self._open_log, build, self._fail, endless)
         hosted.start()
         self._hosted.append(hosted)
         if self.failure is not None:

@@ -28,7 +28,7 @@ def run_line(venue: dict[str, Any], open_page: bool) -> None:
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     bootstrap = Bootstrap(settings)
     bootstrap.make_home()
-    host = Host()
+    host = Host(bootstrap.log_handle)
     host.stop_on_signals()
     with ExitStack() as edges:
         if settings.venue.name == "box":

@@ -46,11 +46,20 @@ class Outbox:
                 file.write(mail_of(notice, self._sender, self.recipient).as_bytes())
                 file.flush()
                 os.fsync(file.fileno())
-            part.replace(target)
+            _move(part, target)
         except OSError as error:
             raise StoreError(
                 f"the mail cannot be written to {target}: {error.strerror}; free space or mend the folder"
             ) from None
+
+
+def _move(part: Path, target: Path) -> None:
+    try:
+        part.replace(target)
+    except FileNotFoundError:
+        if not target.exists():
+            raise
+        # A notifier that is being replaced by this one wrote the same mail at the same time, and was quicker.
 
 
 class Smtp:

@@ -28,7 +28,7 @@ def command(names: tuple[str, ...]) -> None:
     settings = load_settings()
     bootstrap = Bootstrap(settings)
     bootstrap.make_home()
-    host = Host()
+    host = Host(bootstrap.log_handle)
     host.stop_on_signals()
     with ExitStack() as edges:
         if "exchange" in names:
