@@ -56,7 +56,17 @@ def all_equal(comparisons: list[Comparison]) -> bool:
 def test_a_capture_is_kept_to_the_last_message_and_rebuilt_identically(
     market_data: Path, tmp_path: Path, name: str
 ) -> None:
-    frames, market = frames_of(market_data, name, 15_000), market_of(name)
+    keep_and_rebuild(market_data, tmp_path, name, 15_000)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CAPTURES)
+def test_a_whole_capture_is_kept_and_rebuilt_identically(market_data: Path, tmp_path: Path, name: str) -> None:
+    keep_and_rebuild(market_data, tmp_path, name, 10**9)
+
+
+def keep_and_rebuild(market_data: Path, tmp_path: Path, name: str, limit: int) -> None:
+    frames, market = frames_of(market_data, name, limit), market_of(name)
     lake = record(tmp_path, frames, market.venue, [BinanceNormaliser(market)])
     assert [frame for _, frame in lake.raw.frames(market.venue)][1:] == frames
     kinds = [kind_of(frame) for frame in frames]
