@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import secrets
@@ -24,11 +25,15 @@ if TYPE_CHECKING:  # each of these is imported by the service that needs it: sta
     from quantlytic.services.service import Service
     from quantlytic.store.control.control import Control
     from quantlytic.store.lake import Lake
+    from quantlytic.venues.binance.feed import BinanceFeed
     from quantlytic.venues.binance.market import BinanceMarket
+    from quantlytic.venues.ccxt.feed import CcxtFeed
+    from quantlytic.venues.clock import GuardedClock
     from quantlytic.venues.exchange.server import ExchangeServer
     from quantlytic.web.server import WebServer
 
 GRACE_NS = 50 * NS_PER_MS  # how long after a bar's end its last trades may still come
+ARCHIVE_EVERY_S = 20.0  # a commit costs as much for one row as for many, and leaves a file
 SERVICES = ("recorder", "barmaker", "executor", "strategist", "notifier", "archiver")
 
 
@@ -96,8 +101,30 @@ class Bootstrap:
             )
         )
 
-    def market(self) -> BinanceMarket:
-        """Where the venue is."""
+    @property
+    def venue(self) -> str:
+        """The venue's id: the word before the colon in instrument ids, and the end of its streams' names."""
+        venue = self.settings.venue
+        if venue.name != "ccxt":
+            return venue.name
+        if not venue.ccxt_exchange:
+            raise InputError("venue ccxt needs an exchange: set QUANTLYTIC_VENUE__CCXT_EXCHANGE, such as kraken")
+        return venue.ccxt_exchange
+
+    def feed(self, clock: GuardedClock) -> BinanceFeed | CcxtFeed:
+        """The venue's public data, not connected."""
+        symbols = self.settings.venue.symbols
+        if self.settings.venue.name == "ccxt":
+            from quantlytic.venues.ccxt.feed import CcxtFeed
+            from quantlytic.venues.ccxt.library import open_exchange
+
+            return CcxtFeed(open_exchange(self.venue), symbols, clock)
+        from quantlytic.venues.binance.feed import BinanceFeed
+
+        return BinanceFeed(self._market(), symbols, clock)
+
+    def _market(self) -> BinanceMarket:
+        """Where Binance, or the exchange in a box, is."""
         from quantlytic.venues.binance.market import spot
 
         venue = self.settings.venue
@@ -116,7 +143,7 @@ class Bootstrap:
         control = self.control()
         return WebServer(
             self.log_handle,
-            venue=self.settings.venue.name,
+            venue=self.venue,
             outbox=self.home / "outbox",
             token=self.token(),
             host=web.host,
@@ -156,7 +183,7 @@ class Bootstrap:
         control = self.control()
         instruments = self._instruments(control)
         draft = Run(
-            run_id="", mode="paper", venue=self.settings.venue.name, strategy=settings.name,
+            run_id="", mode="paper", venue=self.venue, strategy=settings.name,
             params={name: float(value) for name, value in strategy.params.items()}, instruments=instruments,
             bar_size_ns=duration_ns(settings.bar), cash=settings.cash, fee_bps=settings.fee_bps,
             first_bar_offset=0, code_hash=source_hash(type(strategy)),
@@ -184,14 +211,16 @@ class Bootstrap:
 
     def _instruments(self, control: Control) -> tuple[Instrument, ...]:
         """The venue's rules for the symbols: as stored, else asked for and stored."""
-        from quantlytic.venues.binance.instruments import load_instruments
+        from quantlytic.venues.clock import GuardedClock
 
-        venue = self.settings.venue
-        stored = [control.instruments.get(f"{venue.name}:{symbol}") for symbol in venue.symbols]
+        stored = [control.instruments.get(f"{self.venue}:{symbol}") for symbol in self.settings.venue.symbols]
         if any(instrument is None for instrument in stored):
-            stored = [*load_instruments(self.market(), venue.symbols)]
+            stored = [*asyncio.run(self._ask_instruments(GuardedClock()))]
             control.instruments.put([instrument for instrument in stored if instrument is not None])
         return tuple(instrument for instrument in stored if instrument is not None)
+
+    async def _ask_instruments(self, clock: GuardedClock) -> list[Instrument]:
+        return await self.feed(clock).load_instruments()
 
     # ---- services
 
@@ -212,19 +241,17 @@ class Bootstrap:
 
     def _recorder(self, log: Log) -> Service:
         from quantlytic.services.recorder import Recorder
-        from quantlytic.venues.binance.feed import BinanceFeed
-        from quantlytic.venues.binance.normaliser import BinanceNormaliser
         from quantlytic.venues.clock import GuardedClock
+        from quantlytic.venues.normalisers import normaliser_of
 
-        market, clock = self.market(), GuardedClock()
-        feed = BinanceFeed(market, self.settings.venue.symbols, clock)
-        return Recorder(log, market.venue, feed, BinanceNormaliser(market), clock)
+        clock = GuardedClock()
+        return Recorder(log, self.venue, self.feed(clock), normaliser_of(self.venue), clock)
 
     def _barmaker(self, log: Log) -> Service:
         from quantlytic.services.barmaker import Barmaker
 
         size_ns = duration_ns(self.settings.strategy.bar)
-        return Barmaker(log, self.settings.venue.name, size_ns, GRACE_NS)
+        return Barmaker(log, self.venue, size_ns, GRACE_NS)
 
     def _executor(self, log: Log) -> Service:
         from quantlytic.research.paper import paper_session
@@ -241,10 +268,11 @@ class Bootstrap:
     def _archiver(self, log: Log) -> Service:
         from quantlytic.services.archiver import Archiver
 
-        venue = self.settings.venue.name
+        venue = self.venue
         return Archiver(
             log,
             self.lake(),
+            batch_s=ARCHIVE_EVERY_S,
             retain_ns=duration_ns(self.settings.log.retain),
             readers={f"market.{venue}": [f"barmaker.{venue}"]},
         )

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from quantlytic.store.lake import Lake
     from quantlytic.store.lake.completeness import StreamReport
     from quantlytic.store.lake.inventory import Holding
-    from quantlytic.venues.port import Normaliser
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -234,23 +233,14 @@ def rebuild(venue: str | None, into: Path | None, verify: bool, as_json: bool) -
 def _rebuild(lake: Lake, venue: str, folder: Path, replace: bool) -> dict[str, Any]:
     from quantlytic.services import rebuild as rebuilder
     from quantlytic.store.lake import Lake
+    from quantlytic.venues.normalisers import normaliser_of
 
     fresh = Lake(folder)
-    frames = rebuilder.rebuild(lake, venue, _normaliser(venue), fresh)
+    frames = rebuilder.rebuild(lake, venue, normaliser_of(venue), fresh)
     tables = rebuilder.compare(lake, fresh, venue)
     if replace and any(table.differences for table in tables):
         rebuilder.replace(lake, fresh, venue)
     return {"venue": venue, "frames": frames, "tables": [msgspec.to_builtins(table) for table in tables]}
-
-
-def _normaliser(venue: str) -> Normaliser:
-    from quantlytic.venues.binance.market import spot, usdm
-    from quantlytic.venues.binance.normaliser import BinanceNormaliser
-
-    markets = {"box": spot("box"), "binance": spot(), "binance-usdm": usdm()}
-    if venue not in markets:
-        raise InputError(f"no normaliser reads the raw messages of {venue!r}: there are {', '.join(markets)}")
-    return BinanceNormaliser(markets[venue])
 
 
 def _print_rebuilt(results: list[dict[str, Any]]) -> None:

@@ -11,6 +11,7 @@ import msgspec
 from quantlytic.model.time import duration_text, iso
 
 if TYPE_CHECKING:
+    from quantlytic.app.bootstrap import Bootstrap
     from quantlytic.store.control.records import RunRecord
 
 
@@ -19,20 +20,33 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
 def command(mode: str | None, as_json: bool) -> None:
     """List runs, oldest first."""
+    from quantlytic.app.bootstrap import Bootstrap
     from quantlytic.app.config import load_settings
     from quantlytic.store.control import open_control
 
-    home = load_settings().home
+    bootstrap = Bootstrap(load_settings())
+    home = bootstrap.home
     found: list[RunRecord] = []
     if (home / "control.db").exists():
         with open_control(home) as control:
-            found = control.runs.list(mode)
+            found = [_with_span(run, bootstrap) for run in control.runs.list(mode)]
     if as_json:
         click.echo(json.dumps([_row(run) for run in found], indent=2))
     elif not found:
         click.echo(f"no runs in {home} yet")
     else:
         _print(found)
+
+
+def _with_span(run: RunRecord, bootstrap: Bootstrap) -> RunRecord:
+    """A paper run goes on for as long as anybody wants it to: its times are those of the tape."""
+    from quantlytic.app.span import span_of
+
+    if run.mode == "backtest" or run.end_ns is not None:
+        return run
+    with bootstrap.open_log() as log:
+        start_ns, end_ns = span_of(log, run)
+    return msgspec.structs.replace(run, start_ns=start_ns, end_ns=end_ns)
 
 
 def _row(run: RunRecord) -> dict[str, Any]:

@@ -9,7 +9,9 @@ import click
 
 @click.command()
 @click.option(
-    "--venue", type=click.Choice(["box", "binance"]), help="box: a simulated exchange. binance: the real feed."
+    "--venue",
+    type=click.Choice(["box", "binance", "ccxt"]),
+    help="box: a simulated exchange. binance, ccxt: real feeds.",
 )
 @click.option("--symbols", help="Comma-separated, such as BTCUSDT,ETHUSDT.")
 @click.option("--open/--no-open", "open_page", default=False, help="Open the page in the browser.")

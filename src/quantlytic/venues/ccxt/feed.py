@@ -11,6 +11,7 @@ import msgspec
 
 from quantlytic.model.errors import InputError, VenueError
 from quantlytic.model.frame import RawFrame
+from quantlytic.model.instrument import Instrument
 from quantlytic.venues.ccxt.library import errors, one_line
 from quantlytic.venues.clock import GuardedClock
 from quantlytic.venues.port import CONNECTED, LOST, Inbox, Request
@@ -36,6 +37,26 @@ class CcxtFeed:
 
     def request(self, request: Request) -> None:
         """Nothing is ever requested here: a general venue promises no history."""
+
+    async def load_instruments(self) -> list[Instrument]:
+        """Ask the exchange for its rules, and do no more. Raises as `run` does at its start."""
+        try:
+            await self._meet()
+            return [self._instrument(symbol) for symbol in self._symbols]
+        finally:
+            await self._exchange.close()
+
+    def _instrument(self, symbol: str) -> Instrument:
+        market = self._exchange.market(symbol)
+        precision, least = market.get("precision") or {}, (market.get("limits") or {}).get("cost") or {}
+        return Instrument(
+            id=f"{self._exchange.id}:{symbol}",
+            base=market["base"],
+            quote=market["quote"],
+            tick_size=float(precision.get("price") or 0.0),
+            lot_size=float(precision.get("amount") or 0.0),
+            min_notional=float(least.get("min") or 0.0),
+        )
 
     async def run(self, inbox: Inbox) -> None:
         """See `MarketFeed.run`."""
