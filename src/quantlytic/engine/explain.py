@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dis
 import re
 import traceback
 from pathlib import Path
+from types import FunctionType
 
 from quantlytic.model.errors import StrategyError
 from quantlytic.model.time import iso
@@ -35,6 +37,9 @@ def explain(message: str, strategy: type) -> str:
         if _is_users(name):
             cause, where = plain[: place.start()], f"{_absolute(name)}:{line}"
             break
+    else:
+        if undefined := re.search(r"NameError: name '(\w+)'", plain):
+            where = _place_of_name(strategy, undefined[1]) or where
     for pattern, hint in _HINTS:
         if found := re.search(pattern, cause):
             what = hint.format(*(group or "" for group in found.groups()))
@@ -49,6 +54,19 @@ def blame(error: Exception, strategy: type, bar: int, time: int) -> StrategyErro
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_users(frame.filename)]
     where = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else strategy.__name__
     return StrategyError(f"{where}: {type(error).__name__} at bar {bar} ({iso(time)}): {error}")
+
+
+def _place_of_name(strategy: type, name: str) -> str | None:
+    """Where a method uses a global name; of this the compiler does not tell the line."""
+    for owner in strategy.__mro__:
+        for member in vars(owner).values():
+            if isinstance(member, FunctionType):
+                line = member.__code__.co_firstlineno
+                for instruction in dis.get_instructions(member):
+                    line = getattr(instruction.positions, "lineno", None) or line
+                    if instruction.opname == "LOAD_GLOBAL" and instruction.argval == name:
+                        return f"{_absolute(member.__code__.co_filename)}:{line}"
+    return None
 
 
 def _is_users(name: str) -> bool:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import os
@@ -102,13 +103,13 @@ class FingerprintCache(Cache):
         try:
             return self._load_overload(sig, target_context)
         except _UNREADABLE:
+            with contextlib.suppress(OSError):
+                self.flush()  # an index that cannot be read could not be added to either
             return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        try:
+        with contextlib.suppress(*_UNREADABLE):
             super().save_overload(sig, data)
-        except (OSError, EOFError, ValueError, pickle.PickleError):
-            return
 
 
 def attach_cache(dispatcher: Any) -> None:

@@ -60,7 +60,8 @@ def layout_of(source: Record | np.dtype[Any]) -> Layout:
             nested[name] = layout_of(value)
             fields.append((name, nested[name].dtype))
         elif isinstance(value, np.ndarray) and value.dtype.kind in "fib" and value.size:
-            fields.append((name, value.dtype, value.shape))
+            # Numba has no arrays of bool in records: flags are kept as 0 and 1.
+            fields.append((name, np.uint8 if value.dtype == bool else value.dtype, value.shape))
         elif (code := _code(value)) is not None:
             fields.append((name, code))
         else:

@@ -1,0 +1,112 @@
+"""Compiled code on disk: found again when nothing changed, never used when something did, never in the way."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from quantlytic.engine.fingerprint import fingerprint_of
+from quantlytic.engine.jitcache import cache_folder
+from quantlytic.engine.record import layout_of
+from quantlytic.indicators import EMA, SMA
+from quantlytic.strategies.catalogue import find
+
+STRATEGY = """
+from quantlytic import Strategy
+from quantlytic.indicators import SMA
+from factors import FACTOR, scaled
+
+class Mine(Strategy):
+    SHARE = 0.5
+    def setup(self):
+        self.mean = SMA(3)
+    def on_bar(self, bar, broker):
+        if bar.close > self.mean.update(bar.close) and broker.is_flat:
+            broker.target_quantity(scaled(FACTOR) * self.SHARE)
+"""
+FACTORS = "FACTOR = 2.0\ndef scaled(x):\n    return x * 10.0\n"
+SCRIPT = """
+import time, sys, os
+begun = time.perf_counter()
+import numpy as np
+from quantlytic import Instrument, Session
+from quantlytic.engine import jitcache
+from quantlytic.model.bar import BAR
+from quantlytic.strategies.catalogue import find
+compiled = []
+plain = jitcache.FingerprintCache.save_overload
+jitcache.FingerprintCache.save_overload = lambda self, sig, data: (compiled.append(1), plain(self, sig, data))
+bars = np.zeros(20, BAR)
+price = 10 + np.arange(20) % 5
+for name in ("open", "high", "low", "close"):
+    bars[name] = price
+bars["close_time"] = np.arange(20) + 1
+session = Session(find("mine.py"), [Instrument("v:X")], 1e6)
+session.run(bars)
+for bar in bars[:3]:
+    session.execute(bar); session.accept(*session.decide(bar)[1:])
+print(len(compiled), session.fills["quantity"][0], round(time.perf_counter() - begun, 2))
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "mine.py").write_text(STRATEGY)
+    (tmp_path / "factors.py").write_text(FACTORS)
+    return tmp_path
+
+
+def start(folder: Path, cache: str | None = None) -> tuple[int, float]:
+    """A process of its own; returns how many functions it compiled, and the quantity of the first fill."""
+    environment = os.environ | {"QUANTLYTIC_CACHE": str(folder / "cache") if cache is None else cache}
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(SCRIPT)], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    compiled, quantity, _ = done.stdout.split()
+    return int(compiled), float(quantity)
+
+
+def test_the_second_start_compiles_nothing_and_a_change_compiles_the_strategy_alone(folder: Path) -> None:
+    if cache_folder().is_dir():  # the engine itself is compiled by now, most likely
+        shutil.copytree(cache_folder(), folder / "cache" / "compiled")
+    assert start(folder)[1] == 10.0
+    assert start(folder) == (0, 10.0)
+    # A constant and a helper of another module are frozen into the code: a change of theirs must be seen.
+    (folder / "factors.py").write_text(FACTORS.replace("2.0", "3.0"))
+    assert start(folder) == (1, 15.0)
+    (folder / "factors.py").write_text(FACTORS.replace("2.0", "3.0").replace("10.0", "20.0"))
+    assert start(folder) == (1, 30.0)
+    # A class constant is state, not code.
+    (folder / "mine.py").write_text(STRATEGY.replace("0.5", "0.25"))
+    assert start(folder) == (0, 15.0)
+    # Damaged files mean compiling again.
+    for file in (folder / "cache" / "compiled").glob("step*"):
+        file.write_bytes(file.read_bytes()[:100])
+    assert start(folder) == (1, 15.0)
+    assert start(folder) == (0, 15.0)
+
+
+@pytest.mark.slow  # compiles everything
+def test_a_cache_that_cannot_be_written_is_done_without(folder: Path) -> None:
+    (folder / "file").write_text("")
+    assert start(folder, str(folder / "file")) == (0, 10.0)
+
+
+def test_fingerprints_follow_the_code_and_nothing_else(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(folder))
+    before = fingerprint_of(find(f"{folder}/mine.py:Mine"))
+    (folder / "mine.py").write_text("# a comment\n" + STRATEGY)
+    assert fingerprint_of(find(f"{folder}/mine.py:Mine")) == before
+    for old, new in ((">", "<"), ("SMA(3)", "SMA(4)"), ("0.5", "0.6")):
+        (folder / "mine.py").write_text(STRATEGY.replace(old, new))
+        assert fingerprint_of(find(f"{folder}/mine.py:Mine")) != before
+    assert fingerprint_of(layout_of(SMA(3))) != fingerprint_of(layout_of(SMA(9)))  # windows of 4 and 16
+    assert fingerprint_of(layout_of(EMA(3))) == fingerprint_of(layout_of(EMA(9)))
+    assert fingerprint_of(object()) != fingerprint_of(object())

@@ -1,0 +1,322 @@
+"""What a strategist may write, and what he is told when it does not work."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.engine.market import BTC, results, rows, workload_bars
+
+from quantlytic import Session, Side, Strategy, TimeInForce, param
+from quantlytic.engine.record import layout_of
+from quantlytic.indicators import SMA, Indicator
+from quantlytic.model.errors import InputError, StrategyError
+from quantlytic.strategies.sma_cross import SmaCross
+
+BARS = rows(*[(10.0 + k, 11.0 + k, 9.0 + k, 10.5 + k) for k in range(20)])
+
+
+# ---- parameters ----
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"fats": 3}, "SmaCross has no parameter 'fats': did you mean 'fast'?"),
+        ({"zzz": 3}, "SmaCross has no parameter 'zzz': it has fast, slow, weight"),
+        ({"fast": 1}, "SmaCross: parameter 'fast' is a whole number from 2 to 200, not 1"),
+        ({"fast": 201}, "parameter 'fast' is a whole number from 2 to 200, not 201"),
+        ({"fast": 4.5}, "parameter 'fast' is a whole number from 2 to 200, not 4.5"),
+        ({"fast": "4"}, "parameter 'fast' is a whole number from 2 to 200, not '4'"),
+        ({"fast": True}, "parameter 'fast' is a whole number from 2 to 200, not True"),
+        ({"weight": 1.01}, "parameter 'weight' is a number from 0.0 to 1.0, not 1.01"),
+        ({"weight": math.nan}, "parameter 'weight' is a number from 0.0 to 1.0, not nan"),
+        ({"weight": None}, "parameter 'weight' is a number from 0.0 to 1.0, not None"),
+    ],
+)
+def test_parameters_are_checked(params: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=re.escape(message)):
+        SmaCross(**params)
+
+
+def test_parameters_have_the_kind_they_are_declared_with() -> None:
+    class Kinds(Strategy):
+        count: int = param(3)
+        share: float = param(1, low=0)
+        loud: bool = param(False)
+
+        def on_bar(self, bar: Any, broker: Any) -> None: ...
+
+    assert Kinds(count=4.0, share=2).params == {"count": 4, "share": 2.0, "loud": False}
+    assert [type(value) for value in Kinds(count=4.0, share=2).params.values()] == [int, float, bool]
+    with pytest.raises(InputError, match="'loud' is true or false, not 1"):
+        Kinds(loud=1)
+    with pytest.raises(InputError, match=r"'share' is a number, 0 or more, not -1"):
+        Kinds(share=-1)
+
+
+def test_buffers_take_the_parameters_high() -> None:
+    layouts = {layout_of(SmaCross(fast=fast, slow=slow).prepared()) for fast, slow in ((2, 5), (50, 200), (200, 400))}
+    assert len(layouts) == 1
+    assert layouts.pop().nested["slow_ma"].dtype["window"].shape == (400,)
+    assert len(SMA(200).window) == 256
+
+
+def test_parameters_are_inherited() -> None:
+    class Careful(SmaCross):
+        weight: float = param(0.1, low=0.0, high=0.2)
+
+    assert Careful(fast=3).params == {"fast": 3, "slow": 200, "weight": 0.1}
+    session = Session(Careful(fast=3, slow=9), [BTC], 1e3)
+    session.run(BARS)
+    assert session.fills["quantity"][0] == pytest.approx(0.1 * 1e3 / 18.5)
+
+
+# ---- what handlers can do ----
+
+RATE = 0.25
+
+
+def double(x: float) -> float:
+    return half(x) * 4.0
+
+
+def half(x: float) -> float:
+    return x * 0.5
+
+
+class Spread(Indicator):
+    """An indicator of the user's own, with another inside."""
+
+    def __init__(self, period: int) -> None:
+        self.mean = SMA(period)
+        self.value = math.nan
+
+    @property
+    def ready(self) -> bool:
+        return self.mean.ready
+
+    def update(self, x: float, scale: float = 2.0) -> float:
+        self.value = (x - self.mean.update(x)) * scale
+        return self.value
+
+
+class Everything(Strategy):
+    """Helpers, constants, properties, arrays, own indicators, enumerations, defaults and keywords."""
+
+    period: int = param(3, low=1, high=10)
+    THRESHOLD = 0.5
+
+    def setup(self) -> None:
+        self.spread = Spread(self.period)
+        self.history = np.zeros(8)
+        self.matrix = np.zeros((2, 3))
+        self.flags = np.zeros(4, bool)
+        self.count = 0
+        self.armed = False
+        self.ratio = 0.0
+
+    @property
+    def eager(self) -> bool:
+        return self.count > 5 and self.armed
+
+    def remember(self, x: float, shift: int = 0) -> None:
+        self.history[(self.count + shift) % len(self.history)] = x
+
+    def on_bar(self, bar: Any, broker: Any) -> None:
+        self.remember(double(bar.close) * RATE)
+        self.remember(bar.open, shift=1)
+        self.matrix[self.count % 2, 1] += bar.volume
+        self.flags[self.count % 4] = bar.close > bar.open
+        value = self.spread.update(bar.close, scale=3.0) + self.spread.update(bar.close)
+        self.ratio = value / (bar.close - bar.close)  # infinite or NaN, as NumPy has it
+        self.armed = self.spread.ready and value > self.THRESHOLD
+        self.count += 1
+        total = 0.0
+        for x in self.history:
+            total += x
+        if self.eager and broker.is_flat and not math.isinf(total):
+            broker.limit(Side.BUY, 1.0, bar.close * 0.99, time_in_force=TimeInForce.GTC)
+            broker.limit(side=Side.BUY, quantity=np.floor(total / 50), price=bar.high)
+
+
+def test_everything_works_and_is_equal_in_debug() -> None:
+    compiled, debug = (Session(Everything(period=4), [BTC], 1e4, compiled=flag) for flag in (True, False))
+    bars = workload_bars(300).array
+    for session in (compiled, debug):
+        session.run(bars)
+    assert results(compiled) == results(debug)
+    assert compiled.save() == debug.save()
+    assert len(compiled.orders) > 0
+    state = compiled.state_of(BTC.id)
+    assert state["count"] == 300
+    assert state["THRESHOLD"] == 0.5
+    assert state["matrix"].shape == (2, 3)
+    assert state["spread"]["mean"]["period"] == 4
+
+
+# ---- what he is told ----
+
+
+def line_of(text: str) -> int:
+    lines = Path(__file__).read_text(encoding="utf-8").splitlines()
+    return next(k for k, line in enumerate(lines, 1) if line.endswith(text))
+
+
+class Missing(Strategy):
+    def on_bar(self, bar: Any, broker: Any) -> None:
+        self.count += 1  # missing
+
+
+class MissingOfBar(Strategy):
+    def on_bar(self, bar: Any, broker: Any) -> None:
+        broker.buy(bar.vwap)  # of bar
+
+
+class MissingOfBroker(Strategy):
+    def on_bar(self, bar: Any, broker: Any) -> None:
+        broker.short(1.0)  # of broker
+
+
+class Text(Strategy):
+    def on_bar(self, bar: Any, broker: Any) -> None:
+        broker.limit("buy", 1.0, bar.close)  # text
+
+
+class Listed(Strategy):
+    def setup(self) -> None:
+        self.closes = [1.0]
+
+    def on_bar(self, bar: Any, broker: Any) -> None: ...
+
+
+class Truncating(Strategy):
+    def setup(self) -> None:
+        self.entry = 0
+
+    def on_bar(self, bar: Any, broker: Any) -> None:
+        self.entry = bar.close  # truncating
+
+
+class Undefined(Strategy):
+    def on_bar(self, bar: Any, broker: Any) -> None:
+        broker.buy(amount)  # type: ignore[name-defined]  # noqa: F821  # undefined
+
+
+class WrongCount(Strategy):
+    def on_bar(self, bar: Any, broker: Any) -> None:
+        broker.buy(1.0, 2.0)  # wrong count
+
+
+class Foreign(Strategy):
+    def on_bar(self, bar: Any, broker: Any) -> None:
+        broker.buy(float(len(Path.cwd().parts)))  # foreign
+
+
+@pytest.mark.parametrize(
+    ("strategy", "line", "what"),
+    [
+        (Missing, "# missing", "Missing.count: give it a first value in setup()"),
+        (MissingOfBar, "# of bar", "bar.vwap"),
+        (MissingOfBroker, "# of broker", "Broker.short"),
+        (Text, "# text", "no text, lists or dicts in a handler"),
+        (Truncating, "# truncating", "self.entry is a whole number and is given a fraction: write entry = 0.0 in setup()"),
+        (Undefined, "# undefined", "'amount' is not defined"),
+        (WrongCount, "# wrong count", "buy(Broker, float64, float64) is not possible"),
+        (Foreign, "# foreign", "'Path' cannot be used in a handler"),
+    ],
+)
+def test_what_does_not_compile_is_told_with_its_line(strategy: type[Strategy], line: str, what: str) -> None:
+    with pytest.raises(StrategyError) as caught:
+        Session(strategy, [BTC], 1.0)
+    assert f"{Path(__file__).resolve()}:{line_of(line)}: " in str(caught.value)
+    assert what in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_what_cannot_be_state_is_told(compiled: bool) -> None:
+    with pytest.raises(StrategyError, match=r"Listed\.closes is a list: state must be a number.*np\.zeros"):
+        Session(Listed, [BTC], 1.0, compiled=compiled)
+
+
+def test_debug_mode_tells_the_same_mistakes() -> None:
+    with pytest.raises(StrategyError, match=r"has no attribute 'count'"):
+        Session(Missing, [BTC], 1.0, compiled=False).run(BARS)
+    with pytest.raises(StrategyError, match=r"self\.entry is a whole number and was given .*10\.5.*: write entry = 0\.0"):
+        Session(Truncating, [BTC], 1.0, compiled=False).run(BARS)
+
+
+class Raising(Strategy):
+    def setup(self) -> None:
+        self.count = 0
+        self.table = np.zeros(7)
+
+    def on_bar(self, bar: Any, broker: Any) -> None:
+        self.table[self.count] = bar.close  # out of range
+        self.count += 1
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_handler_that_raises_is_told_with_bar_and_time(compiled: bool) -> None:
+    session = Session(Raising, [BTC], 1.0, compiled=compiled)
+    session.run(BARS[:3])
+    with pytest.raises(StrategyError, match=r"IndexError at bar 7 \(1970-01-01T00:08:00\.000000Z\)") as caught:
+        session.run(BARS[3:])
+    assert str(Path(__file__)) in str(caught.value) or compiled
+    if not compiled:
+        assert f":{line_of('# out of range')}:" in str(caught.value)
+    halves = Session(Raising, [BTC], 1.0, compiled=compiled)
+    for bar in BARS[:7]:
+        halves.execute(bar)
+        halves.decide(bar)
+    halves.execute(BARS[7])
+    with pytest.raises(StrategyError, match="IndexError at bar 7"):
+        halves.decide(BARS[7])
+
+
+def test_a_strategy_needs_on_bar_and_no_init() -> None:
+    class Idle(Strategy):
+        pass
+
+    with pytest.raises(StrategyError, match=r"Idle has no on_bar\(self, bar, broker\)"):
+        Session(Idle, [BTC], 1.0)
+    with pytest.raises(StrategyError, match=r"write setup\(self\) instead"):
+
+        class Old(Strategy):
+            def __init__(self) -> None:
+                self.x = 1
+
+
+def test_a_setup_that_raises_is_told() -> None:
+    class Broken(Strategy):
+        def setup(self) -> None:
+            self.x = 1 / 0
+
+        def on_bar(self, bar: Any, broker: Any) -> None: ...
+
+    with pytest.raises(StrategyError, match=r"Broken\.setup\(\): ZeroDivisionError"):
+        Session(Broken, [BTC], 1.0)
+
+
+def test_a_breakpoint_would_show_real_objects() -> None:
+    seen: list[Any] = []
+
+    class Looking(Strategy):
+        def setup(self) -> None:
+            self.mean = SMA(2)
+
+        def on_bar(self, bar: Any, broker: Any) -> None:
+            self.mean.update(bar.close)
+            seen.append((isinstance(self, Looking), repr(self.mean), repr(bar), float(broker.equity)))
+
+    Session(Looking, [BTC], 5.0, compiled=False).run(BARS[:1])
+    ((is_strategy, mean, bar, equity),) = seen
+    assert is_strategy
+    assert mean.startswith("SMA(period=")
+    assert "close=" in bar
+    assert equity == 5.0
