@@ -16,6 +16,7 @@ from quantlytic.venues.exchange.accounts import CROWD, FEES
 from quantlytic.venues.exchange.config import ExchangeConfig
 from quantlytic.venues.exchange.endpoints import (
     closed_endpoints,
+    futures_endpoints,
     listen_key_endpoints,
     public_endpoints,
     trading_endpoints,
@@ -109,7 +110,7 @@ class Box:
             trading = TradingApi(self.market, self.access, self.limits, self.publish)
             endpoints |= trading_endpoints(trading) | listen_key_endpoints(self.access)
         else:
-            endpoints |= closed_endpoints()
+            endpoints |= closed_endpoints() | futures_endpoints(api)
         rest = RestApp(endpoints, self.access, self.limits, self.faults, self._on_failure)
         return rest, SocketApp(self.hub, rest, self.access, self.limits, self._resolve)
 

@@ -51,6 +51,13 @@ def public_endpoints(api: PublicApi) -> dict[tuple[str, str], Endpoint]:
     return {("GET", path): endpoint for path, endpoint in table.items()}
 
 
+def futures_endpoints(api: PublicApi) -> dict[tuple[str, str], Endpoint]:
+    """What a recorder of USD-M futures asks for, where it asks for it: a recorded tape may be one of theirs."""
+    names = ("ping", "time", "exchangeInfo", "depth")
+    public = public_endpoints(api)
+    return {("GET", f"/fapi/v1/{name}"): public["GET", f"/api/v3/{name}"] for name in names}
+
+
 def trading_endpoints(api: TradingApi) -> dict[tuple[str, str], Endpoint]:
     """Orders and balances: (method, path) -> endpoint."""
 
