@@ -7,7 +7,7 @@ import hashlib
 import os
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -21,6 +21,7 @@ from quantlytic.store.log import open_log
 from quantlytic.store.log.port import Log
 
 if TYPE_CHECKING:  # each of these is imported by the service that needs it: starting one must not load all
+    from quantlytic.app.monitor import Meter, Monitor
     from quantlytic.services.channels import Channel
     from quantlytic.services.service import Service
     from quantlytic.store.control.control import Control
@@ -151,6 +152,13 @@ class Bootstrap:
             bar_sizes=(self.settings.strategy.bar,),
             list_runs=lambda: control.runs.list("paper"),
         )
+
+    def monitor(self, meters: list[Meter]) -> AbstractContextManager[Monitor | None]:
+        """`/health` and `/metrics` of this process, when the settings ask for them."""
+        from quantlytic.app.monitor import Monitor
+
+        where = self.settings.monitor
+        return nullcontext() if where.port is None else Monitor(where.host, where.port, self.token(), meters)
 
     def token(self) -> str:
         """The page's token: from the settings, or made once and kept in a file that only this user can read."""

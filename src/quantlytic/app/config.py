@@ -63,6 +63,13 @@ class WebSettings(_Section):
     token: SecretStr | None = None
 
 
+class MonitorSettings(_Section):
+    """Where `/health` and `/metrics` of a process are; none while `port` is unset (0: any free port)."""
+
+    host: str = "127.0.0.1"
+    port: int | None = Field(default=None, ge=0, le=65535)
+
+
 class NotifySettings(_Section):
     """With no `smtp_host`, mails go into the outbox folder. Secrets come from the environment."""
 
@@ -89,6 +96,7 @@ class Settings(BaseSettings):
     strategy: StrategySettings = StrategySettings()
     log: LogSettings = LogSettings()
     web: WebSettings = WebSettings()
+    monitor: MonitorSettings = MonitorSettings()
     notify: NotifySettings = NotifySettings()
 
     @classmethod

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Callable
 from contextlib import closing
 from types import FrameType
 
+from quantlytic.app.monitor import Meter
 from quantlytic.services.service import Service
 from quantlytic.store.log.port import Log
 
 IDLE_S = 0.5  # the longest sleep between two looks at the stop mark
 QUIET_PUMPS = 3  # pumps in a row without work that count as drained
 DRAIN_WAIT_S = 0.05
+DRAIN_S = 5.0
 
 
 Build = Callable[[Log], Service]
@@ -26,6 +29,7 @@ class Hosted:
     def __init__(
         self, open_log: Callable[[], Log], build: Build, on_failure: Callable[[BaseException], None], endless: bool
     ) -> None:
+        self.meter = Meter()
         self._open_log, self._build = open_log, build
         self._on_failure, self._endless = on_failure, endless
         self._stop = threading.Event()
@@ -45,7 +49,7 @@ class Hosted:
     def _serve(self) -> None:
         try:
             with closing(self._open_log()) as log, closing(self._build(log)) as service:
-                self._thread.name = service.name
+                self._thread.name = self.meter.name = service.name
                 self._ready.set()
                 self._pump(service)
         except BaseException as error:
@@ -56,7 +60,9 @@ class Hosted:
     def _pump(self, service: Service) -> None:
         try:
             while not self._stop.is_set():
-                if service.pump() == 0:
+                count = service.pump()
+                self.meter.pumped(count)
+                if count == 0:
                     service.wait(IDLE_S)
             if not self._endless:
                 drain(service)
@@ -65,9 +71,9 @@ class Hosted:
 
 
 def drain(service: Service) -> None:
-    """Pump until nothing more comes."""
-    quiet = 0
-    while quiet < QUIET_PUMPS:
+    """Pump until nothing more comes, or the time is up: who writes upstream may go on for ever. Nothing is lost by that."""
+    quiet, until_s = 0, time.monotonic() + DRAIN_S
+    while quiet < QUIET_PUMPS and time.monotonic() < until_s:
         if service.pump():
             quiet = 0
         else:
@@ -82,6 +88,7 @@ class Host:
         self._open_log = open_log
         self.stopping = threading.Event()
         self.failure: BaseException | None = None
+        self.meters: list[Meter] = []
         self._hosted: list[Hosted] = []
 
     def add(self, build: Build, endless: bool = False) -> None:
@@ -90,6 +97,7 @@ class Host:
         Raises what went wrong while building it.
         """
         hosted = Hosted(self._open_log, build, self._fail, endless)
+        self.meters.append(hosted.meter)
         hosted.start()
         self._hosted.append(hosted)
         if self.failure is not None:

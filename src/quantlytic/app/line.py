@@ -38,6 +38,7 @@ def run_line(venue: dict[str, Any], open_page: bool) -> None:
         click.echo(f"page:  {page.url}")
         if open_page:
             webbrowser.open(page.url)
+        edges.enter_context(bootstrap.monitor(host.meters))
         summary = Summary(bootstrap)
         try:
             for name in SERVICES:

@@ -37,6 +37,9 @@ def command(names: tuple[str, ...]) -> None:
         if "web" in names:
             web = edges.enter_context(bootstrap.web())
             click.echo(f"page at {web.url}")
+        monitor = edges.enter_context(bootstrap.monitor(host.meters))
+        if monitor:
+            click.echo(f"monitor at {monitor.url}")
         try:
             for name in (name for name in SERVICES if name in names):
                 for build in bootstrap.services(name):
