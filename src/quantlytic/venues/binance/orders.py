@@ -248,7 +248,8 @@ class BinanceOrders:
         params = self._keys.signed_call(self._stamp())
         call = {"id": 1, "method": "userDataStream.subscribe.signature", "params": params}
         await socket.send(msgspec.json.encode(call), text=True)
-        answer = order_wire.stream_message.decode(await asyncio.wait_for(socket.recv(), self._timings.request))
+        async with asyncio.timeout(self._timings.request):  # not wait_for: Python 3.11's may swallow a cancellation
+            answer = order_wire.stream_message.decode(await socket.recv())
         if answer.status != 200:
             refusal = bytes(answer.error).decode(errors="replace")
             if str(TIMESTAMP) in refusal:
