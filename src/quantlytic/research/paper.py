@@ -58,42 +58,59 @@ class Rows:
 
     def bars(self, bars: Sequence[Bar]) -> Array:
         """BAR rows, in the order given."""
-        return self._rows(
-            BAR, bars, "open_time", "close_time", "open", "high", "low", "close", "volume", "quote_volume", "trades"
-        )
+        index = self._index
+        found = [
+            (
+                index[e.instrument], e.open_time, e.close_time, e.open, e.high, e.low, e.close,
+                e.volume, e.quote_volume, e.trades,
+            )
+            for e in bars
+        ]  # fmt: skip
+        return np.array(found, BAR)
 
     def orders(self, events: Iterable[Event]) -> Array:
         """The orders among the events."""
-        found = [event for event in events if isinstance(event, Order)]
-        return self._rows(
-            ORDER, found, "order_id", "event_time", "side", "type", "time_in_force", "quantity", "price", "bar_offset"
-        )
+        index = self._index
+        found = [
+            (
+                e.order_id, index[e.instrument], e.event_time, e.side, e.type, e.time_in_force,
+                e.quantity, e.price, e.bar_offset,
+            )
+            for e in events
+            if isinstance(e, Order)
+        ]  # fmt: skip
+        return np.array(found, ORDER)
 
     def cancels(self, events: Iterable[Event]) -> Array:
         """The cancels among the events."""
-        found = [event for event in events if isinstance(event, OrderCancel)]
-        return self._rows(ORDER_CANCEL, found, "order_id", "event_time", "bar_offset")
+        index = self._index
+        found = [
+            (e.order_id, index[e.instrument], e.event_time, e.bar_offset) for e in events if isinstance(e, OrderCancel)
+        ]
+        return np.array(found, ORDER_CANCEL)
 
     def fills(self, events: Iterable[Event]) -> Array:
         """The fills among the events."""
-        found = [event for event in events if isinstance(event, Fill)]
-        return self._rows(
-            FILL, found, "fill_id", "order_id", "event_time", "side", "quantity", "price", "fee", "bar_offset"
-        )
+        index = self._index
+        found = [
+            (
+                e.fill_id, e.order_id, index[e.instrument], e.event_time, e.side,
+                e.quantity, e.price, e.fee, e.bar_offset,
+            )
+            for e in events
+            if isinstance(e, Fill)
+        ]  # fmt: skip
+        return np.array(found, FILL)
 
     def updates(self, events: Iterable[Event]) -> Array:
         """The order updates among the events."""
-        found = [event for event in events if isinstance(event, OrderUpdate)]
-        rows = self._rows(ORDER_UPDATE, found, "order_id", "event_time", "status")
-        rows["reason"] = [Reason.of(event.reason) for event in found]
-        return rows
-
-    def _rows(self, dtype: np.dtype[Any], events: Sequence[Any], *names: str) -> Array:
-        rows = np.zeros(len(events), dtype)
-        rows["instrument"] = [self._index[event.instrument] for event in events]
-        for name in names:
-            rows[name] = [getattr(event, name) for event in events]
-        return rows
+        index = self._index
+        found = [
+            (e.order_id, index[e.instrument], e.event_time, e.status, Reason.of(e.reason))
+            for e in events
+            if isinstance(e, OrderUpdate)
+        ]
+        return np.array(found, ORDER_UPDATE)
 
     # ---- rows to events; `offset_of` turns the session's number of a bar into its offset on the tape
 

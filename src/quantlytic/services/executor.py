@@ -40,11 +40,10 @@ class PaperExecutor:
             self._executed = saved.executed
 
     def pump(self) -> int:
-        executed = 0
-        while self._take_decision() and (bar := self._next_bar()) is not None:
+        if self._take_decision() and (bar := self._next_bar()) is not None:
             self._execute(*bar)
-            executed += 1
-        return executed
+            return 1  # the next bar has to wait for the decision on this one
+        return 0
 
     def _take_decision(self) -> bool:
         """True once the orders that follow the last executed bar are in the broker's book, and acknowledged."""

@@ -31,14 +31,13 @@ class Strategist:
             self._session.restore(self._writer.snapshot)
 
     def pump(self) -> int:
-        decided = 0
         while self._reports.peek() is not None:
             _, event = self._reports.take()
             self._pending.append(event)
             if isinstance(event, Equity):
                 self._decide(event.bar_offset, self._bar_at(event.bar_offset))
-                decided += 1
-        return decided
+                return 1  # the next bar has to wait for the executor
+        return 0
 
     def _bar_at(self, offset: int) -> Bar:
         while self._bars.peek() is not None:
