@@ -24,6 +24,12 @@ from quantlytic.store.log.port import Log
 
 FENCED, UNREACHABLE = 4, 5  # exit codes: replaced by a newer one; the exchange was away too long at the start
 END_S = 60.0
+BUSY = """
+import quantlytic.app.bootstrap as bootstrap
+from quantlytic.app.cli import main
+bootstrap.ARCHIVE_EVERY_S = 0.5
+main()
+"""  # the command line, with an archiver that files all the time: else it would hardly ever be killed at it
 
 
 def free_port() -> int:
@@ -69,10 +75,10 @@ class Line:
     def start(self, name: str) -> None:
         """Start a process; what it prints goes to a file of its own."""
         self.starts[name] += 1
-        command = ["up"] if name == "up" else ["run", name]
+        command = ["-c", BUSY, *(["up"] if name == "up" else ["run", name])]
         with self.output(name).open("wb") as output:
             self.processes[name] = subprocess.Popen(
-                [sys.executable, "-m", "quantlytic", *command],
+                [sys.executable, *command],
                 env=self.environment, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
             )  # fmt: skip
         self.started_s[name] = time.monotonic()
