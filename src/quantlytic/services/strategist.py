@@ -27,25 +27,30 @@ class Strategist:
         self._bars = Inbox(log, run.bars_stream, self._writer.positions.get(run.bars_stream, run.first_bar_offset))
         self._reports = Inbox(log, run.executions_stream, self._writer.positions.get(run.executions_stream, 0))
         self._pending: list[Event] = []  # reports that came before their Equity
+        self._due: int | None = None  # offset of the executed bar that is to be decided on
         if self._writer.snapshot is not None:
             self._session.restore(self._writer.snapshot)
 
     def pump(self) -> int:
-        while self._reports.peek() is not None:
+        while self._due is None and self._reports.peek() is not None:
             _, event = self._reports.take()
             self._pending.append(event)
             if isinstance(event, Equity):
-                self._decide(event.bar_offset, self._bar_at(event.bar_offset))
-                return 1  # the next bar has to wait for the executor
-        return 0
+                self._due = event.bar_offset
+        if self._due is None or (bar := self._bar_at(self._due)) is None:
+            return 0
+        self._decide(self._due, bar)
+        self._due = None
+        return 1  # the next bar has to wait for the executor
 
-    def _bar_at(self, offset: int) -> Bar:
-        while self._bars.peek() is not None:
+    def _bar_at(self, offset: int) -> Bar | None:
+        """The bar that was executed; None while this reader of the log does not see it yet."""
+        while (ahead := self._bars.peek()) is not None and ahead[0] <= offset:
             at, event = self._bars.take()
-            if at == offset:
-                assert isinstance(event, Bar), f"{self.name}: offset {offset} of {self._bars.stream} is no bar"
+            if at == offset and isinstance(event, Bar):
                 return event
-        raise AssertionError(f"{self.name}: bar {offset} was executed but is not in {self._bars.stream}")
+        assert ahead is None, f"{self.name}: offset {offset} of {self._bars.stream} was executed and is no bar"
+        return None
 
     def _decide(self, offset: int, bar: Bar) -> None:
         rows = self._rows
@@ -63,7 +68,8 @@ class Strategist:
         self._writer.commit({self._run.decisions_stream: outputs}, positions, self._session.save())
 
     def wait(self, timeout_s: float) -> None:
-        self._log.wait({self._reports.stream: self._reports.read_position}, timeout_s)
+        inbox = self._reports if self._due is None else self._bars
+        self._log.wait({inbox.stream: inbox.read_position}, timeout_s)
 
     def close(self) -> None:
         self._writer.close()
