@@ -134,6 +134,19 @@ def test_an_order_that_never_arrived_is_sent_again(box: ExchangeServer, fault: s
         box.faults.clear()
 
 
+def test_a_signature_made_before_a_long_wait_is_not_used_after_it(box: ExchangeServer) -> None:
+    async def work(orders: BinanceOrders) -> None:
+        await orders.submit(limit_order(far_price(box)), "wait.1")
+        box.faults.set({"http429": 1, "http429.times": 1})  # Retry-After: 1 s, longer than the receive window
+        assert await orders.open_orders()
+        assert (await orders.cancel(BTC, "wait.1")).status == OrderStatus.CANCELED
+
+    try:
+        run(client(box), work)
+    finally:
+        box.faults.clear()
+
+
 def test_a_repeated_id_is_the_order_that_is_there(box: ExchangeServer) -> None:
     async def work(orders: BinanceOrders) -> None:
         first = await orders.submit(market_order(), "same.1")

@@ -88,13 +88,20 @@ class BinanceOrders:
     async def submit(self, order: Order, client_order_id: str) -> OrderState:
         """See `OrderEntry.submit`. Raises VenueError for a key that is not accepted, InputError for an overlong id."""
         params = self._params(order, client_order_id)
+        headers = {"X-MBX-APIKEY": self._keys.api_key}
         loop = asyncio.get_running_loop()
+        sent_at = 0.0
+
+        def path() -> str:
+            nonlocal sent_at
+            sent_at = loop.time()
+            return self._path("order", params)
+
         until = loop.time() + self._timings.patience
         reason = "no answer"
         while loop.time() < until:
             try:
-                sent_at = loop.time()
-                reply = await self._once("POST", "order", params, 1)
+                reply = await self._rest.once("POST", path, 1, headers)
                 return self._note(self._decode(order_wire.order_row, reply).state(self._market.venue))
             except Throttled as error:
                 reason = str(error)
@@ -219,10 +226,6 @@ class BinanceOrders:
         """Take over the venue's time: its windows are measured by it."""
         reply = self._decode(order_wire.server_time, await self._rest.get(f"{self._market.api}/time", 1))
         self._offset_ms = reply.server_time - self._wall_ns() // NS_PER_MS
-
-    async def _once(self, method: str, name: str, params: dict[str, str], weight: int) -> bytes:
-        headers = {"X-MBX-APIKEY": self._keys.api_key}
-        return await self._rest.once(method, self._path(name, params), weight, headers)
 
     async def _repeat(self, method: str, name: str, params: dict[str, str], weight: int) -> bytes:
         """For requests that may be done twice."""

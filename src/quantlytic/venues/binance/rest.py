@@ -94,11 +94,11 @@ class RestClient:
     async def repeat(
         self, method: str, path: Callable[[], str], weight: int, headers: dict[str, str] | None = None
     ) -> bytes:
-        """The same for any request that may be done twice; `path` is made anew each time, for its time stamp."""
+        """The same for any request that may be done twice."""
         throttles = failures = 0
         while True:
             try:
-                return await self.once(method, path(), weight, headers)
+                return await self.once(method, path, weight, headers)
             except Throttled:
                 throttles += 1
                 if throttles > MAX_THROTTLES:
@@ -109,15 +109,21 @@ class RestClient:
                     raise
                 await asyncio.sleep(self.backoff(failures))
 
-    async def once(self, method: str, path: str, weight: int, headers: dict[str, str] | None = None) -> bytes:
-        """Send one request when the budget and the venue's Retry-After allow. Raises Refused, Throttled or Unheard."""
+    async def once(
+        self, method: str, path: Callable[[], str], weight: int, headers: dict[str, str] | None = None
+    ) -> bytes:
+        """Send one request when the budget and the venue's Retry-After allow. Raises Refused, Throttled or Unheard.
+
+        `path` is called after the waiting, so that a time stamp in it is fresh.
+        """
         await self._budget.spend(weight)
         loop = asyncio.get_running_loop()
         if (wait := self._blocked_until - loop.time()) > 0:
             await asyncio.sleep(wait)
-        where = f"{method} {self._base_url}{path.partition('?')[0]}"
+        target = path()
+        where = f"{method} {self._base_url}{target.partition('?')[0]}"
         try:
-            response = await self._client.request(method, self._base_url + path, headers=headers)
+            response = await self._client.request(method, self._base_url + target, headers=headers)
         except (httpx.TransportError, httpx.InvalidURL) as error:
             raise Unheard(f"no answer from {where}: {str(error) or type(error).__name__}") from None
         status = response.status_code
