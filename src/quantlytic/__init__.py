@@ -15,10 +15,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from quantlytic.engine.bars import Bars as Bars
     from quantlytic.engine.fees import Fees as Fees
-    from quantlytic.engine.indicators.indicator import Indicator as Indicator
     from quantlytic.engine.param import param as param
     from quantlytic.engine.session import Session as Session
     from quantlytic.engine.strategy import Strategy as Strategy
+    from quantlytic.indicators import ATR as ATR
+    from quantlytic.indicators import EMA as EMA
+    from quantlytic.indicators import RSI as RSI
+    from quantlytic.indicators import SMA as SMA
+    from quantlytic.indicators import Indicator as Indicator
     from quantlytic.model.instrument import Instrument as Instrument
     from quantlytic.model.order import TimeInForce as TimeInForce
     from quantlytic.model.side import Side as Side
@@ -26,10 +30,14 @@ if TYPE_CHECKING:
     from quantlytic.research.run import backtest as backtest
 
 _HOMES = {
+    "ATR": "quantlytic.indicators",
     "Bars": "quantlytic.engine.bars",
     "Fees": "quantlytic.engine.fees",
-    "Indicator": "quantlytic.engine.indicators.indicator",
+    "EMA": "quantlytic.indicators",
+    "Indicator": "quantlytic.indicators",
     "Instrument": "quantlytic.model.instrument",
+    "RSI": "quantlytic.indicators",
+    "SMA": "quantlytic.indicators",
     "Session": "quantlytic.engine.session",
     "Side": "quantlytic.model.side",
     "Strategy": "quantlytic.engine.strategy",

@@ -69,7 +69,10 @@ def results(session: Session) -> dict[str, bytes]:
 
 def instruments_of(count: int, lots: Sequence[float] = ()) -> list[Instrument]:
     sizes = [*lots, *[0.0] * count]
-    return [Instrument(f"test:S{k}", lot_size=sizes[k], tick_size=sizes[k], min_notional=sizes[k] * 50) for k in range(count)]
+    return [
+        Instrument(f"test:S{k}", lot_size=sizes[k], tick_size=sizes[k], min_notional=sizes[k] * 50)
+        for k in range(count)
+    ]
 
 
 class Chaos(Strategy):

@@ -67,7 +67,9 @@ def test_late_trades_are_refused_and_change_nothing() -> None:
 
 
 def test_order_within_the_grace_does_not_matter() -> None:
-    trades = [trade(t, 10 + k, instrument=i, trade_id=k) for k, (t, i) in enumerate([(5, "v:A"), (5, "v:A"), (700, "v:A")])]
+    trades = [
+        trade(t, 10 + k, instrument=i, trade_id=k) for k, (t, i) in enumerate([(5, "v:A"), (5, "v:A"), (700, "v:A")])
+    ]
     for seed in range(20):
         mixed = trades[:]
         random.Random(seed).shuffle(mixed)
@@ -95,7 +97,9 @@ def test_after_an_interruption_a_bar_waits_for_what_was_missed() -> None:
         assert one.on_trade(trade(2500, 14)) == ([], Placement.LATE)
 
 
-@pytest.mark.parametrize(("price", "quantity"), [(float("nan"), 1), (0, 1), (-1, 1), (float("inf"), 1), (1, 0), (1, -1)])
+@pytest.mark.parametrize(
+    ("price", "quantity"), [(float("nan"), 1), (0, 1), (-1, 1), (float("inf"), 1), (1, 0), (1, -1)]
+)
 def test_nonsense_is_refused(price: float, quantity: float) -> None:
     builder = TimeBars(SIZE)
     assert builder.on_trade(trade(5, price, quantity)) == ([], Placement.INVALID)
@@ -184,7 +188,9 @@ def test_always(events: list[tuple[str, int, int, bool]], grace: int, cuts: rand
     bars += whole.on_watermark(time)
     again += resumed.on_watermark(time)
     assert bars == again
-    assert [(bar.close_time, bar.instrument) for bar in bars] == sorted({(bar.close_time, bar.instrument) for bar in bars})
+    assert [(bar.close_time, bar.instrument) for bar in bars] == sorted(
+        {(bar.close_time, bar.instrument) for bar in bars}
+    )
     assert sum(bar.trades for bar in bars) == len(taken)
     for bar in bars:
         mine = [t for t in taken if t.instrument == bar.instrument and bar.open_time <= t.event_time < bar.close_time]
@@ -213,5 +219,8 @@ def test_real_trades_give_the_bars_that_polars_gives(market_data: Path) -> None:
     )  # fmt: skip
     assert len(bars) == len(expected) > 200
     for bar, row in zip(bars, expected.iter_rows(), strict=True):
-        assert (bar.open_time // 1_000_000_000, bar.open, bar.high, bar.low, bar.close, bar.trades) == (*row[:5], row[6])
+        assert (bar.open_time // 1_000_000_000, bar.open, bar.high, bar.low, bar.close, bar.trades) == (
+            *row[:5],
+            row[6],
+        )
         assert bar.volume == pytest.approx(row[5], rel=1e-12)

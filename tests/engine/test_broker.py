@@ -98,7 +98,11 @@ def test_a_market_order_fills_at_the_next_open(play: Play) -> None:
     assert session.cash == 100.0 - (2 * 10.5 + session.fills["fee"][0])
     assert session.equity.tolist() == [100.0, session.cash + 2 * 11.5]
     (order,), (signal,) = session.orders, session.signals
-    assert (order["type"], order["side"], order["event_time"]) == (OrderType.MARKET, BUY, rows((1, 1, 1, 1))["close_time"])
+    assert (order["type"], order["side"], order["event_time"]) == (
+        OrderType.MARKET,
+        BUY,
+        rows((1, 1, 1, 1))["close_time"],
+    )
     assert math.isnan(order["price"])
     assert (signal["signal_id"], signal["target_quantity"], signal["price"]) == (order["order_id"], 2.0, 11.0)
 

@@ -56,7 +56,9 @@ def test_the_moving_average_does_not_drift(period: int) -> None:
     close = workload_bars(1_000_000).array["close"]
     ours = SMA.over(close, period=period)
     for i in np.linspace(period - 1, len(close) - 1, 2_000).astype(int):
-        assert ours[i] == pytest.approx(math.fsum(close[i - period + 1 : i + 1]) / period, rel=2e-14 * math.sqrt(period))
+        assert ours[i] == pytest.approx(
+            math.fsum(close[i - period + 1 : i + 1]) / period, rel=2e-14 * math.sqrt(period)
+        )
 
 
 def test_a_spike_leaves_the_moving_average_with_the_window() -> None:

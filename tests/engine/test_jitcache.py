@@ -79,8 +79,6 @@ def test_the_second_start_compiles_nothing_and_a_change_compiles_the_strategy_al
     assert start(folder)[1] == 10.0
     assert start(folder) == (0, 10.0)
     # A constant and a helper of another module are frozen into the code: a change of theirs must be seen.
-    (folder / "factors.py").write_text(FACTORS.replace("2.0", "3.0"))
-    assert start(folder) == (1, 15.0)
     (folder / "factors.py").write_text(FACTORS.replace("2.0", "3.0").replace("10.0", "20.0"))
     assert start(folder) == (1, 30.0)
     # A class constant is state, not code.
@@ -103,6 +101,13 @@ def test_fingerprints_follow_the_code_and_nothing_else(folder: Path, monkeypatch
     monkeypatch.syspath_prepend(str(folder))
     before = fingerprint_of(find(f"{folder}/mine.py:Mine"))
     (folder / "mine.py").write_text("# a comment\n" + STRATEGY)
+    assert fingerprint_of(find(f"{folder}/mine.py:Mine")) == before
+    for old, new in (("2.0", "3.0"), ("x * 10.0", "x * 11.0")):
+        (folder / "factors.py").write_text(FACTORS.replace(old, new))
+        monkeypatch.delitem(sys.modules, "factors")
+        assert fingerprint_of(find(f"{folder}/mine.py:Mine")) != before
+    (folder / "factors.py").write_text(FACTORS)
+    monkeypatch.delitem(sys.modules, "factors")
     assert fingerprint_of(find(f"{folder}/mine.py:Mine")) == before
     for old, new in ((">", "<"), ("SMA(3)", "SMA(4)"), ("0.5", "0.6")):
         (folder / "mine.py").write_text(STRATEGY.replace(old, new))

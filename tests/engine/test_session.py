@@ -143,7 +143,8 @@ def _check_money(session: Session, bars: Any, allow_short: bool) -> None:
         within = {(b["close_time"], b["open_time"]): b for b in bars[bars["instrument"] == instrument]}
         for fill in mine:
             assert any(
-                fill["event_time"] in times and bar["low"] <= fill["price"] <= bar["high"] for times, bar in within.items()
+                fill["event_time"] in times and bar["low"] <= fill["price"] <= bar["high"]
+                for times, bar in within.items()
             )
 
 

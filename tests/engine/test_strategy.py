@@ -224,7 +224,11 @@ class Foreign(Strategy):
         (MissingOfBar, "# of bar", "bar.vwap"),
         (MissingOfBroker, "# of broker", "Broker.short"),
         (Text, "# text", "no text, lists or dicts in a handler"),
-        (Truncating, "# truncating", "self.entry is a whole number and is given a fraction: write entry = 0.0 in setup()"),
+        (
+            Truncating,
+            "# truncating",
+            "self.entry is a whole number and is given a fraction: write entry = 0.0 in setup()",
+        ),
         (Undefined, "# undefined", "'amount' is not defined"),
         (WrongCount, "# wrong count", "buy(Broker, float64, float64) is not possible"),
         (Foreign, "# foreign", "'Path' cannot be used in a handler"),
@@ -247,7 +251,9 @@ def test_what_cannot_be_state_is_told(compiled: bool) -> None:
 def test_debug_mode_tells_the_same_mistakes() -> None:
     with pytest.raises(StrategyError, match=r"has no attribute 'count'"):
         Session(Missing, [BTC], 1.0, compiled=False).run(BARS)
-    with pytest.raises(StrategyError, match=r"self\.entry is a whole number and was given .*10\.5.*: write entry = 0\.0"):
+    with pytest.raises(
+        StrategyError, match=r"self\.entry is a whole number and was given .*10\.5.*: write entry = 0\.0"
+    ):
         Session(Truncating, [BTC], 1.0, compiled=False).run(BARS)
 
 

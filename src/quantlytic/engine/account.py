@@ -26,81 +26,37 @@ from typing import Any
 
 import numpy as np
 
+from quantlytic.engine.codes import (
+    BUY,
+    CANCELED,
+    EXPIRED,
+    FAULT_TOO_MANY_REQUESTS,
+    FILLED,
+    FOK,
+    GTC,
+    INSUFFICIENT_CASH,
+    INSUFFICIENT_COLLATERAL,
+    INVALID_ORDER,
+    INVALID_PRICE,
+    INVALID_QUANTITY,
+    LIMIT,
+    MARKET,
+    MIN_NOTIONAL,
+    NEW,
+    NO_REASON,
+    NOT_FILLED_AT_ONCE,
+    REJECTED,
+    SELL,
+    SHORT_NOT_ALLOWED,
+    TOO_MANY_OPEN_ORDERS,
+)
+from quantlytic.engine.ordertable import OrderTable
 from quantlytic.engine.record import Record, at, layout_of
 from quantlytic.model.bar import BAR
 from quantlytic.model.equity import EQUITY
 from quantlytic.model.fill import FILL
-from quantlytic.model.order import ORDER, ORDER_CANCEL, ORDER_UPDATE, OrderStatus, OrderType, Reason, TimeInForce
-from quantlytic.model.side import Side
+from quantlytic.model.order import ORDER, ORDER_CANCEL, ORDER_UPDATE
 from quantlytic.model.signal import SIGNAL
-
-# Plain integers: compiled code compares them with the records' fields.
-BUY, SELL = int(Side.BUY), int(Side.SELL)
-MARKET, LIMIT = int(OrderType.MARKET), int(OrderType.LIMIT)
-GTC, IOC, FOK = int(TimeInForce.GTC), int(TimeInForce.IOC), int(TimeInForce.FOK)
-PENDING_NEW, NEW, FILLED = int(OrderStatus.PENDING_NEW), int(OrderStatus.NEW), int(OrderStatus.FILLED)
-PARTIALLY_FILLED, CANCELED = int(OrderStatus.PARTIALLY_FILLED), int(OrderStatus.CANCELED)
-REJECTED, EXPIRED = int(OrderStatus.REJECTED), int(OrderStatus.EXPIRED)
-NO_REASON = int(Reason.NONE)
-INVALID_QUANTITY, INVALID_PRICE = int(Reason.INVALID_QUANTITY), int(Reason.INVALID_PRICE)
-INVALID_ORDER, MIN_NOTIONAL = int(Reason.INVALID_ORDER), int(Reason.MIN_NOTIONAL)
-TOO_MANY_OPEN_ORDERS, INSUFFICIENT_CASH = int(Reason.TOO_MANY_OPEN_ORDERS), int(Reason.INSUFFICIENT_CASH)
-SHORT_NOT_ALLOWED = int(Reason.SHORT_NOT_ALLOWED)
-INSUFFICIENT_COLLATERAL = int(Reason.INSUFFICIENT_COLLATERAL)
-NOT_FILLED_AT_ONCE = int(Reason.NOT_FILLED_AT_ONCE)
-
-FAULT_NONE, FAULT_TOO_MANY_REQUESTS, FAULT_UNKNOWN_INSTRUMENT = 0, 1, 2
-
-
-class Position(Record):
-    """One row an instrument: what is held, its last price, how many of its order rows are in use, the venue's rules."""
-
-    def __init__(self) -> None:
-        self.quantity = 0.0
-        self.price = math.nan
-        self.orders = 0
-        self.lot_size = 0.0
-        self.tick_size = 0.0
-        self.min_notional = 0.0
-
-    def round_quantity(self, quantity: float) -> float:
-        """Down to a whole number of lots; as it is where there are no lots."""
-        return self._steps(quantity, self.lot_size, 1e-9)
-
-    def round_price(self, price: float, side: int) -> float:
-        """To the tick that is not more aggressive than `price`: down for a buy, up for a sell."""
-        if side == BUY:
-            return self._steps(price, self.tick_size, 1e-9)
-        return -self._steps(-price, self.tick_size, 1e-9)
-
-    def settle(self, change: float) -> None:
-        """Take a signed quantity; with lots, the sum stays on the grid of lots."""
-        self.quantity = self._steps(self.quantity + change, self.lot_size, 0.5)
-
-    def _steps(self, value: float, size: float, nudge: float) -> float:
-        """`value` as floor(value / size + nudge) whole steps. A decimal step (0.001) gives the float nearest the decimal."""
-        if size == 0.0 or not np.isfinite(value):
-            return value
-        count = np.floor(value / size + nudge)
-        per_unit = np.floor(1.0 / size + 0.5)
-        if np.abs(per_unit * size - 1.0) < 1e-9:
-            return count / per_unit
-        return count * size
-
-
-class OpenOrder(Record):
-    """An order at the broker. `resting`: it has met a bar already; `cancel`: the strategy withdrew it, to be confirmed."""
-
-    def __init__(self) -> None:
-        self.order_id = 0
-        self.side = 0
-        self.type = 0
-        self.time_in_force = 0
-        self.status = 0
-        self.quantity = 0.0
-        self.price = 0.0
-        self.resting = False
-        self.cancel = False
 
 
 class Cell(Record):
@@ -110,20 +66,19 @@ class Cell(Record):
         self.value = 0.0
 
 
-POSITION = layout_of(Position())
-OPEN_ORDER = layout_of(OpenOrder())
 CELL = layout_of(Cell())
 BAR_ROW, FILL_ROW, ORDER_ROW, SIGNAL_ROW = layout_of(BAR), layout_of(FILL), layout_of(ORDER), layout_of(SIGNAL)
 CANCEL_ROW, UPDATE_ROW, EQUITY_ROW = layout_of(ORDER_CANCEL), layout_of(ORDER_UPDATE), layout_of(EQUITY)
-POSITION_BYTES, OPEN_ORDER_BYTES, CELL_BYTES = POSITION.size, OPEN_ORDER.size, CELL.size
+CELL_BYTES = CELL.size
 BAR_BYTES, FILL_BYTES, ORDER_BYTES, SIGNAL_BYTES = BAR.itemsize, FILL.itemsize, ORDER.itemsize, SIGNAL.itemsize
 CANCEL_BYTES, UPDATE_BYTES = ORDER_CANCEL.itemsize, ORDER_UPDATE.itemsize
 
 
-class Account(Record):
+class Account(OrderTable):
     """Cash, equity, counters, and where in the arena everything else is (`..._at`: bytes from the account's first)."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.cash = 0.0
         self.equity = 0.0
         self.bars = 0
@@ -136,14 +91,10 @@ class Account(Record):
         self.taker_rate = 0.0
         self.maker_rate = 0.0
         self.allow_short = False
-        self.instruments = 0
-        self.order_capacity = 0
         self.request_capacity = 0
         self.leaves = 1
         self.state_bytes = 0
-        self.positions_at = 0
         self.values_at = 0
-        self.orders_at = 0
         self.states_at = 0
         self.outbox_at = 0
         self.fills_at = 0
@@ -156,58 +107,6 @@ class Account(Record):
         self.new_orders = 0
         self.signals = 0
         self.cancels = 0
-
-    # ---- rows ----
-
-    def position(self, instrument: int) -> Any:
-        return at(self, self.positions_at + instrument * POSITION_BYTES, POSITION)
-
-    def order(self, instrument: int, row: int) -> Any:
-        distance = (instrument * self.order_capacity + row) * OPEN_ORDER_BYTES
-        return at(self, self.orders_at + distance, OPEN_ORDER)
-
-    def find(self, instrument: int, order_id: int) -> int:
-        """The row of an open order, or -1."""
-        count = self.position(instrument).orders
-        for row in range(count):
-            if self.order(instrument, row).order_id == order_id:
-                return row
-        return -1
-
-    def enter(
-        self, instrument: int, order_id: int, side: int, type: int, time_in_force: int, quantity: float, price: float
-    ) -> None:
-        """Put a new order into the table as PENDING_NEW. Where there is no room it is left out, and `accept` rejects it."""
-        position = self.position(instrument)
-        if position.orders >= self.order_capacity:
-            return
-        order = self.order(instrument, position.orders)
-        position.orders += 1
-        order.order_id = order_id
-        order.side = side
-        order.type = type
-        order.time_in_force = time_in_force
-        order.status = PENDING_NEW
-        order.quantity = quantity
-        order.price = price
-        order.resting = False
-        order.cancel = False
-
-    def remove(self, instrument: int, row: int) -> None:
-        """Close the gap: rows stay in the order in which orders were sent."""
-        position = self.position(instrument)
-        position.orders -= 1
-        for k in range(row, position.orders):
-            to, by = self.order(instrument, k), self.order(instrument, k + 1)
-            to.order_id = by.order_id
-            to.side = by.side
-            to.type = by.type
-            to.time_in_force = by.time_in_force
-            to.status = by.status
-            to.quantity = by.quantity
-            to.price = by.price
-            to.resting = by.resting
-            to.cancel = by.cancel
 
     # ---- a bar ----
 
@@ -258,16 +157,6 @@ class Account(Record):
             order = self.order(instrument, worst)
             self.fill(bar, order, order.price, self.maker_rate, bar.close_time)
         self.settle_rows(instrument)
-
-    def settle_rows(self, instrument: int) -> None:
-        """Drop finished orders; the rest have met a bar now."""
-        position = self.position(instrument)
-        for row in range(position.orders - 1, -1, -1):
-            order = self.order(instrument, row)
-            if FILLED <= order.status <= EXPIRED:
-                self.remove(instrument, row)
-            else:
-                order.resting = True
 
     def fill(self, bar: Any, order: Any, price: float, rate: float, time: int) -> None:
         """Fill the whole order, or reject it if the account cannot bear it."""
@@ -362,16 +251,6 @@ class Account(Record):
             signal.bar_offset = self.bars - 1
         self.enter(instrument, order_id, side, type, time_in_force, quantity, price)
         return order_id
-
-    def expected(self, instrument: int) -> float:
-        """The position once the market orders already sent have filled."""
-        position = self.position(instrument)
-        quantity = position.quantity
-        for row in range(position.orders):
-            order = self.order(instrument, row)
-            if order.type == MARKET and not order.cancel:
-                quantity += order.side * order.quantity
-        return quantity
 
     def withdraw(self, instrument: int, row: int) -> None:
         order = self.order(instrument, row)

@@ -11,15 +11,14 @@ from quantlytic.engine.account import (
     CANCEL_BYTES,
     CELL_BYTES,
     FILL_BYTES,
-    OPEN_ORDER_BYTES,
     ORDER_BYTES,
-    POSITION,
-    POSITION_BYTES,
     SIGNAL_BYTES,
     UPDATE_BYTES,
 )
 from quantlytic.engine.broker import BROKER, Broker
 from quantlytic.engine.fees import Fees
+from quantlytic.engine.ordertable import OPEN_ORDER_BYTES, POSITION_BYTES
+from quantlytic.engine.position import POSITION
 from quantlytic.engine.record import Bytes, Layout, Record, pack
 from quantlytic.model.instrument import Instrument
 

@@ -9,13 +9,13 @@ import math
 
 import numpy as np
 
-from quantlytic.engine.account import BUY, GTC, LIMIT, MARKET, SELL, Account
+from quantlytic.engine.account import Account
+from quantlytic.engine.codes import BUY, GTC, LIMIT, MARKET, SELL
 from quantlytic.engine.record import Record, layout_of
 
 
-class Broker(Record):
-    """Orders are sent at the bar's close and meet the instrument's next bar. Every order gets an id; what becomes of it,
-    also a rejection, is reported as an order update, never silently."""
+class Standing(Record):
+    """What a strategy reads of its account; quantities and orders are those of its bar's instrument."""
 
     def __init__(self) -> None:
         self.account = Account()
@@ -60,6 +60,11 @@ class Broker(Record):
             if not account.order(account.current, row).cancel:
                 count += 1
         return count
+
+
+class Broker(Standing):
+    """Orders are sent at the bar's close and meet the instrument's next bar. Every order gets an id; what becomes of it,
+    also a rejection, is reported as an order update, never silently."""
 
     def target_weight(self, weight: float) -> int:
         """Trade, at market, to a position worth `weight` of marked equity at the close (negative: short)."""

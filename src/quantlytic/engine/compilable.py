@@ -16,15 +16,16 @@ from numba.core.compiler_machinery import AnalysisPass, register_pass
 from numba.core.ir import SetAttr
 from numba.core.typed_passes import NopythonTypeInference
 
+from quantlytic.engine import record as primitives
 from quantlytic.engine.fingerprint import fingerprint_of
 from quantlytic.model.errors import StrategyError
 
-_PRIMITIVES = "quantlytic.engine.record"  # known to the compiler by engine/intrinsics.py
+_PACKAGE = __name__.partition(".")[0]
 
 
 def options_for(function: python.FunctionType) -> dict[str, Any]:
     """IEEE division, as NumPy has it; array bounds are checked in what users write, not in the engine."""
-    trusted = function.__module__.startswith("quantlytic.")
+    trusted = function.__module__.partition(".")[0] == _PACKAGE
     return {"error_model": "numpy", "boundscheck": not trusted, "nogil": True, "pipeline_class": StrictCompiler}
 
 
@@ -35,7 +36,11 @@ def compilable(function: python.FunctionType) -> python.FunctionType:
     scope = dict(function.__globals__)
     for name in names & scope.keys():
         helper = scope[name]
-        if isinstance(helper, python.FunctionType) and helper.__module__ != _PRIMITIVES and helper is not function:
+        if (
+            isinstance(helper, python.FunctionType)
+            and helper.__module__ != primitives.__name__
+            and helper is not function
+        ):
             scope[name] = numba.njit(**options_for(helper))(compilable(helper))
     copy = python.FunctionType(function.__code__, scope, function.__name__, function.__defaults__, function.__closure__)
     copy.__kwdefaults__ = function.__kwdefaults__

@@ -15,8 +15,6 @@ from quantlytic.engine.account import (
     BAR_BYTES,
     BAR_ROW,
     CANCEL_BYTES,
-    FAULT_NONE,
-    FAULT_UNKNOWN_INSTRUMENT,
     FILL_BYTES,
     FILL_ROW,
     ORDER_BYTES,
@@ -26,6 +24,7 @@ from quantlytic.engine.account import (
     UPDATE_ROW,
 )
 from quantlytic.engine.broker import BROKER
+from quantlytic.engine.codes import FAULT_NONE, FAULT_UNKNOWN_INSTRUMENT
 from quantlytic.engine.record import Layout, at, call, copy_in, copy_out
 
 ON_BAR, ON_FILL = 1, 2
@@ -162,5 +161,3 @@ def _flush(
         or (used[SIGNALS] + requests) * SIGNAL_BYTES > len(signals)
         or (used[CANCELS] + rows) * CANCEL_BYTES > len(cancels)
     )
-
-

@@ -33,7 +33,9 @@ class Param:
     def bind(self, owner: type, name: str, annotation: object) -> None:
         """Learn the name and, from its annotation, the kind (`weight: float = param(1)` is a float)."""
         kinds = {"int": int, "float": float, "bool": bool}
-        self.kind = kinds.get(annotation if isinstance(annotation, str) else getattr(annotation, "__name__", ""), self.kind)
+        self.kind = kinds.get(
+            annotation if isinstance(annotation, str) else getattr(annotation, "__name__", ""), self.kind
+        )
         self.name, self.owner = name, owner.__name__
 
     def check(self, value: object) -> int | float | bool:

@@ -121,6 +121,7 @@ class View(Record):
 
     __slots__ = ("buffer", "offset")
     _layout: Layout
+    _names: frozenset[str]
     buffer: Bytes
     offset: int
 
@@ -129,7 +130,7 @@ class View(Record):
         object.__setattr__(self, "offset", offset)
 
     def __setattr__(self, name: str, value: object) -> None:
-        if name not in self._layout.dtype.fields:  # type: ignore[operator]
+        if name not in self._names:
             raise AttributeError(f"self.{name} is not part of the state: give it a first value in setup()")
         object.__setattr__(self, name, value)
 
@@ -139,7 +140,7 @@ class View(Record):
 
 
 def _view_class(layout: Layout) -> type[View]:
-    members: dict[str, Any] = {"__slots__": (), "_layout": layout}
+    members: dict[str, Any] = {"__slots__": (), "_layout": layout, "_names": frozenset(layout.dtype.names or ())}
     fields = layout.dtype.fields
     assert fields is not None
     for name, field in fields.items():
@@ -155,7 +156,9 @@ def _view_class(layout: Layout) -> type[View]:
 
 
 def _scalar(name: str, dtype: np.dtype[Any], offset: int) -> property:
-    codec = struct.Struct("=" + {"i8": "q", "i4": "i", "i2": "h", "i1": "b", "f8": "d", "f4": "f", "b1": "?"}[dtype.str[1:]])
+    codec = struct.Struct(
+        "=" + {"i8": "q", "i4": "i", "i2": "h", "i1": "b", "f8": "d", "f4": "f", "b1": "?"}[dtype.str[1:]]
+    )
     make = dtype.type
     whole = dtype.kind == "i"
 

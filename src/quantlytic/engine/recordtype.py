@@ -107,5 +107,7 @@ class _MissingAttribute(AttributeTemplate):
         if name in _members(record.layout.cls):
             return None
         what = "bar" if record.layout.cls is Record else record.layout.cls.__name__
-        hint = "give it a first value in setup()" if issubclass(record.layout.cls, Strategy) else "there is no such name"
+        hint = (
+            "give it a first value in setup()" if issubclass(record.layout.cls, Strategy) else "there is no such name"
+        )
         raise TypingError(f"{NO_SUCH_NAME} {what}.{name}: {hint}")

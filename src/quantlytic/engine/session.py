@@ -11,15 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantlytic.engine import machine
-from quantlytic.engine.account import FAULT_NONE, FAULT_TOO_MANY_REQUESTS
 from quantlytic.engine.arena import make_arena
 from quantlytic.engine.bars import Bars
 from quantlytic.engine.broker import BROKER
-from quantlytic.engine.digest import digest_of
+from quantlytic.engine.codes import FAULT_NONE, FAULT_TOO_MANY_REQUESTS
 from quantlytic.engine.explain import blame
 from quantlytic.engine.fees import Fees
+from quantlytic.engine.outbox import CANCELS, FILLS, ORDERS, SIGNALS, UPDATES, Outbox
+from quantlytic.engine.position import POSITION
 from quantlytic.engine.record import fields_of, layout_of
-from quantlytic.engine.rows import Rows
+from quantlytic.engine.results import Results
 from quantlytic.engine.strategy import Strategy
 from quantlytic.model.bar import BAR
 from quantlytic.model.equity import EQUITY
@@ -27,15 +28,13 @@ from quantlytic.model.errors import InputError, StrategyError
 from quantlytic.model.fill import FILL
 from quantlytic.model.instrument import Instrument
 from quantlytic.model.order import ORDER, ORDER_CANCEL, ORDER_UPDATE
-from quantlytic.model.signal import SIGNAL
 from quantlytic.model.time import iso
 
 Array = NDArray[Any]
-_LOGS = (FILL, ORDER_UPDATE, ORDER, SIGNAL, ORDER_CANCEL)
 _MAGIC = b"QLS1"
 
 
-class Session:
+class Session(Results):
     """A strategy, its indicators, account and simulated broker: one arena of bytes, advanced by `run` or by the halves.
 
     `run` keeps what happened (`equity`, `fills`, `orders`, `signals`, `updates`, `cancels`). The halves return it and keep
@@ -78,9 +77,15 @@ class Session:
         self._at = machine.locator(compiled)
         broker: Any = BROKER.view(self._arena)
         self._account: Any = broker.account
+        self._outbox = Outbox(self._arena)
+        self._arena_at = self._at(self._arena)
         self._bar = np.zeros(1, BAR)
-        self._equity = Rows(np.dtype("f8"))
-        self._logs = [Rows(dtype) for dtype in _LOGS]
+        self._bar_at, self._bar_instrument = self._at(self._bar.view(np.uint8)), self._bar["instrument"]
+        self._outbox_at = int(self._account.outbox_at)
+        self._capacities = int(self._account.order_capacity), int(self._account.request_capacity)
+        start = int(self._account.positions_at)
+        self._positions = self._arena[start : start + POSITION.size * len(self.instruments)].view(POSITION.dtype)
+        super().__init__()
 
     # ---- all at once ----
 
@@ -93,27 +98,21 @@ class Session:
         rows = _rows(bars.array if isinstance(bars, Bars) else bars, BAR)
         if not len(rows):
             return
-        account = self._account
-        capacity = (
-            account.order_capacity,
-            account.request_capacity + 2 * account.order_capacity,
-            account.request_capacity,
-            account.request_capacity,
-            account.order_capacity,
-        )
+        open_orders, requests = self._capacities
+        most = (open_orders, requests + 2 * open_orders, requests, requests, open_orders)  # rows that one bar can bring
         self._equity.reserve(len(rows))
         equity = self._equity.buffer.view("f8")[self._equity.count : self._equity.count + len(rows)]
-        before, done = int(account.bars), 0
+        before, done = int(self._account.bars), 0
         while done < len(rows):
-            buffers = [log.reserve(int(need)) for log, need in zip(self._logs, capacity, strict=True)]
+            buffers = [log.reserve(need) for log, need in zip(self._logs, most, strict=True)]
             used = np.array([log.count for log in self._logs], np.int64)
             try:
                 done = self._machine.run(
-                    self._at(self._arena), self._at(rows.view(np.uint8)), done, len(rows), equity, *buffers, used,
+                    self._arena_at, self._at(rows.view(np.uint8)), done, len(rows), equity, *buffers, used,
                     self._machine.step,
                 )  # fmt: skip
             except Exception as error:
-                raise self._blame(error, rows[min(int(account.bars) - before - 1, len(rows) - 1)]) from error
+                raise self._blame(error, rows[min(int(self._account.bars) - before - 1, len(rows) - 1)]) from error
             for log, count in zip(self._logs, used, strict=True):
                 log.count = int(count)
             self._check_fault(rows[min(done, len(rows) - 1)])
@@ -123,18 +122,15 @@ class Session:
 
     def execute(self, bar: Any) -> tuple[Array, Array, Any]:
         """Executor: match open orders against the bar and mark at its close. Returns (updates, fills, equity row)."""
-        self._machine.execute(self._at(self._arena), self._event(bar))
-        account = self._account
-        updates = self._take("updates", ORDER_UPDATE)
-        fills = self._take("fills", FILL)
-        return updates, fills, self._equity_row(int(account.bars) - 1)
+        self._machine.execute(self._arena_at, self._event(bar))
+        return self._outbox.take(UPDATES), self._outbox.take(FILLS), self._equity_row()
 
     def apply(self, updates: Array, fills: Array, bar: Any) -> None:
         """Strategist: take over what the executor reported since the last bar, and mark at this bar's close."""
         update_rows, fill_rows = _rows(updates, ORDER_UPDATE), _rows(fills, FILL)
-        self._check_count("fills", fill_rows, int(self._account.order_capacity))
+        self._check_count("fills", fill_rows, self._capacities[0])
         self._machine.apply(
-            self._at(self._arena),
+            self._arena_at,
             self._at(update_rows.view(np.uint8)), len(update_rows),
             self._at(fill_rows.view(np.uint8)), len(fill_rows),
             self._event(bar),
@@ -143,34 +139,31 @@ class Session:
     def decide(self, bar: Any) -> tuple[Array, Array, Array]:
         """Strategist: call `on_fill` for the fills just applied, then `on_bar`. Returns (signals, orders, cancels)."""
         try:
-            self._machine.decide(self._at(self._arena), self._event(bar), self._machine.step)
+            self._machine.decide(self._arena_at, self._event(bar), self._machine.step)
         except Exception as error:
             raise self._blame(error, self._bar[0]) from error
         self._check_fault(self._bar[0])
-        self._account.fills = 0
-        return self._take("signals", SIGNAL), self._take("new_orders", ORDER), self._take("cancels", ORDER_CANCEL)
+        self._outbox.counts[FILLS] = 0
+        return self._outbox.take(SIGNALS), self._outbox.take(ORDERS), self._outbox.take(CANCELS)
 
     def accept(self, orders: Array, cancels: Array) -> Array:
         """Executor: take over what the strategist decided. Returns the updates: NEW, REJECTED, CANCELED."""
         order_rows, cancel_rows = _rows(orders, ORDER), _rows(cancels, ORDER_CANCEL)
-        self._check_count("orders", order_rows, int(self._account.request_capacity))
-        self._check_count("cancels", cancel_rows, int(self._account.order_capacity))
+        self._check_count("orders", order_rows, self._capacities[1])
+        self._check_count("cancels", cancel_rows, self._capacities[0])
         self._machine.accept(
-            self._at(self._arena),
+            self._arena_at,
             self._at(order_rows.view(np.uint8)), len(order_rows),
             self._at(cancel_rows.view(np.uint8)), len(cancel_rows),
         )  # fmt: skip
-        self._account.new_orders = 0
-        self._account.cancels = 0
-        return self._take("updates", ORDER_UPDATE)
+        self._outbox.counts[ORDERS] = self._outbox.counts[CANCELS] = 0
+        return self._outbox.take(UPDATES)
 
     # ---- state ----
 
     def save(self) -> bytes:
         """The whole state between two calls. Results of `run` are not part of it."""
-        account = self._account
-        busy = account.fills + account.updates + account.new_orders + account.signals + account.cancels
-        end = len(self._arena) if busy else int(account.outbox_at)
+        end = len(self._arena) if self._outbox.counts.any() else self._outbox_at
         return _MAGIC + self._identity + self._arena[:end].tobytes()
 
     def restore(self, state: bytes) -> None:
@@ -182,41 +175,11 @@ class Session:
                 f"the saved state is not of {type(self.strategy).__name__} with these parameters, instruments, cash and "
                 "fees in this version: start afresh, or with what it was saved with"
             )
-        if size not in (int(self._account.outbox_at), len(self._arena)):
+        if size not in (self._outbox_at, len(self._arena)):
             raise InputError("the saved state is truncated: restore an earlier one or start afresh")
         self._arena[:size] = np.frombuffer(state, np.uint8, offset=head)
 
-    # ---- what came of it ----
-
-    @property
-    def equity(self) -> NDArray[np.float64]:
-        """Equity at the close of each bar run: f8[bars]."""
-        return self._equity.array
-
-    @property
-    def fills(self) -> Array:
-        """FILL rows."""
-        return self._logs[0].array
-
-    @property
-    def updates(self) -> Array:
-        """ORDER_UPDATE rows."""
-        return self._logs[1].array
-
-    @property
-    def orders(self) -> Array:
-        """ORDER rows, rejected ones included."""
-        return self._logs[2].array
-
-    @property
-    def signals(self) -> Array:
-        """SIGNAL rows."""
-        return self._logs[3].array
-
-    @property
-    def cancels(self) -> Array:
-        """ORDER_CANCEL rows."""
-        return self._logs[4].array
+    # ---- how it stands ----
 
     @property
     def cash(self) -> float:
@@ -225,7 +188,7 @@ class Session:
     @property
     def positions(self) -> dict[str, float]:
         """Instrument id -> signed quantity held."""
-        return {one.id: float(self._account.position(k).quantity) for k, one in enumerate(self.instruments)}
+        return dict(zip((one.id for one in self.instruments), self._positions["quantity"].tolist(), strict=True))
 
     def state_of(self, instrument: str) -> dict[str, Any]:
         """The strategy's state for an instrument, for the curious: field -> value (indicators are dicts themselves)."""
@@ -238,34 +201,23 @@ class Session:
     @property
     def state_bytes(self) -> int:
         """Size of what `save` keeps, between bars."""
-        return int(self._account.outbox_at)
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 over fills and equity."""
-        return digest_of(self.fills, self.equity)
+        return self._outbox_at
 
     # ---- inside ----
 
     def _event(self, bar: Any) -> Any:
         self._bar[0] = bar if isinstance(bar, np.void) else _rows(bar, BAR)[0]
-        if not 0 <= self._bar["instrument"][0] < len(self.instruments):
-            raise InputError(f"a bar names instrument {self._bar['instrument'][0]}: there are {len(self.instruments)}")
-        return self._at(self._bar.view(np.uint8))
+        if not 0 <= self._bar_instrument[0] < len(self.instruments):
+            raise self._no_instrument(self._bar[0])
+        return self._bar_at
 
-    def _take(self, name: str, dtype: np.dtype[Any]) -> Array:
-        """Empty an outbox."""
-        count, start = int(getattr(self._account, name)), int(getattr(self._account, f"{name}_at"))
-        setattr(self._account, name, 0)
-        return self._arena[start : start + count * dtype.itemsize].copy().view(dtype)
-
-    def _equity_row(self, bar_offset: int) -> Any:
+    def _equity_row(self) -> Any:
         account, row = self._account, np.zeros(1, EQUITY)
-        position = account.position(int(account.current))
-        row["instrument"], row["event_time"] = account.current, account.time
-        row["equity"], row["cash"] = account.equity, account.cash
-        row["position"], row["price"] = position.quantity, position.price
-        row["bar_offset"] = bar_offset
+        instrument = self._bar_instrument[0]
+        held = self._positions[instrument]
+        row[0] = (
+            instrument, account.time, account.equity, account.cash, held["quantity"], held["price"], account.bars - 1
+        )  # fmt: skip
         return row[0]
 
     def _check_count(self, what: str, rows: Array, capacity: int) -> None:
@@ -273,7 +225,7 @@ class Session:
             raise InputError(f"{len(rows)} {what} for one bar: at most {capacity} with this max_open_orders")
 
     def _check_fault(self, bar: Any) -> None:
-        fault = int(self._account.fault)
+        fault = self._account.fault
         if fault == FAULT_NONE:
             return
         if fault == FAULT_TOO_MANY_REQUESTS:
@@ -281,7 +233,10 @@ class Session:
                 f"{type(self.strategy).__name__} sent more than {self._account.request_capacity} orders at one bar "
                 f"({iso(int(self._account.time))}): send fewer, or raise max_open_orders"
             )
-        raise InputError(f"a bar names instrument {bar['instrument']}: there are {len(self.instruments)}")
+        raise self._no_instrument(bar)
+
+    def _no_instrument(self, bar: Any) -> InputError:
+        return InputError(f"a bar names instrument {bar['instrument']}: there are {len(self.instruments)}")
 
     def _blame(self, error: Exception, bar: Any) -> StrategyError:
         return blame(error, type(self.strategy), int(self._account.bars) - 1, int(bar["close_time"]))
@@ -290,6 +245,6 @@ class Session:
 def _rows(rows: Any, dtype: np.dtype[Any]) -> Array:
     """A contiguous array of exactly this dtype."""
     array = np.atleast_1d(np.asarray(rows))
-    if array.dtype != dtype:
+    if array.dtype is not dtype and array.dtype != dtype:
         raise InputError(f"rows of another kind were given: wanted the fields {', '.join(dtype.names or ())}")
     return np.ascontiguousarray(array)

@@ -35,7 +35,9 @@ class Strategy(Record):
         if getattr(cls, "_layout", None) is not None:  # a debug view of a strategy, not a strategy
             return
         if "__init__" in vars(cls):
-            raise StrategyError(f"{cls.__name__}.__init__: write setup(self) instead; parameters are declared with param()")
+            raise StrategyError(
+                f"{cls.__name__}.__init__: write setup(self) instead; parameters are declared with param()"
+            )
         specs = dict(cls.param_specs)
         annotations = inspect.get_annotations(cls)
         for name, value in vars(cls).items():

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from quantlytic.engine.record import Layout, at, layout_of, pack
+from quantlytic.engine.record import Layout, Record, at, layout_of, pack
 from quantlytic.model.errors import InputError
-
-if TYPE_CHECKING:
-    from quantlytic.engine.indicators.indicator import Indicator
 
 _compiled: dict[tuple[Layout, int], Any] = {}
 
 
-def run_over(indicator: Indicator, columns: tuple[NDArray[np.float64], ...]) -> NDArray[np.float64]:
+def run_over(indicator: Record, columns: tuple[NDArray[np.float64], ...]) -> NDArray[np.float64]:
     """The indicator's value after each row. InputError when the columns differ in length or are not what it takes."""
     arrays = [np.ascontiguousarray(column, np.float64) for column in columns]
     if not 1 <= len(arrays) <= 3 or len({array.shape for array in arrays}) != 1 or arrays[0].ndim != 1:

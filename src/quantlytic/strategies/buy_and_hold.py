@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from quantlytic.engine.param import param
-from quantlytic.engine.strategy import Strategy
+from quantlytic import Strategy, param
 
 
 class BuyAndHold(Strategy):

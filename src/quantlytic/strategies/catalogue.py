@@ -19,7 +19,9 @@ _OTHERS = {"__init__", "catalogue"}
 
 def names() -> list[str]:
     """The built-in strategies: `sma_cross.py` is `sma-cross`."""
-    return sorted(path.stem.replace("_", "-") for path in Path(__file__).parent.glob("*.py") if path.stem not in _OTHERS)
+    return sorted(
+        path.stem.replace("_", "-") for path in Path(__file__).parent.glob("*.py") if path.stem not in _OTHERS
+    )
 
 
 def find(name: str) -> type[Strategy]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from quantlytic.engine.indicators.sma import SMA
-from quantlytic.engine.param import param
-from quantlytic.engine.strategy import Strategy
+from quantlytic import Strategy, param
+from quantlytic.indicators import SMA
 
 
 class SmaCross(Strategy):

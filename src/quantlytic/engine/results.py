@@ -1,0 +1,57 @@
+"""What a session's `run` brought forth, bar after bar."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantlytic.engine.digest import digest_of
+from quantlytic.engine.outbox import CANCELS, DTYPES, FILLS, ORDERS, SIGNALS, UPDATES
+from quantlytic.engine.rows import Rows
+
+Array = NDArray[Any]
+
+
+class Results:
+    """Growing arrays. What a property returns is a view: it stays as it is when more bars are run."""
+
+    def __init__(self) -> None:
+        self._equity = Rows(np.dtype("f8"))
+        self._logs = [Rows(dtype) for dtype in DTYPES]
+
+    @property
+    def equity(self) -> NDArray[np.float64]:
+        """Equity at the close of each bar run: f8[bars]."""
+        return self._equity.array
+
+    @property
+    def fills(self) -> Array:
+        """FILL rows."""
+        return self._logs[FILLS].array
+
+    @property
+    def updates(self) -> Array:
+        """ORDER_UPDATE rows."""
+        return self._logs[UPDATES].array
+
+    @property
+    def orders(self) -> Array:
+        """ORDER rows, rejected ones included."""
+        return self._logs[ORDERS].array
+
+    @property
+    def signals(self) -> Array:
+        """SIGNAL rows."""
+        return self._logs[SIGNALS].array
+
+    @property
+    def cancels(self) -> Array:
+        """ORDER_CANCEL rows."""
+        return self._logs[CANCELS].array
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over fills and equity."""
+        return digest_of(self.fills, self.equity)
