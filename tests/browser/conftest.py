@@ -96,9 +96,9 @@ def empty_scene(tmp_path: Path) -> Iterator[Scene]:
     scene.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """The browser; skips with a reason where it or its driver is missing."""
+    """The browser; skips with a reason where it or its driver is missing. It ends with the module: one driver at a time."""
     playwright = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if path is None:

@@ -56,6 +56,16 @@ class PaperTape:
         params = {"fast": float(self.FAST), "slow": float(self.SLOW)}
         return Run(self.run_id, "paper", "box", "sma-cross", params, instruments, NS_PER_S, self.CASH, 10.0, 0, "")
 
+    @property
+    def equity(self) -> float:
+        """The account, marked at the last closes: what the last Equity on the tape says."""
+        return self._cash + sum(held * self._marks.get(name, 0.0) for name, held in self._held.items())
+
+    @property
+    def signals(self) -> int:
+        """How many signals, and mails, there are on the tape."""
+        return self._ids["signal"]
+
     def market(self, event_time: int, count: int) -> list[Trade]:
         """Write `count` market messages of about one moment, a third of them trades; returns the trades."""
         events: list[Event] = []
@@ -124,9 +134,8 @@ class PaperTape:
                      order.quantity, bar.open, fee, offset)
             )  # fmt: skip
         self._marks[bar.instrument] = bar.close
-        equity = self._cash + sum(held * self._marks.get(name, 0.0) for name, held in self._held.items())
         held = self._held[bar.instrument]
-        events.append(Equity(self.run_id, bar.instrument, bar.close_time, equity, self._cash, held, bar.close, offset))
+        events.append(Equity(self.run_id, bar.instrument, bar.close_time, self.equity, self._cash, held, bar.close, offset))
         return events
 
     def _decide(self, bar: Bar, offset: int) -> list[Event]:

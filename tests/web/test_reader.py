@@ -58,14 +58,20 @@ def write_run(log: Log, run: str, time_ns: int) -> None:
     writer.close()
 
 
+def has_read_all(view: dict[str, Any], tape: PaperTape) -> bool:
+    """Whether the view is at the tape's end: its last equity, its last signal, its last mail."""
+    run = view["run"]
+    at_end = run is not None and run["equity"] == tape.equity and run["counts"]["signals"] == tape.signals
+    return at_end and len(view["notices"]) == tape.signals
+
+
 def test_a_page_opened_later_shows_the_same(log: SqliteLog, tmp_path: Path) -> None:
     early = Watched(tmp_path)
     tape = PaperTape(log, tmp_path / "outbox")
     tape.history(time.time_ns(), bars=40)
     late = Watched(tmp_path)
     for watched in (early, late):
-        wait_until(lambda w=watched: (w.view()["run"] or {"counts": {"bars": 0}})["counts"]["bars"] == 40)  # type: ignore[misc]
-        wait_until(lambda w=watched: len(w.view()["notices"]) == w.view()["run"]["counts"]["signals"])  # type: ignore[misc]
+        wait_until(lambda w=watched: has_read_all(w.view(), tape))  # type: ignore[misc]
     one, two = early.view(), late.view()
     for key in ("run", "candles", "markets", "ledger", "notices", "charts"):
         assert one[key] == two[key], key
