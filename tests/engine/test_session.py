@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from tests.engine.market import BTC, Chaos, instruments_of, random_bars, results, rows, workload_bars
 
-from quantlytic import Fees, Session, Strategy
+from quantlytic import Fees, Session, Strategy, load_bars
 from quantlytic.model.errors import InputError, StrategyError
 from quantlytic.model.order import Reason
 from quantlytic.strategies.buy_and_hold import BuyAndHold
@@ -259,3 +261,41 @@ def test_halves_keep_nothing() -> None:
         session.accept(*session.decide(bar)[1:])
     assert len(session.save()) == size == session.state_bytes + 36
     assert len(session.equity) == len(session.fills) == 0
+
+
+def test_sessions_can_be_made_and_run_in_many_threads() -> None:
+    bars = random_bars(2, 300, 2)
+
+    class Fresh(Chaos):
+        """Not compiled yet."""
+
+        def draw(self, below: int) -> int:
+            self.random = (self.random * 1_103_515_245 + 12_347) % 2_147_483_648
+            return (self.random // 65_536) % below
+
+    def run(_: int) -> str:
+        session = Session(Fresh(seed=9), instruments_of(2), 1e4, Fees(10))
+        session.run(bars)
+        return session.digest
+
+    with ThreadPoolExecutor(4) as pool:
+        assert len(set(pool.map(run, range(12)))) == 1
+
+
+def test_real_bars_of_five_symbols_compiled_debug_and_halves(market_data: Path) -> None:
+    bars = load_bars(market_data / "binance_spot_15m_staticklines.parquet")
+    assert len(bars.instruments) == 5
+    part = bars.array[:4_000]
+
+    def make(compiled: bool = True) -> Session:
+        strategy = SmaCross(fast=10, slow=30, weight=0.15)
+        return Session(strategy, bars.instruments, 1e6, Fees(taker_bps=10), compiled=compiled)
+
+    whole, debug, halves = make(), make(compiled=False), ByHalves(make)
+    whole.run(part)
+    debug.run(part)
+    for bar in part:
+        halves.bar(bar, mid=False)
+    assert results(debug) == results(whole) == halves.results()
+    assert len(whole.fills) > 100
+    assert set(np.unique(whole.fills["instrument"])) == {0, 1, 2, 3, 4}

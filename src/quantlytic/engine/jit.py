@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import types as python
 from collections.abc import Callable
 from typing import Any
@@ -9,22 +10,21 @@ from typing import Any
 import numba
 
 from quantlytic.engine.compilable import compilable, options_for
-from quantlytic.engine.fingerprint import fingerprint_of
 from quantlytic.engine.intrinsics import STEP_SIGNATURE
 from quantlytic.engine.jitcache import attach_cache
 
+_one_at_a_time = threading.RLock()
 
-def compile_function(function: Callable[..., Any], signature: Any, *depends: object) -> Any:
-    """Compile for exactly one signature, or load from disk. `depends` is what the code refers to besides its globals."""
+
+def compile_function(function: Callable[..., Any], signature: Any) -> Any:
+    """Compile for exactly one signature, or load from disk. Safe from several threads."""
     assert isinstance(function, python.FunctionType)
-    target = compilable(function)
-    if depends:
-        target.__dict__["fingerprint"] = fingerprint_of(function, *depends)
-        target.__qualname__ = f"{function.__qualname__}_{target.__dict__['fingerprint'][:16]}"
-    dispatcher = numba.njit(**options_for(target))(target)
-    attach_cache(dispatcher)
-    dispatcher.compile(signature)
-    return dispatcher
+    with _one_at_a_time:  # the types of records are made on the way, each once
+        target = compilable(function)
+        dispatcher = numba.njit(**options_for(target))(target)
+        attach_cache(dispatcher)
+        dispatcher.compile(signature)
+        return dispatcher
 
 
 def native_address(dispatcher: Any) -> int:

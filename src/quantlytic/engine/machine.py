@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -39,27 +38,35 @@ def build(strategy: type[Strategy], layout: Layout, compiled: bool) -> Machine:
         raise StrategyError(f"{strategy.__name__} has no on_bar(self, bar, broker): write one")
     step = loop.make_step(layout, strategy.on_fill is not Strategy.on_fill)
     if not compiled:
-        quiet = np.errstate(all="ignore")
-        return Machine(step, quiet(loop.run), loop.execute, loop.apply, quiet(loop.decide), loop.accept)
-    return Machine(_compiled_step(strategy, layout, step), *_compiled_loop())
+        quiet = np.errstate(all="ignore")  # as compiled code: infinities and NaN are values, not warnings
+        plain: list[Any] = [quiet(one) for one in (loop.run, loop.execute, loop.apply, loop.decide, loop.accept)]
+        return Machine(step, *plain)
+    return Machine(_compiled_step(strategy, layout, step), *_COMPILED)
 
 
-@functools.cache
-def _compiled_loop() -> tuple[Any, ...]:
-    from numba import float64, int64, intp, uint8, void
+class _Compiled:
+    """Compiled, or loaded from disk, at its first call."""
 
-    from quantlytic.engine.jit import compile_function
+    def __init__(self, function: Callable[..., Any], signature: str) -> None:
+        self._function, self._signature = function, signature
+        self._code: Callable[..., Any] | None = None
 
-    rows = [uint8[::1]] * 5
-    return (
-        compile_function(loop.run, intp(intp, intp, intp, intp, float64[::1], *rows, int64[::1], intp)),
-        compile_function(loop.execute, void(intp, intp)),
-        compile_function(loop.apply, void(intp, intp, intp, intp, intp, intp)),
-        compile_function(loop.decide, void(intp, intp, intp)),
-        compile_function(loop.accept, void(intp, intp, intp, intp, intp)),
-    )
+    def __call__(self, *args: Any) -> Any:
+        if self._code is None:
+            from quantlytic.engine.jit import compile_function
+
+            self._code = compile_function(self._function, self._signature)
+        return self._code(*args)
 
 
+_BYTES = ", ".join(["uint8[::1]"] * 5)
+_COMPILED = (
+    _Compiled(loop.run, f"intp(intp, intp, intp, intp, float64[::1], {_BYTES}, int64[::1], intp)"),
+    _Compiled(loop.execute, "void(intp, intp)"),
+    _Compiled(loop.apply, "void(intp, intp, intp, intp, intp, intp)"),
+    _Compiled(loop.decide, "void(intp, intp, intp)"),
+    _Compiled(loop.accept, "void(intp, intp, intp, intp, intp)"),
+)
 _steps: dict[Layout, tuple[Any, int]] = {}
 
 

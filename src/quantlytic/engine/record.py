@@ -37,9 +37,9 @@ class Layout:
     @classmethod
     def intern(cls, owner: type[Record], dtype: np.dtype[Any], nested: Mapping[str, Layout]) -> Layout:
         key = (owner, str(dtype), dtype.itemsize, *((name, id(layout)) for name, layout in nested.items()))
-        if key not in cls._interned:
-            cls._interned[key] = cls(owner, dtype, nested)
-        return cls._interned[key]
+        found = cls._interned.get(key)
+        # `setdefault` so that two threads get the same one.
+        return cls._interned.setdefault(key, cls(owner, dtype, nested)) if found is None else found
 
     def __repr__(self) -> str:
         return f"Layout({self.cls.__qualname__}, {self.size} bytes)"
