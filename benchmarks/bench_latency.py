@@ -6,9 +6,9 @@ Each sample is one trade, as the bytes of a WebSocket message, whose time closes
 starts when the frame is handed to the recorder's queue and stops when a reader of the log, on a handle of its own, holds
 the order. On the way lie four durable commits: frame and trade, bar, execution, decision.
 
-`chain`: recorder, barmaker, executor and strategist pumped in this order by one thread. `threads`: each in a thread of its own, as
-`quantlytic up` runs them, woken by the one before it. Microseconds; a sample starts when the one before it is done, and
-`threads` also counts the reader's own wake-up.
+`one_thread`: recorder, barmaker, executor and strategist pumped in this order by one thread. `threads`: a thread each, as
+`quantlytic up` runs them, each woken by the one before it; the reader's own wake-up counts too. `raw_sqlite`: what four
+bare transactions of one small row each cost, by turns with the first: the floor. Microseconds.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ import argparse
 import asyncio
 import gc
 import json
+import sqlite3
 import statistics
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing, suppress
@@ -122,7 +122,7 @@ class Reader:
 
 
 def time_samples(act: Callable[[bytes, int], None], rest: Callable[[], None]) -> list[float]:
-    """Microseconds of each sample after the warm-up, the collector off as in no service it would be: it is run between."""
+    """Microseconds of each sample after the warm-up."""
     took: list[float] = []
     for number in range(1, WARM_UP + SAMPLES + 1):
         payload, time_ns = trade(number)
@@ -133,16 +133,39 @@ def time_samples(act: Callable[[bytes, int], None], rest: Callable[[], None]) ->
     return took[WARM_UP:]
 
 
-def measure_chain(folder: Path) -> list[float]:
-    """All in one thread."""
+class RawSqlite:
+    """The floor: four transactions by turns in two files, as the log keeps them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._files = [sqlite3.connect(folder / f"raw-{number}.db", isolation_level=None) for number in range(2)]
+        for file in self._files:
+            file.execute("PRAGMA journal_mode = WAL")
+            file.execute("PRAGMA synchronous = NORMAL")
+            file.execute("CREATE TABLE batch (key INTEGER PRIMARY KEY, payload BLOB)")
+        self.took: list[float] = []
+
+    def commit_four(self) -> None:
+        started_ns = time.perf_counter_ns()
+        for number in (0, 1, 1, 1):
+            file = self._files[number]
+            file.execute("BEGIN IMMEDIATE")
+            file.execute("INSERT INTO batch (payload) VALUES (?)", (bytes(200),))
+            file.execute("COMMIT")
+        self.took.append((time.perf_counter_ns() - started_ns) / 1000)
+
+    def close(self) -> None:
+        for file in self._files:
+            file.close()
+
+
+def measure_one_thread(folder: Path) -> dict[str, list[float]]:
+    """All in one thread, the floor by turns with it."""
     with ExitStack() as open_things:
+        raw = open_things.enter_context(closing(RawSqlite(folder)))
         log = open_things.enter_context(closing(open_log("sqlite", folder=folder)))
         reader = Reader(open_things.enter_context(closing(open_log("sqlite", folder=folder))))
         wire = Wire()
-        services: Sequence[Service] = [
-            open_things.enter_context(closing(build(log)))
-            for build in builders(wire)
-        ]
+        services: Sequence[Service] = [open_things.enter_context(closing(build(log))) for build in builders(wire)]
         start(wire, services[0])
         recorder, barmaker, executor, strategist = services
 
@@ -156,7 +179,13 @@ def measure_chain(folder: Path) -> list[float]:
                 raise RuntimeError("no order came")
 
         first_ns = trade(1)[1]
-        return time_samples(act, lambda: pump_all(services))
+
+        def rest() -> None:
+            pump_all(services)
+            raw.commit_four()
+
+        took = time_samples(act, rest)
+        return {"one_thread": took, "raw_sqlite": raw.took[WARM_UP:]}
 
 
 def builders(wire: Wire) -> list[Callable[[Log], Service]]:
@@ -182,7 +211,7 @@ def pump_all(services: Sequence[Service]) -> None:
         pass
 
 
-def measure_threads(folder: Path) -> list[float]:
+def measure_threads(folder: Path) -> dict[str, list[float]]:
     """A thread each, and wake-ups."""
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     with closing(open_log("sqlite", folder=folder)) as log:
@@ -199,7 +228,7 @@ def measure_threads(folder: Path) -> list[float]:
                     reader.await_order()
 
             first_ns = trade(1)[1]
-            return time_samples(act, lambda: time.sleep(PAUSE_S))
+            return {"threads": time_samples(act, lambda: time.sleep(PAUSE_S))}
         finally:
             host.stop()
             if host.failure is not None:
@@ -215,12 +244,12 @@ def measure() -> dict[str, Any]:
     """The figures of both arrangements; goal: p50 at most 300, p99 at most 2,000."""
     found: dict[str, Any] = {}
     interval = sys.getswitchinterval()
-    for name, run in (("chain", measure_chain), ("threads", measure_threads)):
+    for run in (measure_one_thread, measure_threads):
         with tempfile.TemporaryDirectory(prefix="quantlytic-latency-") as folder:
             gc.collect()
             gc.freeze()  # what was imported is not looked at again; the collector stays on, as in the services
             try:
-                found[name] = figures(run(Path(folder)))
+                found |= {name: figures(took) for name, took in run(Path(folder)).items()}
             finally:
                 gc.unfreeze()
                 sys.setswitchinterval(interval)

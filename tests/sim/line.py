@@ -23,7 +23,7 @@ from quantlytic.store.log import open_log
 from quantlytic.store.log.port import Log
 
 FENCED, UNREACHABLE = 4, 5  # exit codes: replaced by a newer one; the exchange was away too long at the start
-END_S = 60.0
+END_S = 120.0
 BUSY = """
 import quantlytic.app.bootstrap as bootstrap
 from quantlytic.app.cli import main
@@ -98,6 +98,20 @@ class Line:
             assert self.processes[name].poll() is None, self.complaint(name)
             assert time.monotonic() < ends_s, f"{name} was not ready within {timeout_s:g} s"
             time.sleep(0.05)
+
+    def wait_growth(self, prefix: str, since: int, timeout_s: float = END_S) -> None:
+        """Until a stream of that kind holds more events than `since`."""
+        ends_s = time.monotonic() + timeout_s
+        while self.end_of(prefix) <= since:
+            for name, process in self.processes.items():
+                assert process.poll() is None, self.complaint(name)
+            assert time.monotonic() < ends_s, f"{prefix} did not grow within {timeout_s:g} s"
+            time.sleep(0.05)
+
+    def end_of(self, prefix: str) -> int:
+        """How many events the streams of that kind have held."""
+        with self.log() as log:
+            return sum(log.bounds(stream)[1] for stream in log.streams(prefix))
 
     def kill(self, name: str) -> bool:
         """SIGKILL; false when it was not alive any more."""
@@ -215,7 +229,7 @@ class Killer:
     def _strike(self, log: Log) -> None:
         source = self.source
         mood = source.choices(("commit", "any", "start-up", "several", "all", "takeover"), (8, 4, 4, 1.5, 0.5, 1))[0]
-        victims = [self._pick()]
+        victims = [self._pick(mood)]
         if mood == "start-up":
             newest = max(self.line.started_s, key=lambda name: self.line.started_s[name])
             victims = [newest]
@@ -227,7 +241,6 @@ class Killer:
         if mood in ("several", "all", "any"):
             time.sleep(source.uniform(0.02, 0.6))
         elif mood == "commit":
-            self._await_ready(victims[0])
             self._await_commit(log, victims[0])
         elif mood == "takeover":
             return self._take_over(victims[0])
@@ -236,8 +249,13 @@ class Killer:
         self.moods[mood] += 1
         return None
 
-    def _pick(self) -> str:
-        return self.source.choices(list(self.WEIGHTS), list(self.WEIGHTS.values()))[0]
+    def _pick(self, mood: str) -> str:
+        """Anybody; for a kill at work somebody who works."""
+        names = list(self.WEIGHTS)
+        while mood == "commit" and not (names := [name for name in self.WEIGHTS if self.line.is_ready(name)]):
+            time.sleep(0.05)
+            names = list(self.WEIGHTS)
+        return self.source.choices(names, [self.WEIGHTS[name] for name in names])[0]
 
     def _await_ready(self, name: str) -> None:
         ends_s = time.monotonic() + 5
