@@ -40,6 +40,7 @@ def test_the_environment_goes_before_the_file(empty_folder: Path, monkeypatch: p
         ("QUANTLYTIC_WEP__PORT", "8787", "did you mean QUANTLYTIC_WEB"),
         ("QUANTLYTIC_VENUE__NAME", "nyse", "'box', 'binance'"),
         ("QUANTLYTIC_RUN_FOR", "soon", "run_for"),
+        ("QUANTLYTIC_VENUE__SYMBOLS", "BTCUSDT", "are JSON, such as"),
     ],
 )
 def test_bad_settings_are_named(variable: str, value: str, says: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from aiosmtpd.controller import Controller
 
@@ -63,6 +64,18 @@ class Flaky:
 
 def deliveries(log: Log) -> list[Delivery]:
     return [event for event in log.read("deliveries", 0).events if isinstance(event, Delivery)]
+
+
+@pytest.mark.parametrize(
+    ("tick", "price", "text"),
+    [(0.01, 3_001.1, "3,001.10"), (0.5, 3_001.5, "3,001.5"), (1.0, 60_045.0, "60,045"), (1e-8, 2e-6, "0.00000200")],
+)
+def test_prices_have_the_decimals_of_the_tick(tick: float, price: float, text: str) -> None:
+    run = msgspec.structs.replace(RUN, instruments=(Instrument("box:BTCUSDT", "BTC", tick_size=tick),))
+    notice = notice_of(msgspec.structs.replace(signal_of(1), price=price), run)
+    assert notice.subject == f"BUY BTCUSDT at {text} (sma-cross, paper)"
+    assert f"at a price of {text}." in notice.lines[1]
+    assert notice.lines[0].endswith("it wants to hold 1.5 BTC.")
 
 
 def test_each_signal_is_one_mail_in_the_outbox(log: Log, tmp_path: Path) -> None:

@@ -140,6 +140,7 @@ class Bootstrap:
         """The page's server, not started."""
         from quantlytic.web.server import WebServer
 
+        self.log_handle().close()  # a log that cannot be opened is told here, in one line, not by the page's thread
         web = self.settings.web
         control = self.control()
         return WebServer(

@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
 
 from quantlytic.model.errors import InputError
 from quantlytic.model.time import duration_ns
@@ -99,6 +105,13 @@ class Settings(BaseSettings):
     monitor: MonitorSettings = MonitorSettings()
     notify: NotifySettings = NotifySettings()
 
+    @field_validator("home", mode="before")
+    @classmethod
+    def _home_is_named(cls, value: Any) -> Any:
+        if isinstance(value, str) and not value.strip():
+            raise ValueError("it is empty: name a folder")
+        return value
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -126,6 +139,11 @@ def load_settings(**overrides: Any) -> Settings:
         raise InputError(
             f"setting {name!r}: {first['msg']} (got {first.get('input')!r}); "
             f"mend it in {os.path.abspath('quantlytic.toml')} or in {variable}"
+        ) from None
+    except SettingsError as error:
+        raise InputError(
+            f"a QUANTLYTIC_ variable cannot be read: {error}; lists and tables are JSON, such as "
+            """QUANTLYTIC_VENUE__SYMBOLS='["BTCUSDT"]'"""
         ) from None
     except (ValueError, OSError) as error:
         raise InputError(f"quantlytic.toml or a QUANTLYTIC_ variable cannot be read: {error}") from None

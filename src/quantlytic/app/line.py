@@ -35,17 +35,20 @@ def run_line(venue: dict[str, Any], open_page: bool) -> None:
             edges.enter_context(bootstrap.exchange())
         page = edges.enter_context(bootstrap.web())
         bootstrap.run()  # asks the venue for its rules: an unreachable one is told here, in one line
-        click.echo(f"page:  {page.url}")
+        click.echo(f"page:  {page.url}\nstarting; a strategy is compiled at its first start, which takes some seconds")
         if open_page:
             webbrowser.open(page.url)
         edges.enter_context(bootstrap.monitor(host.meters))
         summary = Summary(bootstrap)
         try:
             for name in SERVICES:
+                if host.stopping.is_set():  # Ctrl-C while a strategy was being compiled
+                    break
                 for build in bootstrap.services(name):
                     host.add(build, endless=name == "recorder")
             _watch(settings, host, Status(page.state, bootstrap.run()))
         finally:
+            click.echo("stopping: what has arrived is worked off first; Ctrl-C again ends it at once")
             host.stop()
         click.echo(summary.text())
     if host.failure is not None:

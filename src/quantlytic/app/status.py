@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from quantlytic.model.run import Run
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.padding import Padding
 
 SIGNALS_SHOWN = 3
 
@@ -19,21 +19,29 @@ class Status:
 
     def __init__(self, state: Callable[[], dict[str, Any]], run: Run) -> None:
         self._state, self._run = state, run
+        self._units = {instrument.id: instrument.base or instrument.symbol for instrument in run.instruments}
+        self._each = " each" if len(run.instruments) > 1 else ""  # bars are counted by instrument
 
     def line(self) -> str:
         """Feed, lag, bars, equity, positions and counts in one line."""
         state = self._state()
         feed, run = state["feed"], state["run"] or {}
         counts = run.get("counts") or {}
-        held = ", ".join(_position(row) for row in run.get("positions", []) if row["quantity"]) or "flat"
+        held = ", ".join(self._held(row) for row in run.get("positions", []) if row["quantity"]) or "flat"
         return (
             f"{datetime.now(UTC):%H:%M:%S}Z  {feed['state']}  {_rates(feed)}  lag {_ms(feed['lag_p50_ms'])}  "
-            f"bars {counts.get('bars', 0)}  signals {counts.get('signals', 0)}  fills {counts.get('fills', 0)}  "
+            f"bars {counts.get('bars', 0)}{self._each}  signals {counts.get('signals', 0)}  fills {counts.get('fills', 0)}  "
             f"equity {_money(run.get('equity'))}  {held}"
         )
 
-    def table(self) -> Table:
-        """The same as a small table, with the last signals and what is wrong."""
+    def table(self) -> Padding:
+        """The same as a small table of 80 columns, with the last signals and what is wrong.
+
+        The last columns stay free: the terminal echoes ^C there, and a line that breaks could not be wiped away.
+        """
+        from rich.console import Group
+        from rich.markup import escape
+        from rich.padding import Padding
         from rich.table import Table
 
         state = self._state()
@@ -41,27 +49,28 @@ class Status:
         counts = run.get("counts") or {}
         table = Table.grid(padding=(0, 2))
         colour = {"live": "green", "stale": "red"}.get(feed["state"], "yellow")
-        table.add_row("feed", f"[{colour}]{feed['state']}[/]", _rates(feed), f"lag {_ms(feed['lag_p50_ms'])} p50, "
-                      f"{_ms(feed['lag_p99_ms'])} p99")  # fmt: skip
-        table.add_row(self._run.mode, f"{self._run.strategy}", f"equity {_money(run.get('equity'))}",
-                      "bars {bars}  orders {orders}  fills {fills}".format(**counts) if counts else "")  # fmt: skip
+        table.add_row("feed", f"[{colour}]{feed['state']}[/]", _rates(feed), f"lag {_ms(feed['lag_p50_ms'])}")  # fmt: skip
+        done = f"equity {_money(run.get('equity'))}, {counts.get('fills', 0)} fills"
+        table.add_row(self._run.mode, self._run.strategy, done, f"bars {counts.get('bars', 0)}{self._each}")
         for row in run.get("positions", []):
-            table.add_row("position", row["instrument"], _position(row), f"open P&L {_money(row['unrealised'])}")
+            table.add_row("position", _symbol(row), self._held(row), f"open P&L {_money(row['unrealised'])}")
         for row in run.get("signals", [])[-SIGNALS_SHOWN:]:
             time = datetime.fromtimestamp(row["time_ms"] / 1000, UTC)
-            table.add_row("signal", row["instrument"], row["side"], f"at {_money(row['price'])}, {time:%H:%M:%S}Z")
-        for warning in state["warnings"]:
-            table.add_row("[yellow]warning[/]", warning)
-        return table
+            table.add_row("signal", _symbol(row), row["side"], f"at {_money(row['price'])}, {time:%H:%M:%S}Z")
+        warnings = (f"[yellow]warning[/]   {escape(warning)}" for warning in state["warnings"])
+        return Padding(Group(table, *warnings), (0, 3, 0, 0))
+
+    def _held(self, row: dict[str, Any]) -> str:
+        return f"{row['quantity']:.6g} {self._units.get(row['instrument'], '')}" if row["quantity"] else "flat"
 
 
 def _rates(feed: dict[str, Any]) -> str:
     rates = feed["rates"]
-    return f"{rates['trades']:.0f} trades/s, {rates['quotes']:.0f} quotes/s, {rates['book']:.0f} book/s"
+    return f"{rates['trades']:.0f} trades {rates['quotes']:.0f} quotes {rates['book']:.0f} book/s"
 
 
-def _position(row: dict[str, Any]) -> str:
-    return f"{row['quantity']:.6g} {row['instrument'].partition(':')[2]}"
+def _symbol(row: dict[str, Any]) -> str:
+    return str(row["instrument"].partition(":")[2])
 
 
 def _money(value: float | None) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from datetime import UTC, datetime
+from decimal import Decimal
 from email.message import EmailMessage
 from email.utils import format_datetime
 from html import escape
 
 import msgspec
 
+from quantlytic.model.instrument import Instrument
 from quantlytic.model.run import Run
 from quantlytic.model.signal import Signal
 from quantlytic.model.time import NS_PER_S, duration_text, iso
@@ -29,20 +31,31 @@ def notice_of(signal: Signal, run: Run) -> Notice:
     symbol = signal.instrument.partition(":")[2]
     verb = signal.side.name.lower()
     cause = f"{signal.run}/{signal.signal_id}"
+    instrument = next((one for one in run.instruments if one.id == signal.instrument), Instrument(signal.instrument))
+    price = _price(signal.price, instrument)
+    held = f"{signal.target_quantity:,.8g} {instrument.base or symbol}" if signal.target_quantity else "none"
+    seen = iso(signal.event_time).replace(".000000", "")
     return Notice(
         message_id=hashlib.sha256(cause.encode()).hexdigest()[:32],
         event_time=signal.event_time,
-        subject=f"{verb.upper()} {symbol} at {signal.price:,.8g} ({run.strategy}, {run.mode})",
+        subject=f"{verb.upper()} {symbol} at {price} ({run.strategy}, {run.mode})",
         lines=(
-            f"{run.strategy} says {verb} {symbol}: it wants to hold {signal.target_quantity:,.8g} of it.",
-            f"Seen at {iso(signal.event_time)}, the close of a {duration_text(run.bar_size_ns)} bar, "
-            f"at a price of {signal.price:,.8g}.",
+            f"{run.strategy} says {verb} {symbol}: it wants to hold {held}.",
+            f"Seen at {seen}, the close of a {duration_text(run.bar_size_ns)} bar, at a price of {price}.",
             "Parameters: " + ", ".join(f"{name} {value:g}" for name, value in sorted(run.params.items())) + ".",
             f"This is {run.mode} trading on {run.venue}: "
             + ("no real order is sent." if run.mode == "paper" else "a real order follows."),
             f"Run {run.run_id}, signal {signal.signal_id}.",
         ),
     )
+
+
+def _price(price: float, instrument: Instrument) -> str:
+    """With as many decimals as the venue's tick has: 3,001.10, as everywhere else."""
+    if not instrument.tick_size:
+        return f"{price:,.8g}"
+    decimals = len(f"{Decimal(repr(instrument.tick_size)).normalize():f}".partition(".")[2])
+    return f"{price:,.{decimals}f}"
 
 
 def mail_of(notice: Notice, sender: str, recipient: str) -> EmailMessage:

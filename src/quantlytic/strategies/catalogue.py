@@ -35,7 +35,7 @@ def find(name: str) -> type[Strategy]:
         return _from_file(Path(path + ".py").expanduser(), class_name[1:])
     if name not in names():
         close = difflib.get_close_matches(name, names(), 3, 0.4)
-        hint = f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(names())}"
+        hint = f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(names())}."
         raise InputError(f"no strategy {name!r}: {hint} A file of your own is given as path/to/file.py:ClassName")
     return _pick(importlib.import_module(f"quantlytic.strategies.{name.replace('-', '_')}"), "", name)
 
@@ -64,8 +64,8 @@ def _from_file(path: Path, class_name: str) -> type[Strategy]:
     except (InputError, StrategyError):
         raise
     except SyntaxError as error:
-        raise StrategyError(f"{path}:{error.lineno}: {error.msg}") from error
-    except Exception as error:
+        raise StrategyError(f"{path}:{error.lineno or 1}: {error.msg}") from error
+    except (Exception, SystemExit) as error:  # a file that ends the program must not look like a run that went well
         line = _line_in(path, error)
         raise StrategyError(f"{path}:{line}: {type(error).__name__}: {error}") from error
     finally:
@@ -90,7 +90,7 @@ def _pick(module: ModuleType, class_name: str, where: str) -> type[Strategy]:
     raise InputError(f"{where} has no strategy {class_name!r}: it has {', '.join(sorted(found))}")
 
 
-def _line_in(path: Path, error: Exception) -> int:
+def _line_in(path: Path, error: BaseException) -> int:
     line, step = 0, error.__traceback__
     while step is not None:
         if step.tb_frame.f_code.co_filename == str(path):

@@ -70,7 +70,7 @@ def _print_holdings(holdings: list[Holding]) -> None:
     for name in ("first", "last"):
         table.add_column(name, no_wrap=True)
     for one in holdings:
-        names = [name.partition(":")[2] for name in one.instruments]
+        names = list(dict.fromkeys(name.partition(":")[2] for name in one.instruments))  # one symbol, several venues
         shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
         span = ((_shown(time) or "")[:19] for time in (one.first, one.last))
         size = f"{one.bytes / 1e6:,.1f}"

@@ -67,7 +67,10 @@ def _print(runs: list[RunRecord]) -> None:
         names = ", ".join(instrument.symbol for instrument in run.instruments)
         size = duration_text(run.bar_size_ns) if run.bar_size_ns > 0 else ""
         start, end = ((_time(time_ns) or "")[:19] for time_ns in (run.start_ns, run.end_ns))
-        table.add_row(run.run_id, run.mode, run.strategy, params, names, size, start, end, run.status)
+        goes_on = run.mode != "backtest" and run.status == "running"  # whether or not a process is at it now
+        table.add_row(
+            run.run_id, run.mode, run.strategy, params, names, size, start, end, "open" if goes_on else run.status
+        )
     print_table(table)
 
 

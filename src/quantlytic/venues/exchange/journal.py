@@ -77,7 +77,8 @@ class Journal:
         except (sqlite3.Error, OSError) as error:
             raise StoreError(
                 f"the exchange's journal {self.path} cannot be opened: {error}; "
-                "stop the other exchange that uses it, or give another --folder"
+                "stop the other quantlytic that uses it, or take another folder: QUANTLYTIC_HOME, or --folder of "
+                "`quantlytic exchange`"
             ) from None
 
     def load(self) -> Saved | None:

@@ -137,8 +137,8 @@ class ExchangeServer:
             listener.close()
             if error.errno == errno.EADDRINUSE:
                 raise InputError(
-                    f"port {port} on {host} is in use; choose another with --port (0 takes any free one) "
-                    "or venue.box_port in quantlytic.toml"
+                    f"port {port} on {host} is in use: is quantlytic running already? Choose another with "
+                    "QUANTLYTIC_VENUE__BOX_PORT, or --port of `quantlytic exchange` (0 takes any free one)"
                 ) from None
             raise InputError(f"cannot listen on {host} port {port}: {error.strerror}; choose another --port") from None
         self._port = listener.getsockname()[1]
