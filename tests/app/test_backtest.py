@@ -180,6 +180,10 @@ BAD = {
     "fee": (("sma-cross", "--fee-bps", "1e9"), 2, "bps"),
     "unknown symbol": (("sma-cross", "--symbol", "DOGE"), 2, "BTCUSDT"),
     "bar size": (("sma-cross", "--bar-size", "15x"), 2, "15x"),
+    "long bar size": (("sma-cross", "--bar-size", "99999999d"), 2, "too long"),
+    "cash in words": (("sma-cross", "--cash", "much"), 2, "See: quantlytic backtest --help"),
+    "lines in a name": (("sma\ncross\x1b[31m",), 2, "no strategy"),
+    "device": (("sma-cross", "--report", "/dev/null"), 2, "not a regular file"),
     "report": (("sma-cross", "--report", "none/there/report.html"), 2, "report"),
 }
 
@@ -191,6 +195,26 @@ def test_bad_requests_are_one_line(tmp_path: Path, bars: Path, case: str) -> Non
     assert (done.returncode, done.stdout) == (code, "")
     assert done.stderr.count("\n") == 1, done.stderr
     assert words in done.stderr
+
+
+EXITS = {
+    "file": "import sys\nsys.exit(0)\n",
+    "setup": "import sys\nimport quantlytic as ql\n\nclass Mine(ql.Strategy):\n    def setup(self):\n        sys.exit(0)\n\n"
+    "    def on_bar(self, bar, broker):\n        pass\n",
+    "lines": "raise ValueError('one\\ntwo')\n",
+    "nul": "\0\n",
+    "size": "import numpy as np\nimport quantlytic as ql\n\nclass Mine(ql.Strategy):\n    def setup(self):\n"
+    "        self.a = np.broadcast_to(np.float64(1), 1 << 30)\n\n    def on_bar(self, bar, broker):\n        pass\n",
+}
+
+
+@pytest.mark.parametrize("case", EXITS)
+def test_strategies_that_end_the_program_or_the_line_are_one_line(tmp_path: Path, bars: Path, case: str) -> None:
+    (tmp_path / "mine.py").write_text(EXITS[case])
+    done = quantlytic(tmp_path, "backtest", "mine.py", "--data", str(bars), "--json")
+    assert (done.returncode, done.stdout) == (7, "")
+    assert done.stderr.startswith("quantlytic: ")
+    assert done.stderr.count("\n") == 1, done.stderr
 
 
 def test_bad_files_are_one_line(tmp_path: Path, bars: Path) -> None:
@@ -275,6 +299,15 @@ def test_home_is_that_of_the_settings(
     if environment is not None:
         monkeypatch.setenv("QUANTLYTIC_HOME", environment)
     assert home_folder() == load_settings().home
+
+
+def test_an_empty_home_is_no_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    from quantlytic.app.config import load_settings
+
+    monkeypatch.setenv("QUANTLYTIC_HOME", "")
+    for read in (home_folder, load_settings):
+        with pytest.raises(InputError, match="QUANTLYTIC_HOME"):
+            read()
 
 
 def test_settings_that_cannot_be_read_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -219,6 +220,8 @@ def test_row_numbers_are_those_of_the_file(tmp_path: Path) -> None:
         ("1704067200", "too small for ns since 1970"),
         ("01/02/2024", "row 1: ts is 01/02/2024"),
         ("", "row 1: ts is empty"),
+        ("9223372036854775807", "row 1: ts is 9223372036854775807, outside the years"),
+        ("9" * 5000, r"row 1: ts is 9{40}\.\.\., but must be"),
     ],
 )
 def test_times_that_could_mean_something_else_are_refused(tmp_path: Path, stamp: str, message: str) -> None:
@@ -231,6 +234,29 @@ def test_years_that_nanoseconds_cannot_hold(tmp_path: Path) -> None:
     stamps = [datetime(2024, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)]
     frame(2).with_columns(ts=pl.Series(stamps)).write_parquet(path)
     with pytest.raises(DataError, match=r"row 2: ts is 9999.* outside the years"):
+        read_bars(path)
+
+
+@pytest.mark.parametrize("per_second", [1, 1_000, 1_000_000])
+def test_units_that_change_within_a_file_are_refused(tmp_path: Path, per_second: int) -> None:
+    """Such a file is still in order: the small numbers come first."""
+    stamps = [(START + MINUTE * at) // 10**9 * per_second for at in range(2)] + [START + MINUTE * at for at in (2, 3)]
+    path = csv(tmp_path, *(f"{stamp},1,2,1,2,5" for stamp in stamps))
+    with pytest.raises(DataError, match=f"row 2: ts is {stamps[1]}, another unit"):
+        read_bars(path)
+
+
+def test_unsigned_times_beyond_int64_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "bars.parquet"
+    frame().with_columns(pl.col("ts").cast(pl.UInt64) + 2**63).write_parquet(path)
+    with pytest.raises(DataError, match=r"row 4: ts is 1092.* outside the years"):
+        read_bars(path)
+
+
+def test_an_empty_symbol_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "bars.parquet"
+    pl.concat([frame(symbol="A"), frame(symbol=" ")]).write_parquet(path)
+    with pytest.raises(DataError, match=r"row 5.*: symbol is empty"):
         read_bars(path)
 
 
@@ -258,6 +284,11 @@ def test_files_that_are_no_files_of_bars(tmp_path: Path) -> None:
         read_bars(tmp_path / "none.csv")
     with pytest.raises(InputError, match="is a folder"):
         read_bars(tmp_path)
+    for endless in (tmp_path / "pipe", Path("/dev/zero")):
+        if endless.parent == tmp_path:
+            os.mkfifo(endless)
+        with pytest.raises(InputError, match="a device or a pipe"):
+            read_bars(endless)
     empty = tmp_path / "empty.parquet"
     empty.touch()
     with pytest.raises(DataError, match="is empty"):

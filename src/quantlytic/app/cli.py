@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
+from typing import NoReturn
 
 import click
 
@@ -24,6 +26,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("quantlytic.app.commands.doctor", "Look for what is off: versions, folders, ports, stores."),
     "bench": ("quantlytic.app.commands.bench", "Measure this machine against the goals."),
 }
+
+_LONGEST = 1000  # characters of an error line: enough for any of ours
 
 
 class LazyGroup(click.Group):
@@ -54,11 +58,24 @@ def main() -> None:
     """The entry point: one clear line and a stable exit code for every error that a person can act on."""
     try:
         cli(standalone_mode=False)
-    except click.exceptions.Abort:
+    except (click.exceptions.Abort, KeyboardInterrupt):
         sys.exit(130)
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         sys.exit(error.exit_code)
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        hint = "" if context is None else f" See: {context.command_path} --help"
+        _fail(error.format_message() + hint, error.exit_code)
     except QuantlyticError as error:
-        click.echo(f"quantlytic: {error}", err=True)
-        sys.exit(error.exit_code)
+        _fail(str(error), error.exit_code)
+    except BrokenPipeError:  # who read the output has enough: `quantlytic runs | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    """One line, whatever names, cells and messages from elsewhere were put in it; then the end."""
+    line = " ".join("".join(character if character.isprintable() else " " for character in message).split())
+    click.echo(f"quantlytic: {line if len(line) <= _LONGEST else line[:_LONGEST] + ' ...'}", err=True)
+    sys.exit(code)

@@ -16,6 +16,8 @@ def home_folder() -> Path:
     """
     for name, value in os.environ.items():
         if name.upper() == "QUANTLYTIC_HOME":
+            if not value.strip():
+                raise InputError("QUANTLYTIC_HOME is empty: name a folder, or unset it")
             return Path(value)
     try:
         with open("quantlytic.toml", "rb") as file:

@@ -69,7 +69,13 @@ def layout_of(source: Record | np.dtype[Any]) -> Layout:
                 f"{type(source).__name__}.{name} is a {type(value).__name__}: state must be a number, a bool, an indicator "
                 f"or a non-empty NumPy array of numbers made in setup(), such as np.zeros(64)"
             )
-    return Layout.intern(type(source), np.dtype(fields or [("unused", "i1")], align=True), nested)
+    try:
+        dtype = np.dtype(fields or [("unused", "i1")], align=True)
+    except (ValueError, MemoryError):
+        raise StrategyError(
+            f"{type(source).__name__} has more state than 2 GB: make its arrays and periods shorter"
+        ) from None
+    return Layout.intern(type(source), dtype, nested)
 
 
 def pack(instance: Record, layout: Layout, target: Any) -> None:

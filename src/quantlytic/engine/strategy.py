@@ -73,7 +73,7 @@ class Strategy(Record):
             fresh.setup()
         except (InputError, StrategyError):
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise StrategyError(f"{type(self).__name__}.setup(): {type(error).__name__}: {error}") from error
         return fresh
 

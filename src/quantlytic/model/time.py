@@ -11,7 +11,8 @@ NS_PER_S = 1_000_000_000
 NS_PER_MS = 1_000_000
 
 _UNITS_NS = {"ms": NS_PER_MS, "s": NS_PER_S, "m": 60 * NS_PER_S, "h": 3600 * NS_PER_S, "d": 86400 * NS_PER_S}
-_DURATION = re.compile(r"(\d+)(ms|s|m|h|d)")
+_LONGEST_NS = 36_500 * _UNITS_NS["d"]
+_DURATION = re.compile(r"(\d{1,12})(ms|s|m|h|d)")
 
 
 def duration_ns(text: str) -> int:
@@ -19,7 +20,10 @@ def duration_ns(text: str) -> int:
     match = _DURATION.fullmatch(text.strip())
     if match is None or int(match[1]) == 0:
         raise InputError(f"{text!r} is not a duration: write a whole number and ms, s, m, h or d, such as 5s or 15m")
-    return int(match[1]) * _UNITS_NS[match[2]]
+    size_ns = int(match[1]) * _UNITS_NS[match[2]]
+    if size_ns > _LONGEST_NS:  # a time of today and a duration must add up within int64
+        raise InputError(f"{text!r} is too long: a duration is at most {_LONGEST_NS // _UNITS_NS['d']}d")
+    return size_ns
 
 
 def duration_text(size_ns: int) -> str:

@@ -48,6 +48,8 @@ class Reportable(Protocol):
 
 def write_report(result: Reportable, path: Path) -> Path:
     """Write the report to `path`, whole or not at all. Raises InputError when it cannot be written there."""
+    if path.exists() and not path.is_file():  # the report takes the place of what is there: of a device, never
+        raise InputError(f"the report cannot be written to {path}: it is not a regular file")
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         temporary.write_text(report_html(result), encoding="utf-8")

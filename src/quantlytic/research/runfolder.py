@@ -31,8 +31,8 @@ def save_run(result: Result, home: Path, now_ns: int) -> Path:
         _put(folder / "fills.csv", lambda path: _fills(result).write_csv(path))
         _put(folder / "equity.parquet", lambda path: _equity(result).write_parquet(path, compression="lz4"))
         _put(folder / "summary.json", lambda path: path.write_text(_json(result.summary())))
-    except OSError as error:
-        raise StoreError(f"the run cannot be kept in {folder}: {error.strerror or error}") from None
+    except (OSError, pl.exceptions.PolarsError) as error:  # Polars tells a full disk in its own way
+        raise StoreError(f"the run cannot be kept in {folder}: {getattr(error, 'strerror', None) or error}") from None
     _enter(result, home, now_ns)
     return folder
 

@@ -15,6 +15,7 @@ from quantlytic.model.time import iso
 
 PRICES = ("open", "high", "low", "close")
 AMOUNTS = ("volume", "quote_volume", "trades")
+_SHOWN = 40  # characters of a cell in a message
 _ENCLOSED = (
     ("high", "below", "low"),
     ("open", "below", "low"),
@@ -40,7 +41,8 @@ class Rows:
     def shown(self, name: str, index: int) -> str:
         """The value as the file has it."""
         value = self.frame[name][index]
-        return "empty" if value is None or value == "" else str(value)
+        text = str(value)
+        return "empty" if value is None or value == "" else text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
 
     def refuse(self, index: int, problem: str) -> NoReturn:
         """Raise DataError naming the file, the row, its time where it is known, and the problem."""

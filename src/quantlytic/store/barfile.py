@@ -28,6 +28,8 @@ _REQUIRED = ("ts", *PRICES, "volume")
 _OPTIONAL = ("symbol", "quote_volume", "trades")
 _ISO = r"^\s*\d{4}-\d\d-\d\d"  # polars alone would also guess at 01/02/2024: only the unambiguous order is taken
 _SMALLEST_NS = 10**16  # an integer `ts` in s, ms or us stays below this until the year 2286
+_LARGEST_NS = 9_214_646_400_000_000_000  # the year 2262: room for one bar size before int64 ends
+_UNIT_STEP = 500  # s, ms, us and ns lie 1000 apart; no market's next bar is at 500 times the time since 1970
 _CHUNK_ROWS = 4096  # a chunk of records stays in the processor's cache while its columns are written
 
 
@@ -86,6 +88,8 @@ def _read(path: Path) -> pl.DataFrame:
     """The known columns of the file, as it holds them."""
     if path.is_dir():
         raise InputError(f"{path} is a folder: name the file of bars in it")
+    if path.exists() and not path.is_file():  # its end may never come, and it can be read only once
+        raise InputError(f"{path} is a device or a pipe: name a regular file of bars")
     try:
         with path.open("rb") as file:
             head = file.read(4)
@@ -144,8 +148,9 @@ def _pick(path: Path, frame: pl.DataFrame, symbol: str | None) -> tuple[Rows, tu
     if "symbol" not in frame.columns:
         return Rows(path, frame), (symbol or path.name.partition(".")[0],), np.zeros(frame.height, np.int32)
     symbols = frame["symbol"].cast(pl.String)
-    if symbols.null_count():
-        Rows(path, frame).refuse(int(symbols.is_null().arg_max() or 0), "symbol is empty")
+    unnamed = symbols.is_null() | (symbols.str.strip_chars() == "")
+    if unnamed.any():
+        Rows(path, frame).refuse(int(unnamed.arg_max() or 0), "symbol is empty")
     if symbol is not None:
         numbers = (symbols == symbol).arg_true().to_numpy().astype(np.int64)
         if not len(numbers):
@@ -176,10 +181,7 @@ def _ns(rows: Rows) -> NDArray[np.int64]:
         index = int(times.is_null().arg_max() or 0)
         rows.refuse(index, f"ts is {rows.shown('ts', index)}, but must be integer ns since 1970 or an ISO 8601 time")
     if times.dtype.is_integer():
-        last = int(times.max())  # type: ignore[arg-type]
-        if 0 < last < _SMALLEST_NS:
-            raise DataError(f"{rows.path}: ts goes to {last}, too small for ns since 1970: convert it to nanoseconds")
-        return times.cast(pl.Int64).to_numpy()
+        return _whole_ns(rows, times)
     if times.dtype != pl.Date and not isinstance(times.dtype, pl.Datetime):
         raise DataError(f"{rows.path}: ts must hold integer ns, timestamps or ISO 8601 text, not {times.dtype}")
     years = times.dt.year()
@@ -187,6 +189,24 @@ def _ns(rows: Rows) -> NDArray[np.int64]:
         if not 1678 <= years[index] <= 2261:
             rows.refuse(index, f"ts is {rows.shown('ts', index)}, outside the years 1678 to 2261 that ns can hold")
     return times.cast(pl.Datetime("ns")).to_physical().to_numpy()
+
+
+def _whole_ns(rows: Rows, times: pl.Series) -> NDArray[np.int64]:
+    """Integers as ns, unless they must be of another unit, or of several."""
+    last = int(times.max())  # type: ignore[arg-type]
+    if 0 < last < _SMALLEST_NS:
+        raise DataError(f"{rows.path}: ts goes to {last}, too small for ns since 1970: convert it to nanoseconds")
+    if last > _LARGEST_NS:
+        index = times.arg_max() or 0
+        rows.refuse(index, f"ts is {rows.shown('ts', index)}, outside the years 1678 to 2261 that ns can hold")
+    found = times.cast(pl.Int64).to_numpy()
+    known = np.sort(found[found > 0])
+    if last > 0 and (jumps := known[1:] // _UNIT_STEP > known[:-1]).any():
+        index = int(np.argmax(found == known[int(np.argmax(jumps))]))
+        rows.refuse(
+            index, f"ts is {rows.shown('ts', index)}, another unit than in other rows: convert all to nanoseconds"
+        )
+    return found
 
 
 def _times_of_text(rows: Rows, series: pl.Series) -> pl.Series:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import datetime
 import resource
+import shutil
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
@@ -195,6 +197,20 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path, room: int) -> N
     assert trade_ids(Lake(tmp_path)) == list(range(10))
     assert lake.append("market.box", range(10, 5000), trades(10, 4990)) == 4990
     assert trade_ids(Lake(tmp_path)) == list(range(5000))
+
+
+def test_the_disks_last_room_is_left_to_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    lake = Lake(tmp_path)
+    lake.append("market.box", range(10), trades(0, 10))
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "disk_usage", lambda _path: SimpleNamespace(free=8_000_001))
+        with pytest.raises(StoreError, match=r"tables/trades: the disk is full \(8 MB free\)"):
+            lake.append("market.box", range(10, 20), trades(10, 10))
+    assert lake.append("market.box", range(10, 20), trades(10, 10)) == 10
+    assert trade_ids(lake) == list(range(20))
+    assert capfd.readouterr().err == ""
 
 
 def test_bars_come_out_as_the_engine_takes_them(tmp_path: Path) -> None:

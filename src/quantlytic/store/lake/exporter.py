@@ -29,6 +29,8 @@ def export(
     """
     if path.suffix not in (".csv", ".parquet"):
         raise InputError(f"{path}: the file's ending must be .csv or .parquet")
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path} is not a regular file: name another")
     spec = lake.table(table).spec
     if path.suffix == ".csv" and any(isinstance(dtype, pl.List) for dtype in spec.schema.values()):
         raise InputError(f"rows of {table} hold lists, which CSV cannot: export to .parquet")
@@ -70,7 +72,7 @@ def _write(rows: pl.DataFrame, path: Path) -> None:
         else:
             rows.write_parquet(part)
         part.replace(path)
-    except OSError as error:
-        raise StoreError(f"{path} cannot be written: {error.strerror or error}") from None
+    except (OSError, pl.exceptions.PolarsError) as error:  # Polars tells a full disk in its own way
+        raise StoreError(f"{path} cannot be written: {getattr(error, 'strerror', None) or error}") from None
     finally:
         part.unlink(missing_ok=True)

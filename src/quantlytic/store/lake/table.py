@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 _ATTEMPTS = 10
 # Every commit leaves a file in the table's log, and every append lists them: those behind a checkpoint may go after a day.
 _CONFIGURATION = {"delta.logRetentionDuration": "interval 1 days", "delta.enableExpiredLogCleanup": "true"}
+_SPARE_BYTES = 8_000_000  # left free for the log
 _MAX_FILES = 200  # in a partition that still grows; above it small files are merged
 
 
@@ -62,8 +64,17 @@ class Table:
     def _commit(self, handle: DeltaTable, rows: pl.DataFrame, app_id: str, version: int) -> None:
         from deltalake import CommitProperties, Transaction, write_deltalake
 
+        self._require_room(rows)
         properties = CommitProperties(app_transactions=[Transaction(app_id, version)])
         self._guarded(write_deltalake, handle, rows, mode="append", commit_properties=properties)
+
+    def _require_room(self, rows: pl.DataFrame) -> None:
+        """On a disk that fills up under it, delta-rs prints a trace of its own; the log needs the last room more, too."""
+        if "://" in self._url:
+            return
+        free = shutil.disk_usage(self._url).free
+        if free < _SPARE_BYTES + rows.estimated_size():
+            raise StoreError(f"lake table {self._url}: the disk is full ({free / 1e6:,.0f} MB free): free some space")
 
     def replace(self, source: str, venue: str, fresh: pl.LazyFrame, version: int) -> None:
         """Put `fresh` in the place of a venue's rows from that source, in one commit: readers see the old or the new.
