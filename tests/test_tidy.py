@@ -31,6 +31,12 @@ MAX_FUNCTION_LINES = 70
 MAX_PUBLIC_METHODS = 15
 # What is longer on purpose, and why.
 LONG_ON_PURPOSE: dict[str, str] = {}
+# What nothing here imports, and who does.
+IMPORTED_FROM_OUTSIDE: dict[str, str] = {
+    "quantlytic.__main__": "python -m quantlytic",
+    "quantlytic.venues.binance.orders": "order entry: the fault tests, until the executor trades live",
+    "quantlytic.venues.ccxt.orders": "order entry: its tests, until the executor trades live",
+}
 
 
 def source_files() -> list[Path]:
@@ -119,7 +125,7 @@ def test_every_module_is_used() -> None:
     strategies = {module_name(p) for folder in folders for p in (PACKAGE / folder).glob("*.py")}
     for path in source_files():
         module = module_name(path)
-        if path.name != "__init__.py" and module != "quantlytic.__main__" and module not in strategies:
+        if path.name != "__init__.py" and module not in IMPORTED_FROM_OUTSIDE and module not in strategies:
             assert module in used, f"{module} is imported by nothing"
 
 
