@@ -35,7 +35,7 @@ def state(**changes: Any) -> dict[str, Any]:
 def shown(given: dict[str, Any], width: int = 80) -> list[str]:
     console = Console(width=width, force_terminal=True, color_system=None)
     with console.capture() as capture:
-        console.print(Status(lambda: given, RUN).table())
+        console.print(Status(lambda: given, RUN).table(width))
     return capture.get().splitlines()
 
 
@@ -53,7 +53,7 @@ def test_the_last_columns_stay_free(width: int) -> None:
     lines = shown(
         state(warnings=["the feed [of box] has been silent for 12 s, and much else could be said about it here"]), width
     )
-    assert all(line[width - 2 :].strip() == "" for line in lines), lines
+    assert all(len(line) < width - 2 for line in lines), lines
     assert "[of box]" in " ".join(lines)
 
 

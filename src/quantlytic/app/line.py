@@ -62,11 +62,13 @@ def _watch(settings: Settings, host: Host, status: Status) -> None:
         while not host.stopping.wait(_pause_s(ends_s, LINE_EVERY_S)) and not _is_over(ends_s):
             click.echo(status.line())
         return
+    from rich.console import Console
     from rich.live import Live
 
-    with Live(status.table(), refresh_per_second=2, transient=True) as live:
+    console = Console()
+    with Live(status.table(console.width), console=console, refresh_per_second=2, transient=True) as live:
         while not host.stopping.wait(_pause_s(ends_s, 0.5)) and not _is_over(ends_s):
-            live.update(status.table())
+            live.update(status.table(console.width))
 
 
 def _pause_s(ends_s: float | None, every_s: float) -> float:

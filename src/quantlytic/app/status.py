@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from quantlytic.model.run import Run
 
 if TYPE_CHECKING:
-    from rich.padding import Padding
+    from rich.constrain import Constrain
 
 SIGNALS_SHOWN = 3
+MARGIN = 3  # columns kept free: a terminal echoes ^C there, and a line broken by that would not be wiped away
 
 
 class Status:
@@ -34,14 +35,11 @@ class Status:
             f"equity {_money(run.get('equity'))}  {held}"
         )
 
-    def table(self) -> Padding:
-        """The same as a small table of 80 columns, with the last signals and what is wrong.
-
-        The last columns stay free: the terminal echoes ^C there, and a line that breaks could not be wiped away.
-        """
+    def table(self, width: int) -> Constrain:
+        """The same as a small table in a terminal of so many columns, with the last signals and what is wrong."""
         from rich.console import Group
+        from rich.constrain import Constrain
         from rich.markup import escape
-        from rich.padding import Padding
         from rich.table import Table
 
         state = self._state()
@@ -58,7 +56,7 @@ class Status:
             time = datetime.fromtimestamp(row["time_ms"] / 1000, UTC)
             table.add_row("signal", _symbol(row), row["side"], f"at {_money(row['price'])}, {time:%H:%M:%S}Z")
         warnings = (f"[yellow]warning[/]   {escape(warning)}" for warning in state["warnings"])
-        return Padding(Group(table, *warnings), (0, 3, 0, 0))
+        return Constrain(Group(table, *warnings), width - MARGIN)
 
     def _held(self, row: dict[str, Any]) -> str:
         return f"{row['quantity']:.6g} {self._units.get(row['instrument'], '')}" if row["quantity"] else "flat"
