@@ -31,7 +31,7 @@ from quantlytic.venues.clock import GuardedClock
 from quantlytic.venues.exchange.config import ExchangeConfig
 from quantlytic.venues.exchange.server import ExchangeServer
 
-PATIENCE_S = 90.0
+PATIENCE_S = 200.0
 LINGER_S = 0.3
 
 
