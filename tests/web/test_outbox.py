@@ -63,3 +63,14 @@ def test_a_mail_written_within_the_clocks_grain_is_found(tmp_path: Path) -> None
         os.utime(tmp_path, ns=(now, now))  # a coarse file system gives both the same time
         assert outbox.refresh()
     assert len(outbox.mails()) == 2
+
+
+def test_a_mail_seen_half_written_is_read_again(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path)
+    (tmp_path / "1.eml").write_bytes(b"")
+    assert outbox.refresh()
+    stamp = tmp_path.stat().st_mtime_ns
+    (tmp_path / "1.eml").write_bytes(b"Subject: whole\nMessage-ID: <m1@quantlytic>\n\ntext\n")
+    assert tmp_path.stat().st_mtime_ns == stamp  # the folder does not tell of a file that is filled
+    assert outbox.refresh()
+    assert [(mail.subject, mail.message_id) for mail in outbox.mails()] == [("whole", "m1")]

@@ -38,12 +38,12 @@ class OpenMail(msgspec.Struct, frozen=True):
 
 
 class Outbox:
-    """Lists the newest .eml files of a folder, which may not exist yet. Reads a file's headers once."""
+    """Lists the newest .eml files of a folder, which may not exist yet. Reads headers once, and anew when a file changed."""
 
     def __init__(self, folder: Path, limit: int = 50) -> None:
         self._folder, self._limit = folder, limit
         self._stamp, self._settled = -1, False
-        self._mails: dict[str, Mail] = {}
+        self._read: dict[str, tuple[tuple[int, int], Mail]] = {}  # by file name: (size, time), headers
 
     def refresh(self) -> bool:
         """Look again; True when the list changed."""
@@ -54,17 +54,23 @@ class Outbox:
             # Folder times may be coarse: while the last change is young, another could bear the same time.
             self._settled = time.time_ns() - stamp > _GRAIN_NS
             with os.scandir(self._folder) as entries:
-                names = heapq.nlargest(self._limit, (entry.name for entry in entries if entry.name.endswith(".eml")))
+                mails = [entry for entry in entries if entry.name.endswith(".eml")]
+            newest = heapq.nlargest(self._limit, mails, key=lambda entry: entry.name)
+            found = {entry.name: (entry.stat().st_size, entry.stat().st_mtime_ns) for entry in newest}
         except OSError:
-            stamp, names = -1, []
-        self._stamp, before = stamp, list(self._mails)
-        read = ((name, self._mails.get(name) or self._headers(name)) for name in names)
-        self._mails = {name: mail for name, mail in read if mail is not None}
-        return list(self._mails) != before
+            stamp, found = -1, {}
+        before, read = self._read, {}
+        for name, version in found.items():
+            old = before.get(name)
+            mail = old[1] if old and old[0] == version else self._headers(name)
+            if mail is not None:
+                read[name] = version, mail
+        self._stamp, self._read = stamp, read
+        return read != before
 
     def mails(self) -> list[Mail]:
         """The newest mails, newest first (file names begin with the time)."""
-        return list(self._mails.values())
+        return [mail for _, mail in self._read.values()]
 
     def open(self, name: str) -> OpenMail | None:
         """The mail of that file name; None for a name that is no mail of this folder, or is gone."""
