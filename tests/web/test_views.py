@@ -10,6 +10,7 @@ from quantlytic.model.equity import Equity
 from quantlytic.model.event import Event
 from quantlytic.model.fill import Fill
 from quantlytic.model.ledger import LedgerEntry, LedgerKind
+from quantlytic.model.losses import CAME_LATE
 from quantlytic.model.quote import Quote
 from quantlytic.model.side import Side
 from quantlytic.model.signal import Signal
@@ -55,10 +56,10 @@ def test_the_chart_asked_for_is_the_one_told() -> None:
 def test_completeness_is_counted_and_warned_about() -> None:
     view = dashboard()
     gap = LedgerEntry(A, "trades", LedgerKind.GAP, NOW, 5, 8, 4)
-    view.apply(batch(gap, LedgerEntry(A, "trades", LedgerKind.BACKFILL, NOW, 5, 7, 3)))
+    view.apply(batch(gap, LedgerEntry(A, "trades", LedgerKind.BACKFILL, NOW, 5, 7, 3, CAME_LATE)))
     state = view.state(NOW)
     assert state["ledger"]["GAP"] == {"entries": 1, "count": 4}
-    assert state["warnings"] == ["Market messages missing: 1"]
+    assert state["warnings"] == ["Market messages lost: 1"]
     assert [note["kind"] for note in state["notes"]] == ["GAP", "BACKFILL"]
 
 

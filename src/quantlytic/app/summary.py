@@ -10,6 +10,7 @@ from quantlytic.model.equity import Equity
 from quantlytic.model.event import Event
 from quantlytic.model.fill import Fill
 from quantlytic.model.ledger import LedgerEntry, LedgerKind
+from quantlytic.model.losses import Losses
 from quantlytic.model.order import Order
 from quantlytic.model.signal import Signal
 from quantlytic.store.log.port import Log
@@ -41,7 +42,7 @@ class Summary:
         equity = executions.last_equity
         lines = {
             "messages recorded": f"{raw.events:,}",
-            "events lost": f"{market.lost:,}",
+            "events lost": f"{market.losses.lost:,}",
             "book resyncs": f"{market.of_kind(LedgerKind.RESYNC):,}",
             "bars": f"{bars.of(Bar):,}",
             "signals": f"{decisions.of(Signal):,}",
@@ -61,9 +62,8 @@ class _Count:
 
     def __init__(self, log: Log, stream: str, since: int) -> None:
         self.types: dict[type[Event], int] = {}
-        self.lost = 0
+        self.losses = Losses()
         self._kinds: Counter[LedgerKind] = Counter()
-        self._away: set[str] = set()  # whose book has had its hole since the last reconnect
         self.last_equity: float | None = None
         position = max(since, log.bounds(stream)[0])
         self.events = log.bounds(stream)[1] - since
@@ -80,22 +80,10 @@ class _Count:
     def _add(self, event: Event) -> None:
         self.types[type(event)] = self.of(type(event)) + 1
         if isinstance(event, LedgerEntry):
-            self._note(event)
+            self._kinds[event.kind] += 1
+            self.losses.add(event)
         elif isinstance(event, Equity):
             self.last_equity = event.equity
 
     def of_kind(self, kind: LedgerKind) -> int:
         return self._kinds[kind]
-
-    def _note(self, entry: LedgerEntry) -> None:
-        self._kinds[entry.kind] += 1
-        if entry.kind is LedgerKind.RECONNECT:
-            self._away.clear()
-        elif entry.kind is LedgerKind.GAP:
-            from_being_away = entry.stream == "book" and entry.instrument not in self._away and self._reconnected
-            self._away.add(entry.instrument)
-            self.lost += 0 if from_being_away else entry.count
-
-    @property
-    def _reconnected(self) -> bool:
-        return self._kinds[LedgerKind.RECONNECT] > 0

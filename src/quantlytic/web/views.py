@@ -11,6 +11,7 @@ from quantlytic.model.book import BookDelta
 from quantlytic.model.delivery import Delivery
 from quantlytic.model.event import Event
 from quantlytic.model.ledger import LedgerEntry, LedgerKind
+from quantlytic.model.losses import Losses
 from quantlytic.model.quote import Quote
 from quantlytic.model.run import Run
 from quantlytic.model.time import NS_PER_MS, duration_text
@@ -47,6 +48,7 @@ class Dashboard:
         self._changed_markets: set[str] = set()
         self._marks: dict[str, float] = {}
         self._ledger = {kind.name: {"entries": 0, "count": 0} for kind in LedgerKind}
+        self._losses = Losses()
         self._notes: deque[Row] = deque(maxlen=RECENT_NOTES)
         self._deliveries: deque[Row] = deque(maxlen=RECENT_NOTES)
         self._mails: tuple[Mail, ...] = ()
@@ -131,6 +133,7 @@ class Dashboard:
             "current_run": self.current_run(),
             "runs": [{"run_id": view.run_id, "mode": view.run.mode if view.run else None} for view in runs],
             "charts": [_series_name(key) for key in sorted(self._series)],
+            "lost": self._losses.lost,
             "ledger": {kind: dict(counts) for kind, counts in self._ledger.items()},
             "notes": list(self._notes),
             "notices": self._notices(),
@@ -139,12 +142,11 @@ class Dashboard:
 
     def _warnings(self, now_ns: int) -> list[str]:
         counts = {kind: value["count"] for kind, value in self._ledger.items()}
-        missing = counts["GAP"] - counts["BACKFILL"]
         current = self.current_run()
         rejected = self.runs[current].rejected if current else 0
         found = (
             (self.feed.is_stale(now_ns), "The market feed is silent"),
-            (missing > 0, f"Market messages missing: {missing}"),
+            (self._losses.lost > 0, f"Market messages lost: {self._losses.lost}"),
             (counts["CROSSED"] > 0, f"Times the book crossed: {counts['CROSSED']}"),
             (counts["INVALID"] > 0, f"Messages that could not be read: {counts['INVALID']}"),
             (rejected > 0, f"Orders rejected or unresolved: {rejected}"),
@@ -211,6 +213,7 @@ class Dashboard:
         counts = self._ledger[event.kind.name]
         counts["entries"] += 1
         counts["count"] += event.count
+        self._losses.add(event)
         self._notes.append({
             "id": f"{event.stream}/{offset}", "time_ms": event.event_time / NS_PER_MS, "instrument": event.instrument,
             "stream": event.stream, "kind": event.kind.name, "count": event.count, "detail": event.detail,

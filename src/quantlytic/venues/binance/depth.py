@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from quantlytic.model.book import BookDelta
 from quantlytic.model.event import Event
 from quantlytic.model.ledger import LedgerEntry, LedgerKind
+from quantlytic.model.losses import CAME_LATE
 from quantlytic.model.time import NS_PER_MS, NS_PER_S
 from quantlytic.venues.binance.wire import DepthMessage, Levels, SnapshotMessage
 from quantlytic.venues.book import LocalBook
@@ -123,7 +124,7 @@ class DepthSequence:
                 insort(self._pending, message, key=_last_id)
                 self._advance()
             elif self._stated.take(previous + 1, last):
-                events.append(self._entry(LedgerKind.BACKFILL, previous + 1, last, "came late"))
+                events.append(self._entry(LedgerKind.BACKFILL, previous + 1, last, CAME_LATE))
             elif delta.event_time > self._last_time + RESTART_NS:
                 events += self._restart(message, delta)
             else:

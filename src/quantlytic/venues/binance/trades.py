@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from quantlytic.model.event import Event
 from quantlytic.model.ledger import LedgerEntry, LedgerKind
+from quantlytic.model.losses import CAME_LATE
 from quantlytic.model.side import Side
 from quantlytic.model.time import NS_PER_MS, NS_PER_S
 from quantlytic.model.trade import Trade
@@ -133,7 +134,7 @@ class TradeSequence:
         trade_id = trade.trade_id
         if self._gaps.take(trade_id, trade_id):
             events.append(trade)
-            events.append(self._entry(LedgerKind.BACKFILL, trade_id, trade_id, detail="came late"))
+            events.append(self._entry(LedgerKind.BACKFILL, trade_id, trade_id, detail=CAME_LATE))
         elif trade.event_time > self._last_time + RESTART_NS:
             while self._held:
                 self._give_up("the venue began to count anew", events)

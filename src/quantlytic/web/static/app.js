@@ -151,9 +151,8 @@ const draw = {
     status();
   },
   ledger() {
-    const { ledger } = state.view;
-    const missing = ledger.GAP.count - ledger.BACKFILL.count;
-    say('missing', format.count(Math.max(0, missing)), missing > 0 ? 'down' : '');
+    const { ledger, lost } = state.view;
+    say('missing', format.count(lost), lost > 0 ? 'down' : '');
     say('missing-note', `${format.count(ledger.LATE.count)} late, ${format.count(ledger.RECONNECT.entries)} reconnects`);
     tables.ledger.render(Object.entries(ledger).map(([kind, counts]) => ({ kind, ...counts })), row => row.kind);
   },
