@@ -101,6 +101,8 @@ class Mortality:
         self.source = random.Random(f"{seed} deaths")
         self.rate = rate
         self.deaths = 0
+        self.suspended: Callable[[], object] | None = None
+        """The commit before which it struck: what a process that only stood still would go on with."""
 
     def may_strike(self) -> None:
         if self.source.random() < self.rate:
@@ -125,7 +127,9 @@ class MortalWriter:
         return self._writer.snapshot
 
     def commit(self, *args: Any, **kwargs: Any) -> Mapping[str, Sequence[int]]:
+        self._mortality.suspended = lambda: self._writer.commit(*args, **kwargs)
         self._mortality.may_strike()
+        self._mortality.suspended = None
         offsets = self._writer.commit(*args, **kwargs)
         self._mortality.may_strike()
         return offsets
@@ -199,7 +203,7 @@ class Simulation:
         self._names = ["barmaker", "executor", "strategist", "notifier", *(["archiver"] if archived else [])]
         self._handles: list[Log] = []
         self._alive: dict[str, Service] = {}
-        self.zombies: list[Service] = []
+        self.zombies: list[tuple[str, Callable[[], object]]] = []
         self.fenced = 0
 
     def play(self, events: Sequence[Event]) -> None:
@@ -220,26 +224,30 @@ class Simulation:
             handle.close()
 
     def _step(self, name: str) -> int:
+        go_on: Callable[[], object] | None = None
+        self.mortality.suspended = None
         try:
             if name not in self._alive:
                 self._alive[name] = self._build(name)
             count = self._alive[name].pump()
+            go_on = self._alive[name].pump
             self.mortality.may_strike()
             return count
         except Death:
             dead = self._alive.pop(name, None)
-            if dead is not None and name != "archiver" and self.source.random() < 0.3:
-                self.zombies.append(dead)  # not dead after all: only thought so, and replaced
+            go_on = go_on or self.mortality.suspended
+            if dead is not None and go_on is not None and name != "archiver" and self.source.random() < 0.5:
+                self.zombies.append((dead.name, go_on))  # not dead after all: it only stood still, and was replaced
             return 1
 
     def _wake_zombie(self) -> None:
         """It may work on its stale state, but not one byte of it may reach the tape."""
-        zombie = self.zombies.pop(self.source.randrange(len(self.zombies)))
-        if any(service.name == zombie.name for service in self._alive.values()):
+        name, go_on = self.zombies.pop(self.source.randrange(len(self.zombies)))
+        if any(service.name == name for service in self._alive.values()):
             before = {stream: self.log.bounds(stream) for stream in STREAMS}
             rate, self.mortality.rate = self.mortality.rate, 0.0
             try:
-                zombie.pump()
+                go_on()
             except Fenced:
                 self.fenced += 1
             self.mortality.rate = rate
