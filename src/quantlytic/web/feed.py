@@ -34,7 +34,8 @@ class FeedMeter:
             self._first_receive = receive_time
         self._last_receive = max(self._last_receive, receive_time)
         self._last_event = event_time
-        self._lags.append(receive_time - event_time)
+        if KINDS[kind] == "book" or not self.total["book"]:  # trades may be fetched long after; quotes often have no time
+            self._lags.append(receive_time - event_time)
         second = receive_time // NS_PER_S
         counts = self._seconds.get(second)
         if counts is None:
@@ -53,7 +54,7 @@ class FeedMeter:
         return age is not None and age > self.stale_after_s
 
     def lag_ms(self, share: float) -> float | None:
-        """The quantile `share` of receive time - event time over the last 512 messages; None before the first."""
+        """The quantile `share` of receive time - event time over the last 512 book messages (of any, without a book)."""
         if not self._lags:
             return None
         lags = sorted(self._lags)
