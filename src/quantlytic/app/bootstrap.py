@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import os
+import re
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -35,6 +38,7 @@ if TYPE_CHECKING:  # each of these is imported by the service that needs it: sta
 
 GRACE_NS = 50 * NS_PER_MS  # how long after a bar's end its last trades may still come
 ARCHIVE_EVERY_S = 20.0  # a commit costs as much for one row as for many, and leaves a file
+_TOKEN = re.compile(r"[!-~]{16,}")
 SERVICES = ("recorder", "barmaker", "executor", "strategist", "notifier", "archiver")
 
 
@@ -167,11 +171,15 @@ class Bootstrap:
             return self.settings.web.token.get_secret_value()
         path = self.home / "token"
         try:
-            with open(path, "x", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-                file.write(secrets.token_urlsafe(24))
-        except FileExistsError:
-            pass
-        return path.read_text().strip()
+            if not path.exists():
+                _put_new(path, secrets.token_urlsafe(24))
+            found = path.read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "it is no text"
+            raise StoreError(f"the page's token {path} cannot be used: {reason}; move it away for a new one") from None
+        if not _TOKEN.fullmatch(found):
+            raise StoreError(f"the page's token {path} is damaged; move it away for a new one")
+        return found
 
     # ---- runs
 
@@ -309,3 +317,15 @@ class Bootstrap:
         if notify.webhook_url is not None:
             channels.append(Webhook(notify.webhook_url.get_secret_value()))
         return channels
+
+
+def _put_new(path: Path, text: str) -> None:
+    """A file for this user alone, whole or not there; if another process was quicker, its file stays."""
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with open(part, "w", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            file.write(text)
+        with contextlib.suppress(FileExistsError):
+            os.link(part, path)
+    finally:
+        part.unlink(missing_ok=True)

@@ -10,6 +10,7 @@ import polars as pl
 from quantlytic.model.errors import StoreError
 from quantlytic.model.event import Event
 from quantlytic.store.lake import Lake
+from quantlytic.store.lake.reason import collected
 from quantlytic.venues.port import Normaliser
 
 REBUILT = ("trades", "quotes", "book", "ledger")
@@ -75,13 +76,13 @@ def _rows(lake: Lake, table: str, venue: str) -> pl.LazyFrame:
 
 
 def _last_offset(lake: Lake, table: str, venue: str) -> int:
-    last: Any = _rows(lake, table, venue).select(pl.col("offset").max()).collect().item()
+    last: Any = collected(_rows(lake, table, venue).select(pl.col("offset").max())).item()
     return -1 if last is None else int(last)
 
 
 def _compare(table: str, recorded: pl.LazyFrame, rebuilt: pl.LazyFrame) -> Comparison:
     """Day by day: one day's rows of both sides are in memory at a time."""
-    days = pl.concat([recorded, rebuilt]).select(pl.col("date").unique().sort()).collect()["date"]
+    days = collected(pl.concat([recorded, rebuilt]).select(pl.col("date").unique().sort()))["date"]
     counts = [0, 0, 0]
     for day in days:
         left, right = (_content(side.filter(pl.col("date") == day)) for side in (recorded, rebuilt))
@@ -92,7 +93,7 @@ def _compare(table: str, recorded: pl.LazyFrame, rebuilt: pl.LazyFrame) -> Compa
 
 def _content(rows: pl.LazyFrame) -> pl.DataFrame:
     """What the events say, in order; floats as their bits, so that equal means the same bytes."""
-    ordered = rows.sort("offset").drop("offset", "source", "venue", "date").collect()
+    ordered = collected(rows.sort("offset").drop("offset", "source", "venue", "date"))
     return ordered.with_columns(
         pl.col(pl.Float64).reinterpret(dtype=pl.UInt64),
         pl.col(pl.List(pl.Float64)).list.eval(pl.element().reinterpret(dtype=pl.UInt64)),

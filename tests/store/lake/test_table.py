@@ -23,6 +23,10 @@ from quantlytic.model.errors import InputError, StoreError
 from quantlytic.model.frame import RawFrame
 from quantlytic.store.lake import Lake
 from quantlytic.store.lake.columns import TABLE_OF, TABLES, rows_of
+from quantlytic.store.lake.completeness import check
+from quantlytic.store.lake.exporter import export
+from quantlytic.store.lake.inventory import inventory
+from quantlytic.store.lake.reason import one_line
 
 
 def trade_ids(lake: Lake) -> list[int]:
@@ -173,6 +177,33 @@ def test_a_damaged_table_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="tables/trades cannot be used") as caught:
         Lake(tmp_path).scan("trades")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut off", "overwritten"])
+def test_a_damaged_or_missing_file_of_a_table_is_one_line(
+    tmp_path: Path, damage: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    lake = Lake(tmp_path)
+    lake.append("market.box", range(300), trades(0, 300))
+    file = next((tmp_path / "tables/trades").rglob("*.parquet"))
+    content = file.read_bytes()
+    if damage == "gone":
+        file.unlink()
+    else:
+        file.write_bytes(
+            content[:300] if damage == "cut off" else content[:4] + b"\xff" * (len(content) - 12) + content[-8:]
+        )
+    for read in (inventory, check, lambda lake: export(lake, "trades", tmp_path / "out.csv")):
+        with pytest.raises(StoreError, match="restore that file from a copy") as caught:
+            read(Lake(tmp_path))
+        assert "\n" not in str(caught.value)
+    assert capfd.readouterr().err == ""
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_traces_of_rust_are_left_out() -> None:
+    trace = "Json error: no object\n   0: <unknown>\n   1: clone3\n             at ./misc/clone3.S:81:0\n"
+    assert one_line(ValueError(trace)) == "Json error: no object"
 
 
 @contextmanager

@@ -116,6 +116,16 @@ def test_damaged_pages(tmp_path: Path) -> None:
     assert "damaged" in str(caught.value)
 
 
+def test_rows_that_contradict_each_other(tmp_path: Path) -> None:
+    """Damage that SQLite sees only as a key given twice is still damage, and nothing is written over it."""
+    fill(tmp_path)
+    with contextlib.closing(sqlite3.connect(tmp_path / "market.db")) as other:
+        other.execute("UPDATE batch SET count = 0")
+        other.commit()
+    with opened(SqliteTape(tmp_path)) as log, pytest.raises(StoreError, match=r"market\.db: the file is damaged"):
+        log.writer("w").commit({"market.box": [trade(1)]})
+
+
 def test_a_payload_that_cannot_be_decoded(tmp_path: Path) -> None:
     fill(tmp_path, 3)
     with contextlib.closing(sqlite3.connect(tmp_path / "market.db")) as other:

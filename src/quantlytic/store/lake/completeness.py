@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from quantlytic.model.ledger import LedgerKind
 from quantlytic.model.time import NS_PER_MS, duration_text
 from quantlytic.store.lake.lake import Lake
+from quantlytic.store.lake.reason import collected
 
 KINDS = ("trades", "quotes", "book", "bars")
 
@@ -57,7 +58,7 @@ class StreamReport(msgspec.Struct, frozen=True, kw_only=True):
 
 def check(lake: Lake) -> list[StreamReport]:
     """Every market stream of the lake, by kind, instrument and bar size. Reads the sequence columns of all rows."""
-    ledger = lake.scan("ledger").collect()
+    ledger = collected(lake.scan("ledger"))
     reports: list[StreamReport] = []
     for kind in KINDS:
         for name, rows in _instruments(lake, kind):
@@ -116,9 +117,9 @@ _COLUMNS = {
 
 def _instruments(lake: Lake, kind: str) -> Iterator[tuple[str, pl.DataFrame]]:
     rows = lake.scan(kind).select("instrument", "source", "offset", *_COLUMNS[kind])
-    names = rows.select(pl.col("instrument").unique().sort()).collect()["instrument"]
+    names = collected(rows.select(pl.col("instrument").unique().sort()))["instrument"]
     for name in names:
-        yield name, rows.filter(pl.col("instrument") == name).collect()
+        yield name, collected(rows.filter(pl.col("instrument") == name))
 
 
 def _report(kind: str, instrument: str, rows: pl.DataFrame, notes: _Notes) -> StreamReport:

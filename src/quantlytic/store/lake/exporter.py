@@ -11,6 +11,7 @@ from quantlytic.model.errors import InputError, StoreError
 from quantlytic.model.side import Side
 from quantlytic.store.lake.columns import TABLES
 from quantlytic.store.lake.lake import Lake
+from quantlytic.store.lake.reason import collected
 
 
 def export(
@@ -45,7 +46,7 @@ def export(
         rows = rows.filter(pl.col(spec.time) >= start_ns)
     if end_ns is not None:
         rows = rows.filter(pl.col(spec.time) < end_ns)
-    found = rows.sort(spec.time, "source", "offset").collect()
+    found = collected(rows.sort(spec.time, "source", "offset"))
     if found.height == 0:
         raise InputError(f"the lake has no such {table}: see `quantlytic data list`")
     _write(_readable(table, found), path)

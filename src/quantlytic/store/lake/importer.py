@@ -14,6 +14,7 @@ from quantlytic.model.time import iso
 from quantlytic.store.barfile import read_bars
 from quantlytic.store.lake.columns import TABLES, TableSpec, partition_columns, sorted_rows
 from quantlytic.store.lake.lake import Lake
+from quantlytic.store.lake.reason import collected
 from quantlytic.store.tradefile import read_trades
 
 _KEYS = {"bars": ("instrument", "open_time", "close_time"), "trades": ("instrument", "trade_id")}
@@ -78,7 +79,7 @@ def _unknown(lake: Lake, spec: TableSpec, rows: pl.DataFrame) -> pl.DataFrame:
     )
     if spec.name == "trades":
         known = known.filter(pl.col("trade_id") != 0)
-    there = known.collect()
+    there = collected(known)
     both = rows.join(there, on=keys, how="inner", suffix="_there")
     values = [name for name in spec.fields if name not in keys and name != "receive_time"]
     differs = both.filter(pl.any_horizontal(pl.col(name) != pl.col(f"{name}_there") for name in values))

@@ -6,6 +6,7 @@ import msgspec
 import polars as pl
 
 from quantlytic.store.lake.lake import Lake
+from quantlytic.store.lake.reason import collected
 
 
 class Holding(msgspec.Struct, frozen=True):
@@ -45,11 +46,11 @@ def _table(lake: Lake, name: str) -> Holding:
     rows, size, files = table.size()
     time = pl.col(table.spec.time)
     scan = table.scan()
-    first, last = scan.select(time.min().alias("first"), time.max().alias("last")).collect().row(0)
+    first, last = collected(scan.select(time.min().alias("first"), time.max().alias("last"))).row(0)
     return Holding(name, _distinct(scan, "venue"), _distinct(scan, "instrument"), rows, size, files, first, last)
 
 
 def _distinct(scan: pl.LazyFrame, column: str) -> list[str]:
     if column not in scan.collect_schema():
         return []
-    return scan.select(pl.col(column).unique().sort()).collect()[column].to_list()
+    return collected(scan.select(pl.col(column).unique().sort()))[column].to_list()

@@ -23,7 +23,7 @@ from quantlytic.model.instrument import Instrument
 from quantlytic.model.time import duration_ns, iso
 from quantlytic.store.lake.columns import TABLE_OF, TABLES, rows_of
 from quantlytic.store.lake.raw import RawObjects
-from quantlytic.store.lake.reason import one_line
+from quantlytic.store.lake.reason import collected, one_line
 from quantlytic.store.lake.table import Table
 
 
@@ -155,7 +155,7 @@ class Lake:
             rows = rows.filter(pl.col("open_time") >= start_ns)
         if end_ns is not None:
             rows = rows.filter(pl.col("open_time") < end_ns)
-        found = rows.sort("close_time", "instrument").collect()
+        found = collected(rows.sort("close_time", "instrument"))
         if found.height == 0:
             raise InputError(
                 f"the lake has no {size} bars of {', '.join(names)} in that range: see `quantlytic data list`"

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import datetime
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import polars as pl
 
 from quantlytic.model.errors import StoreError
 from quantlytic.store.lake.columns import TableSpec, sorted_rows
-from quantlytic.store.lake.reason import one_line
+from quantlytic.store.lake.reason import RESTORE, collected, one_line
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -90,12 +92,12 @@ class Table:
         assert handle is not None
         kept = pl.scan_delta(handle).filter(pl.col("venue") == venue, pl.col("source") != source)
         rows = pl.concat([kept.select(list(self.spec.schema)), fresh])
-        days = rows.select(pl.col("date").unique().sort()).collect()["date"]
+        days = collected(rows.select(pl.col("date").unique().sort()))["date"]
         batches = (
             batch
             for day in days
             for batch in ArrowTable.from_arrow(
-                sorted_rows(self.spec, rows.filter(pl.col("date") == day).collect())
+                sorted_rows(self.spec, collected(rows.filter(pl.col("date") == day)))
             ).to_batches()
         )
         schema = ArrowTable.from_arrow(pl.DataFrame(schema=self.spec.schema)).schema
@@ -156,7 +158,7 @@ class Table:
         from deltalake import write_deltalake
 
         chosen = pl.all_horizontal(pl.col(name) == value for name, value in partition.items())
-        rows = sorted_rows(self.spec, pl.scan_delta(handle).filter(chosen).collect())
+        rows = sorted_rows(self.spec, collected(pl.scan_delta(handle).filter(chosen)))
         text = {name: str(value).replace("'", "''") for name, value in partition.items()}
         predicate = " AND ".join(f"{name} = '{value}'" for name, value in text.items())
         self._guarded(write_deltalake, handle, rows, mode="overwrite", predicate=predicate)
@@ -168,7 +170,20 @@ class Table:
         handle = self._open()
         if handle is None:
             return pl.LazyFrame(schema=self.spec.schema)
+        self._require_whole_files(handle)
         return pl.scan_delta(handle).select(list(self.spec.schema))
+
+    def _require_whole_files(self, handle: DeltaTable) -> None:
+        """On a file that was cut off, Polars prints a trace of its own and gives up: it is told here, by name."""
+        if "://" in self._url:
+            return
+        actions = pl.DataFrame(self._guarded(handle.get_add_actions, flatten=True))
+        for name, size in zip(actions["path"], actions["size_bytes"], strict=True):
+            path = Path(self._url, unquote(name))
+            found = path.stat().st_size if path.is_file() else None
+            if found != size:
+                what = "gone" if found is None else f"{found:,} bytes long, not {size:,}"
+                raise StoreError(f"{path} is {what}: {RESTORE}")
 
     def version(self, app_id: str) -> int | None:
         """The last offset that this source appended; None for none."""

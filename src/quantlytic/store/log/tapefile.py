@@ -175,6 +175,7 @@ class TapeFile:
             sqlite3.SQLITE_IOERR: f"the disk cannot be read or written ({name}): check its health and free space; "
             "nothing of this step was written",
             sqlite3.SQLITE_CORRUPT: "the file is damaged: stop, move it away and restore a backup",
+            sqlite3.SQLITE_CONSTRAINT: f"the file is damaged ({error}): stop, move it away and restore a backup",
             sqlite3.SQLITE_NOTADB: "the file is not a log, or it is damaged: move it away or choose another home",
             sqlite3.SQLITE_READONLY: "the file is read-only: mend its permissions or choose another home",
             sqlite3.SQLITE_PERM: "no permission: mend the file's permissions or choose another home",

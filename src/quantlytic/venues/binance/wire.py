@@ -109,10 +109,10 @@ class Filter(msgspec.Struct):
     """A trading rule; which fields it has depends on its type."""
 
     kind: str = field(name="filterType")
-    tick_size: float = field(name="tickSize", default=0.0)
-    step_size: float = field(name="stepSize", default=0.0)
-    min_notional: float = field(name="minNotional", default=0.0)
-    notional: float = 0.0
+    tick_size: Quantity = field(name="tickSize", default=0.0)
+    step_size: Quantity = field(name="stepSize", default=0.0)
+    min_notional: Quantity = field(name="minNotional", default=0.0)
+    notional: Quantity = 0.0
 
 
 class SymbolRules(msgspec.Struct):
