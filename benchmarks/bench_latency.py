@@ -36,6 +36,7 @@ from quantlytic.model.order import Order
 from quantlytic.model.run import Run
 from quantlytic.model.time import NS_PER_MS, NS_PER_S
 from quantlytic.services.barmaker import Barmaker
+from quantlytic.services.chain import Chain
 from quantlytic.services.executor import PaperExecutor
 from quantlytic.services.recorder import Recorder
 from quantlytic.services.service import Service
@@ -212,14 +213,15 @@ def pump_all(services: Sequence[Service]) -> None:
 
 
 def measure_threads(folder: Path) -> dict[str, list[float]]:
-    """A thread each, and wake-ups."""
+    """As in `up`: the recorder in one thread, who decides in another, and a wake-up between them."""
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     with closing(open_log("sqlite", folder=folder)) as log:
         reader, wire = Reader(log), Wire()
         host = Host(lambda: open_log("sqlite", folder=folder))
         try:
-            for number, build in enumerate(builders(wire)):
-                host.add(build, endless=number == 0)
+            recorder, *deciders = builders(wire)
+            host.add(recorder, endless=True)
+            host.add(lambda log: Chain([build(log) for build in deciders]))
             start(wire, None)
 
             def act(payload: bytes, time_ns: int) -> None:

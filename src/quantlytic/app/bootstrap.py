@@ -8,7 +8,7 @@ import hashlib
 import os
 import re
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,7 +39,8 @@ if TYPE_CHECKING:  # each of these is imported by the service that needs it: sta
 GRACE_NS = 50 * NS_PER_MS  # how long after a bar's end its last trades may still come
 ARCHIVE_EVERY_S = 20.0  # a commit costs as much for one row as for many, and leaves a file
 _TOKEN = re.compile(r"[!-~]{16,}")
-SERVICES = ("recorder", "barmaker", "executor", "strategist", "notifier", "archiver")
+DECIDERS = ("barmaker", "executor", "strategist")  # in one process they share a thread: no wake-up lies between them
+SERVICES = ("recorder", *DECIDERS, "notifier", "archiver")
 
 
 class Bootstrap:
@@ -74,11 +75,6 @@ class Bootstrap:
         """A handle on the tape for the calling thread, which closes it."""
         kind = self.settings.log
         return open_log(kind.kind, folder=self.home / "log", servers=kind.kafka_servers, durability=kind.durability)
-
-    def describe_log(self) -> str:
-        """What the tape holds, in a few words."""
-        with self.open_log() as log:
-            return f"{len(log.streams())} streams"
 
     def control(self) -> Control:
         """The control store."""
@@ -255,6 +251,13 @@ class Bootstrap:
         if build is None:
             raise InputError(f"no service named {name!r}; there are: {', '.join((*SERVICES, 'exchange', 'web'))}")
         return [build]
+
+    def chain(self, names: Sequence[str]) -> Callable[[Log], Service]:
+        """A builder of those services as one, taken in turns by one thread."""
+        from quantlytic.services.chain import Chain
+
+        builders = [build for name in names for build in self.services(name)]
+        return lambda log: Chain([build(log) for build in builders])
 
     def _recorder(self, log: Log) -> Service:
         from quantlytic.services.recorder import Recorder

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from quantlytic.app.bootstrap import SERVICES, Bootstrap
+from quantlytic.app.bootstrap import DECIDERS, Bootstrap
 from quantlytic.app.config import Settings, load_settings
 from quantlytic.app.host import Host
 from quantlytic.app.status import Status
@@ -41,11 +41,7 @@ def run_line(venue: dict[str, Any], open_page: bool) -> None:
         edges.enter_context(bootstrap.monitor(host.meters))
         summary = Summary(bootstrap)
         try:
-            for name in SERVICES:
-                if host.stopping.is_set():  # Ctrl-C while a strategy was being compiled
-                    break
-                for build in bootstrap.services(name):
-                    host.add(build, endless=name == "recorder")
+            _start(bootstrap, host)
             _watch(settings, host, Status(page.state, bootstrap.run()))
         finally:
             click.echo("stopping: what has arrived is worked off first; Ctrl-C again ends it at once")
@@ -53,6 +49,15 @@ def run_line(venue: dict[str, Any], open_page: bool) -> None:
         click.echo(summary.text())
     if host.failure is not None:
         raise host.failure
+
+
+def _start(bootstrap: Bootstrap, host: Host) -> None:
+    """The recorder first, what has to finish last at the end; none more once somebody wants it to stop."""
+    host.add(bootstrap.services("recorder")[0], endless=True)
+    for build in (bootstrap.chain(DECIDERS), *bootstrap.services("notifier"), *bootstrap.services("archiver")):
+        if host.stopping.is_set():  # Ctrl-C while a strategy was being compiled
+            break
+        host.add(build)
 
 
 def _watch(settings: Settings, host: Host, status: Status) -> None:

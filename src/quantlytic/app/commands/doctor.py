@@ -10,11 +10,15 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from importlib import metadata
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
 from quantlytic.model.errors import QuantlyticError
+
+if TYPE_CHECKING:
+    from quantlytic.app.bootstrap import Bootstrap
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -79,6 +83,11 @@ def _port(name: str, port: int) -> Finding:
     return Finding(name, "warn" if used else "ok", detail)
 
 
+def _describe_log(bootstrap: Bootstrap) -> str:
+    with bootstrap.open_log() as log:
+        return f"{len(log.streams())} streams"
+
+
 def _stores(home: object, settings: object) -> Iterator[Finding]:
     from quantlytic.app.bootstrap import Bootstrap
     from quantlytic.app.config import Settings
@@ -89,7 +98,7 @@ def _stores(home: object, settings: object) -> Iterator[Finding]:
         return
     bootstrap = Bootstrap(settings)
     checks: dict[str, Callable[[], str]] = {
-        "log": bootstrap.describe_log,
+        "log": lambda: _describe_log(bootstrap),
         "control": lambda: f"{len(bootstrap.control().runs.list())} runs",
         "lake": lambda: f"tables: {', '.join(bootstrap.lake().tables()) or 'none yet'}",
     }
