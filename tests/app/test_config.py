@@ -57,6 +57,21 @@ def test_a_broken_file_is_named(empty_folder: Path) -> None:
         load_settings()
 
 
+@pytest.mark.parametrize("value", ["inf", "nan", "-inf", "1e999"])
+@pytest.mark.parametrize("name", ["STRATEGY__CASH", "STRATEGY__FEE_BPS", "RUN_FOR"])
+def test_numbers_are_finite(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    """An infinite cash would be entered with the run, and the store could not be read any more."""
+    monkeypatch.setenv(f"QUANTLYTIC_{name}", value)
+    with pytest.raises(InputError, match=name):
+        load_settings()
+
+
+def test_parameters_are_finite(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QUANTLYTIC_STRATEGY__PARAMS", '{"fast": NaN}')
+    with pytest.raises(InputError, match="fast"):
+        load_settings()
+
+
 def test_secrets_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QUANTLYTIC_WEB__TOKEN", "very-secret-token")
     monkeypatch.setenv("QUANTLYTIC_NOTIFY__SMTP_PASSWORD", "hunter2")

@@ -17,6 +17,7 @@ from aiosmtpd.controller import Controller
 
 from quantlytic.model.delivery import Delivery
 from quantlytic.model.equity import Decided
+from quantlytic.model.errors import StoreError
 from quantlytic.model.instrument import Instrument
 from quantlytic.model.run import Run
 from quantlytic.model.side import Side
@@ -76,6 +77,12 @@ def test_prices_have_the_decimals_of_the_tick(tick: float, price: float, text: s
     assert notice.subject == f"BUY BTCUSDT at {text} (sma-cross, paper)"
     assert f"at a price of {text}." in notice.lines[1]
     assert notice.lines[0].endswith("it wants to hold 1.5 BTC.")
+
+
+def test_an_outbox_that_cannot_be_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "outbox").touch()
+    with pytest.raises(StoreError, match="outbox cannot be made"):
+        Outbox(tmp_path / "outbox", "q@localhost", "you@localhost")
 
 
 def test_each_signal_is_one_mail_in_the_outbox(log: Log, tmp_path: Path) -> None:

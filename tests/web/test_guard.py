@@ -43,7 +43,9 @@ def test_the_tokened_address_sets_a_cookie_and_leaves_no_token(served: Served) -
     assert httpx.get(served.address, headers={"Cookie": f'{name}="{value}; ;;=,'}).status_code == 401
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:8787", "127.0.0.1.evil.example", "localhost; x", "", "[::2]"])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:8787", "127.0.0.1.evil.example", "localhost; x", "", "[::2]"]
+)
 def test_a_rebound_name_is_refused(served: Served, host: str) -> None:
     for path in ("", "health", "static/app.js"):
         assert served.get(path, Host=host).status_code in (400, 403)
@@ -52,6 +54,15 @@ def test_a_rebound_name_is_refused(served: Served, host: str) -> None:
 def test_loopback_names_are_answered(served: Served) -> None:
     for host in ("127.0.0.1", "localhost:1", "LOCALHOST", "[::1]:99"):
         assert served.get("api/snapshot", Host=host).status_code == 200
+
+
+def test_an_origin_that_is_no_address_is_foreign(served: Served) -> None:
+    for origin in ("http://[", "null", "http://[::1"):
+        headers = {"Authorization": f"Bearer {TOKEN}", "Origin": origin}
+        assert httpx.post(served.address, headers=headers).status_code == 403
+        with pytest.raises(InvalidStatus) as caught:
+            connect(served.address.replace("http", "ws") + "stream", additional_headers=headers)
+        assert caught.value.response.status_code == 403
 
 
 def test_other_methods_need_our_own_origin(served: Served) -> None:
@@ -94,7 +105,9 @@ def test_every_answer_carries_safe_headers(served: Served) -> None:
             assert answer.headers["x-frame-options"] == "DENY"
             assert answer.headers["referrer-policy"] == "no-referrer"
             assert answer.headers["x-content-type-options"] == "nosniff"
-            assert answer.headers["cache-control"] == ("no-cache" if answer.is_success and "static" in path else "no-store")
+            assert answer.headers["cache-control"] == (
+                "no-cache" if answer.is_success and "static" in path else "no-store"
+            )
             assert "server" not in answer.headers
 
 

@@ -67,6 +67,19 @@ def test_news_comes_as_deltas_at_most_ten_a_second(served: Served) -> None:
     assert any(delta["feed"]["state"] == "live" for delta in deltas)
 
 
+@pytest.mark.parametrize("message", [b"\xff\x00", b"{}", "[" * 3000])
+def test_what_is_no_choice_ends_the_connection_without_a_trace(
+    served: Served, message: bytes | str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with open_stream(served) as socket:
+        socket.send(message)
+        with pytest.raises(ConnectionClosed) as closed:
+            drain(socket)
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1007
+    assert caplog.text == ""
+
+
 def test_a_page_chooses_its_chart(served: Served) -> None:
     with open_stream(served, "?series=box:ETHUSDT|1s&run=paper-1") as socket:
         assert receive(socket)["series"] == "box:ETHUSDT|1s"

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -42,10 +42,10 @@ class StrategySettings(_Section):
     """Which strategy runs on paper, on what bars."""
 
     name: str = "sma-cross"
-    params: dict[str, float] = {"fast": 4, "slow": 12, "weight": 0.45}
+    params: dict[str, FiniteFloat] = {"fast": 4, "slow": 12, "weight": 0.45}
     bar: str = "1s"
-    cash: float = Field(default=100_000.0, gt=0)
-    fee_bps: float = Field(default=10.0, ge=0, le=1000)
+    cash: FiniteFloat = Field(default=100_000.0, gt=0)
+    fee_bps: FiniteFloat = Field(default=10.0, ge=0, le=1000)
 
     @field_validator("bar")
     @classmethod
@@ -97,7 +97,7 @@ class Settings(BaseSettings):
     )
 
     home: Path = Path("quantlytic-data")
-    run_for: float | None = Field(default=None, gt=0)
+    run_for: FiniteFloat | None = Field(default=None, gt=0)
     venue: VenueSettings = VenueSettings()
     strategy: StrategySettings = StrategySettings()
     log: LogSettings = LogSettings()

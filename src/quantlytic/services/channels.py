@@ -36,7 +36,10 @@ class Outbox:
     def __init__(self, folder: Path, sender: str, recipient: str) -> None:
         self.recipient = recipient
         self._folder, self._sender = folder, sender
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"the folder {folder} cannot be made: {error.strerror}; move away what is there") from None
 
     def deliver(self, notice: Notice) -> None:
         target = self._folder / f"{notice.event_time:020d}-{notice.message_id}.eml"

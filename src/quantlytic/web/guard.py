@@ -103,7 +103,10 @@ def _hostname(host: str) -> str:
 def _is_foreign(headers: Headers, has_bearer: bool) -> bool:
     """Browsers always name the origin of a WebSocket or a POST; a program without one must bring the token itself."""
     origin = headers.get("origin")
-    return not has_bearer if origin is None else urlsplit(origin).netloc != headers["host"]
+    try:
+        return not has_bearer if origin is None else urlsplit(origin).netloc != headers["host"]
+    except ValueError:  # it is no address at all, such as "http://["
+        return True
 
 
 def _refuse(scope: Scope, status: int, reason: str) -> Response:

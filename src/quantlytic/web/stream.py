@@ -51,10 +51,9 @@ class _Client:
 
     async def listen(self) -> None:
         while True:
-            text = await self.socket.receive_text()
             try:
-                choice = msgspec.json.decode(text, type=Choice)
-            except msgspec.DecodeError:
+                choice = msgspec.json.decode(await self.socket.receive_text(), type=Choice)
+            except (KeyError, msgspec.DecodeError):  # KeyError: a binary message
                 await self.socket.close(BAD_MESSAGE, "not a choice of run and series")
                 return
             await self.choose(choice)

@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -65,6 +66,15 @@ def test_a_run_that_is_there_goes_on_unless_it_is_another(control: Control) -> N
     assert len(control.runs.list()) == 1
     with pytest.raises(InputError, match="run 'r1' exists with other settings"):
         control.runs.add(a_run("r1", cash=5.0))
+
+
+def test_a_run_that_cannot_be_read_is_one_line(control: Control, tmp_path: Path) -> None:
+    control.runs.add(a_run("r1"))
+    with closing(sqlite3.connect(tmp_path / "control.db")) as other:
+        other.execute("UPDATE runs SET settings = json_set(settings, '$.cash', NULL)")
+        other.commit()
+    with pytest.raises(StoreError, match=r"run r1 cannot be read .*cash"):
+        control.runs.list()
 
 
 def test_runs_that_are_not_there(control: Control) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from quantlytic.model.errors import InputError
+from quantlytic.model.errors import InputError, StoreError
 from quantlytic.model.run import Run
 from quantlytic.store.control.database import Database
 from quantlytic.store.control.records import RunRecord
@@ -86,14 +86,20 @@ def _one(connection: sa.Connection, where: sa.ColumnElement[bool]) -> RunRecord 
 
 
 def _record(row: sa.Row[Any]) -> RunRecord:
-    run = msgspec.json.decode(row.settings, type=Run)
+    try:
+        run, summary = msgspec.json.decode(row.settings, type=Run), msgspec.json.decode(row.summary)
+    except msgspec.MsgspecError as error:
+        raise StoreError(
+            f"the control store's run {row.run_id} cannot be read ({error}): it is damaged, or of a newer Quantlytic; "
+            "restore control.db from a copy"
+        ) from None
     return RunRecord(
         **msgspec.structs.asdict(run),
         start_ns=row.start_ns,
         end_ns=row.end_ns,
         status=row.status,
         digest=row.digest,
-        summary=msgspec.json.decode(row.summary),
+        summary=summary,
     )
 
 

@@ -14,6 +14,8 @@ from quantlytic.model.errors import VenueError
 from quantlytic.venues.binance import wire
 
 MAX_THROTTLES = 10
+MAX_REPLY_BYTES = 64 * 2**20
+PATIENCE = 3  # a reply that comes in drips may take this many times as long as one that does not come
 
 
 class Refused(VenueError):
@@ -76,6 +78,7 @@ class RestClient:
         self._backoff_s = backoff_s
         self._random = random.Random(seed)
         self._blocked_until = 0.0
+        self._timeout_s = timeout_s
         self._client = httpx.AsyncClient(timeout=timeout_s, headers={"User-Agent": "quantlytic"})
 
     async def __aenter__(self) -> RestClient:
@@ -123,24 +126,40 @@ class RestClient:
         target = path()
         where = f"{method} {self._base_url}{target.partition('?')[0]}"
         try:
-            response = await self._client.request(method, self._base_url + target, headers=headers)
+            async with (
+                asyncio.timeout(PATIENCE * self._timeout_s),
+                self._client.stream(method, self._base_url + target, headers=headers) as response,
+            ):
+                content = await _content(response, where)
         except (httpx.TransportError, httpx.InvalidURL) as error:
             raise Unheard(f"no answer from {where}: {str(error) or type(error).__name__}") from None
+        except TimeoutError:
+            raise Unheard(f"no whole answer from {where} within {PATIENCE * self._timeout_s:g} s") from None
         status = response.status_code
         if status == httpx.codes.OK:
-            return response.content
+            return content
         if status in (418, 429):
             wait = _retry_after(response)
             self._blocked_until = max(self._blocked_until, loop.time() + wait)
             raise Throttled(f"{where}: too many requests ({status})", wait)
         if status >= 500:
             raise Unheard(f"{where}: {status} {response.reason_phrase}")
-        refusal = _refusal(response.content)
+        refusal = _refusal(content)
         raise Refused(f"{where}: {status} {refusal.msg or response.reason_phrase}", status, refusal.code)
 
     def backoff(self, failures: int) -> float:
         """Seconds to wait after that many failures in a row: doubling, at most 30 s, times 0.5 to 1.5."""
         return float(min(30.0, self._backoff_s * 2 ** min(failures, 16)) * (0.5 + self._random.random()))
+
+
+async def _content(response: httpx.Response, where: str) -> bytes:
+    """The whole reply, if it has an end."""
+    content = bytearray()
+    async for chunk in response.aiter_bytes():
+        content += chunk
+        if len(content) > MAX_REPLY_BYTES:
+            raise Unheard(f"{where}: a reply of over {MAX_REPLY_BYTES:,} bytes")
+    return bytes(content)
 
 
 def _retry_after(response: httpx.Response) -> float:
