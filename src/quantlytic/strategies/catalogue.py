@@ -8,8 +8,9 @@ import importlib
 import importlib.util
 import inspect
 import sys
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 
 from quantlytic.engine.strategy import Strategy
 from quantlytic.model.errors import InputError, StrategyError
@@ -48,12 +49,20 @@ def source_hash(strategy: type[Strategy]) -> str:
         return ""
 
 
+class _FreshLoader(SourceFileLoader):
+    """Compiles the file as it is now. A `.pyc` may be one second and one edit behind, and litters the user's folder."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
+
+
 def _from_file(path: Path, class_name: str) -> type[Strategy]:
     if not path.is_file():
         raise InputError(f"no strategy file {str(path)!r}")
     path = path.resolve()
     module_name = f"_strategy_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
-    spec = importlib.util.spec_from_file_location(module_name, path)
+    spec = importlib.util.spec_from_file_location(module_name, path, loader=_FreshLoader(module_name, str(path)))
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
