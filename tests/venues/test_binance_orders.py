@@ -194,6 +194,13 @@ def test_a_wrong_key_is_an_error_that_does_not_show_it(box: ExchangeServer) -> N
         pickle.dumps(keys)
 
 
+@pytest.mark.parametrize("key", ["with space", "with\nline", "k\u00e9y", "key\x7f"])
+def test_a_key_that_no_header_takes_is_refused_at_once(key: str) -> None:
+    with pytest.raises(InputError, match="copy it again") as caught:
+        Keys(key, "secret")
+    assert key not in str(caught.value)
+
+
 def test_a_missing_key_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BINANCE_API_KEY", "k")
     monkeypatch.delenv("BINANCE_API_SECRET", raising=False)

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import click
 
-from quantlytic.model.errors import QuantlyticError
+from quantlytic.model.errors import QuantlyticError, StoreError
 
 # name -> (module, what it does); kept here as text so that --help imports nothing
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -69,9 +69,15 @@ def main() -> None:
         _fail(error.format_message() + hint, error.exit_code)
     except QuantlyticError as error:
         _fail(str(error), error.exit_code)
-    except BrokenPipeError:  # who read the output has enough: `quantlytic runs | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
+    except OSError as error:  # a pipe whose reader has enough ends in click, without a word
+        if error.filename is None:
+            _drop_output()
+        _fail(f"{error.filename or 'the output'} cannot be used: {error.strerror or error}", StoreError.exit_code)
+
+
+def _drop_output() -> None:
+    """What is still to be written goes nowhere: Python would try again at its end, and complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(message: str, code: int) -> NoReturn:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
+import re
 from collections.abc import Mapping
 
 from quantlytic.model.errors import InputError
+
+_HEADER_VALUE = re.compile(r"[!-~]*")
 
 
 class Keys:
@@ -16,6 +19,10 @@ class Keys:
     __slots__ = ("_secret", "api_key")
 
     def __init__(self, api_key: str, secret: str) -> None:
+        if not _HEADER_VALUE.fullmatch(api_key):  # it goes into a header; the message must not show it
+            raise InputError(
+                "the API key holds characters that no key has: copy it again, without spaces or line breaks"
+            )
         self.api_key = api_key
         self._secret = secret.encode()
 
