@@ -42,7 +42,9 @@ def test_the_readme_strategy_is_the_built_in_one(tmp_path: Path) -> None:
 def test_commands_and_targets_in_the_docs_exist(path: Path) -> None:
     text = path.read_text()
     targets = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.M))
-    for target in re.findall(r"\bmake ([a-z][a-z-]+)", "\n".join(re.findall(r"```.*?```|`[^`]+`|^    .*$", text, re.S | re.M))):
+    for target in re.findall(
+        r"\bmake ([a-z][a-z-]+)", "\n".join(re.findall(r"```.*?```|`[^`]+`|^    .*$", text, re.S | re.M))
+    ):
         assert target in targets, f"{path.name} speaks of make {target}"
     for command in re.findall(r"`(?:\.venv/bin/)?quantlytic ([a-z]+)", text):
         assert command in COMMANDS, f"{path.name} speaks of quantlytic {command}"

@@ -8,7 +8,9 @@ from quantlytic.model.ledger import LedgerEntry, LedgerKind
 from quantlytic.model.losses import CAME_LATE, Losses
 
 
-def entry(kind: LedgerKind, stream: str = "trades", count: int = 1, detail: str = "", name: str = "box:A") -> LedgerEntry:
+def entry(
+    kind: LedgerKind, stream: str = "trades", count: int = 1, detail: str = "", name: str = "box:A"
+) -> LedgerEntry:
     return LedgerEntry(name, stream, kind, 0, count=count, detail=detail)
 
 

@@ -135,7 +135,9 @@ class PaperTape:
             )  # fmt: skip
         self._marks[bar.instrument] = bar.close
         held = self._held[bar.instrument]
-        events.append(Equity(self.run_id, bar.instrument, bar.close_time, self.equity, self._cash, held, bar.close, offset))
+        events.append(
+            Equity(self.run_id, bar.instrument, bar.close_time, self.equity, self._cash, held, bar.close, offset)
+        )
         return events
 
     def _decide(self, bar: Bar, offset: int) -> list[Event]:
@@ -152,7 +154,14 @@ class PaperTape:
                 where = (name, bar.close_time, side)
                 events.append(Signal(self.run_id, self._next("signal"), *where, target, bar.close, offset))
                 order = Order(
-                    self.run_id, self._next("order"), *where, OrderType.MARKET, TimeInForce.GTC, quantity, math.nan, offset
+                    self.run_id,
+                    self._next("order"),
+                    *where,
+                    OrderType.MARKET,
+                    TimeInForce.GTC,
+                    quantity,
+                    math.nan,
+                    offset,
                 )
                 events.append(order)
                 self._waiting[name] = order

@@ -86,9 +86,15 @@ def test_mails_join_their_deliveries() -> None:
     view = dashboard()
     sent = Delivery("r", "m1", "outbox", "you", NOW, "BUY")
     view.apply(batch(sent, Delivery("r", "m2", "smtp", "you", NOW + S, "X", "failed")))
-    view.set_mails([Mail("0-m1.eml", "m1", NOW / 1e6, "BUY", "q", "you"), Mail("0-m0.eml", "m0", 5.0, "SELL", "q", "you")])
+    view.set_mails(
+        [Mail("0-m1.eml", "m1", NOW / 1e6, "BUY", "q", "you"), Mail("0-m0.eml", "m0", 5.0, "SELL", "q", "you")]
+    )
     notices = view.state(NOW)["notices"]
-    assert [(row["message_id"], row["mail"]) for row in notices] == [("m2", None), ("m1", "0-m1.eml"), ("m0", "0-m0.eml")]
+    assert [(row["message_id"], row["mail"]) for row in notices] == [
+        ("m2", None),
+        ("m1", "0-m1.eml"),
+        ("m0", "0-m0.eml"),
+    ]
     assert view.state(NOW)["warnings"] == ["Notices not delivered: 1"]
 
 

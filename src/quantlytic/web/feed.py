@@ -34,7 +34,9 @@ class FeedMeter:
             self._first_receive = receive_time
         self._last_receive = max(self._last_receive, receive_time)
         self._last_event = event_time
-        if KINDS[kind] == "book" or not self.total["book"]:  # trades may be fetched long after; quotes often have no time
+        if (
+            KINDS[kind] == "book" or not self.total["book"]
+        ):  # trades may be fetched long after; quotes often have no time
             self._lags.append(receive_time - event_time)
         second = receive_time // NS_PER_S
         counts = self._seconds.get(second)

@@ -114,7 +114,7 @@ def check(client: Any, known: dict[str, Any]) -> None:
 
 
 def run_killed(client_type: Any, folder: Path, kills: int, seed: int) -> None:
-    print(f"seed {seed}")  # noqa: T201
+    print(f"seed {seed}")
     source = random.Random(seed)
     known: dict[str, Any] = {"trades": [], "updates": [], "orders": {}, "balances": {}}
     for number in range(kills + 1):

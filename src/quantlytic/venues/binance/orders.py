@@ -194,9 +194,7 @@ class BinanceOrders:
         held = await self.balances() if balances is not None else None
         return differences(orders, theirs, await self.open_orders(), balances, held)
 
-    async def _look_for(
-        self, instrument: str, client_order_id: str, sent_at: float, until: float
-    ) -> OrderState | None:
+    async def _look_for(self, instrument: str, client_order_id: str, sent_at: float, until: float) -> OrderState | None:
         """Ask for an unanswered order until it is there, or can no longer come (then None), or until time is up."""
         loop = asyncio.get_running_loop()
         while True:
@@ -321,4 +319,3 @@ class BinanceOrders:
 def _number(value: float) -> str:
     """The shortest decimal text of a float, without an exponent."""
     return format(Decimal(repr(value)), "f")
-
