@@ -75,6 +75,17 @@ def test_a_stretch_without_trades_has_no_bar(log: Log) -> None:
     assert [event.open_time for event in made(log) if isinstance(event, Bar)] == [START, START + 5 * NS_PER_S]
 
 
+def test_one_lie_about_the_time_stops_nothing(log: Log) -> None:
+    hour_ms = 3_600_000
+    lie = trade(2, 500)
+    lie = Trade(lie.instrument, lie.event_time + hour_ms * NS_PER_MS, lie.receive_time, 2, 1.0, 1.0, Side.BUY)
+    tell(log, trade(1, 100), lie, trade(3, 600), trade(4, 1200), trade(5, 2300))
+    Barmaker(log, "box", NS_PER_S, GRACE_NS).pump()
+    bars = [event for event in made(log) if isinstance(event, Bar)]
+    assert [(bar.low, bar.trades) for bar in bars] == [(100.0, 2), (100.0, 1)]
+    assert [event.first for event in made(log) if isinstance(event, LedgerEntry)] == [2]
+
+
 def test_what_is_fetched_after_an_interruption_is_in_its_bars(log: Log) -> None:
     """Books go on at once, missed trades come a moment later: their bars wait for them."""
     reconnect = LedgerEntry("box:*", "raw", LedgerKind.RECONNECT, START + 3500 * NS_PER_MS)

@@ -12,6 +12,7 @@ from quantlytic.model.errors import InputError
 from quantlytic.model.trade import Trade
 
 DAY_NS = 86_400_000_000_000
+MINUTE_NS = 60_000_000_000
 
 
 class Placement(IntEnum):
@@ -51,6 +52,7 @@ class _State(msgspec.Struct, array_like=True):
     partials: list[_Partial] = []
     own: dict[str, int] = {}
     held: list[str] = []
+    lead: int | None = None
 
 
 class TimeBars:
@@ -64,9 +66,9 @@ class TimeBars:
     After an interruption (`on_interruption`) what was missed of an instrument may still be fetched, while the watermark goes
     on: until a trade of its own has caught up with the watermark, its own trades alone close its bars.
 
-    An event time more than `leap_ns` ahead of the watermark is not believed, so that one lie does not close everything,
-    until the very next event agrees with it (within `leap_ns`): then it was a pause. The first event of all is believed,
-    unless the next one is that far behind it.
+    An event time more than `leap_ns` ahead of the watermark, or more than a minute further ahead of our own receive time
+    than any before it, is not believed, so that one lie does not close everything, until the very next event agrees with
+    it: then it was a pause. The first event of all is believed, unless the next one is `leap_ns` behind it.
     """
 
     def __init__(self, size_ns: int, grace_ns: int = 0, leap_ns: int = DAY_NS) -> None:
@@ -79,6 +81,7 @@ class TimeBars:
         self._partials: dict[tuple[int, str], _Partial] = {}
         self._own: dict[str, int] = {}  # instrument -> its latest trade's time
         self._held: set[str] = set()
+        self._lead: int | None = None  # the largest event time - receive time believed
         self._next_close = 0  # close_time of the earliest partial; 0: there is none
 
     @property
@@ -90,7 +93,7 @@ class TimeBars:
         """Take a trade. Returns the bars that it closed, in (close_time, instrument) order, and what became of it."""
         if not (0.0 < trade.price < math.inf and 0.0 < trade.quantity < math.inf):
             return [], Placement.INVALID
-        if not self._advance(trade.event_time):
+        if not self._advance(trade.event_time, trade.receive_time):
             return [], Placement.LEAP
         self._own[trade.instrument] = max(trade.event_time, self._own.get(trade.instrument, trade.event_time))
         closed = self._close()
@@ -100,9 +103,9 @@ class TimeBars:
         self._add(trade, open_time)
         return closed, Placement.TAKEN
 
-    def on_watermark(self, event_time: int) -> list[Bar]:
+    def on_watermark(self, event_time: int, receive_time: int | None = None) -> list[Bar]:
         """Another event of the venue: time has come this far. Returns the bars that it closed, as `on_trade` does."""
-        return self._close() if self._advance(event_time) else []
+        return self._close() if self._advance(event_time, receive_time) else []
 
     def on_interruption(self) -> None:
         """The connection was lost for a while: what was missed may come yet, behind what comes now."""
@@ -112,7 +115,7 @@ class TimeBars:
         """The whole state."""
         partials = list(self._partials.values())
         state = _State(self._size, self._grace, self._watermark, self._confirmed, self._candidate, partials)
-        state.own, state.held = self._own, sorted(self._held)
+        state.own, state.held, state.lead = self._own, sorted(self._held), self._lead
         return msgspec.msgpack.encode(state)
 
     def restore(self, state: bytes) -> None:
@@ -128,7 +131,7 @@ class TimeBars:
             )
         self._watermark, self._confirmed, self._candidate = saved.watermark, saved.confirmed, saved.candidate
         self._partials = {(partial.open_time, partial.instrument): partial for partial in saved.partials}
-        self._own, self._held = saved.own, set(saved.held)
+        self._own, self._held, self._lead = saved.own, set(saved.held), saved.lead
         self._find_next_close()
 
     def _mark(self, instrument: str) -> int:
@@ -141,16 +144,24 @@ class TimeBars:
             self._held.discard(instrument)
         return self._watermark
 
-    def _advance(self, time: int) -> bool:
+    def _advance(self, time: int, receive_time: int | None) -> bool:
         """Move the watermark; false when the time is not believed."""
+        believed = self._believe(time, receive_time)
+        if believed and receive_time is not None:
+            lead = time - receive_time
+            self._lead = lead if self._lead is None else max(self._lead, lead)
+        return believed
+
+    def _believe(self, time: int, receive_time: int | None) -> bool:
         if self._watermark is None:
             self._watermark = time
             return True
-        if time > self._watermark + self._leap:
-            if self._candidate is None or abs(time - self._candidate) > self._leap:
+        agreement = self._doubt(time, receive_time)
+        if agreement:
+            if self._candidate is None or abs(time - self._candidate) > agreement:
                 self._candidate = time
                 return False
-            self._watermark = time
+            self._watermark = max(time, self._watermark)
         elif time > self._watermark:
             self._watermark = time
         elif not self._confirmed and time < self._watermark - self._leap:
@@ -161,6 +172,14 @@ class TimeBars:
         self._candidate = None
         self._confirmed = True
         return True
+
+    def _doubt(self, time: int, receive_time: int | None) -> int:
+        """0 for a time like others; else how near the next event has to come for it to be believed."""
+        assert self._watermark is not None
+        if time > self._watermark + self._leap:
+            return self._leap
+        is_ahead = receive_time is not None and self._lead is not None and time - receive_time > self._lead + MINUTE_NS
+        return MINUTE_NS if is_ahead else 0
 
     def _add(self, trade: Trade, open_time: int) -> None:
         key, price = (trade.event_time, trade.trade_id), trade.price

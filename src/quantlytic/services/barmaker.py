@@ -45,7 +45,7 @@ class Barmaker:
         if isinstance(event, LedgerEntry) and event.kind is LedgerKind.RECONNECT:
             self._builder.on_interruption()
         if isinstance(event, BookDelta) and not event.snapshot:
-            return [*self._builder.on_watermark(event.event_time)]
+            return [*self._builder.on_watermark(event.event_time, event.receive_time)]
         return []
 
     def _commit(self, outputs: list[Event]) -> None:
