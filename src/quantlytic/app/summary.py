@@ -6,6 +6,7 @@ from collections import Counter
 
 from quantlytic.app.bootstrap import Bootstrap
 from quantlytic.model.bar import Bar
+from quantlytic.model.delivery import Delivery
 from quantlytic.model.equity import Equity
 from quantlytic.model.event import Event
 from quantlytic.model.fill import Fill
@@ -48,7 +49,7 @@ class Summary:
             "signals": f"{decisions.of(Signal):,}",
             "orders": f"{decisions.of(Order):,}",
             "fills": f"{executions.of(Fill):,}",
-            "notices": f"{deliveries.events:,}",
+            "notices": f"{deliveries.of(Delivery):,}",
             "equity": "-" if equity is None else f"{equity:,.2f}",
         }
         width = max(map(len, lines))
