@@ -124,7 +124,7 @@ class Settings(BaseSettings):
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
 
 
-_NOT_SETTINGS = ("QUANTLYTIC_CACHE", "QUANTLYTIC_SEED", "QUANTLYTIC_KILLS")  # read elsewhere: compile cache, tests
+_NOT_SETTINGS = ("QUANTLYTIC_CACHE", "QUANTLYTIC_BOX_KEY", "QUANTLYTIC_BOX_SECRET")  # read where they are used
 
 
 def load_settings(**overrides: Any) -> Settings:
