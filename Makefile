@@ -18,7 +18,7 @@ setup: $(VENV)/.installed  ## make .venv and install the pinned requirements and
 test: $(VENV)/.installed-dev  ## every test that needs no server and no browser
 	$(BIN)/pytest -q -m "not cluster and not browser and not slow"
 
-test-slow: $(VENV)/.installed-dev  ## the long seeded simulations (kill -9, exchange faults)
+test-slow: $(VENV)/.installed-dev  ## the long seeded simulations (200 kills, 50 runs a fault): most of an hour
 	$(BIN)/pytest -q -m "slow and not cluster and not browser"
 
 test-browser: $(VENV)/.installed-dev  ## the page and the report in Chromium

@@ -6,6 +6,7 @@ A few seeds run in `make test`; fifty of each fault are marked slow. The seed is
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import time
 from collections import Counter
@@ -74,7 +75,8 @@ ORDER_FAULTS: dict[str, dict[str, float]] = {
 }  # fmt: skip
 
 few = pytest.mark.parametrize("seed", [1])
-fifty = pytest.mark.parametrize("seed", range(101, 151))
+RUNS = int(os.environ.get("QUANTLYTIC_FAULT_RUNS", "50"))
+many = pytest.mark.parametrize("seed", range(101, 101 + RUNS))
 
 
 def market_at(box: ExchangeServer) -> BinanceMarket:
@@ -237,9 +239,9 @@ def test_market_data_survives(tmp_path: Path, fault: str, seed: int) -> None:
 
 
 @pytest.mark.slow
-@fifty
+@many
 @pytest.mark.parametrize("fault", MARKET_FAULTS)
-def test_market_data_survives_fifty_times(tmp_path: Path, fault: str, seed: int) -> None:
+def test_market_data_survives_many_times(tmp_path: Path, fault: str, seed: int) -> None:
     check_market_data(tmp_path, fault, seed)
 
 
@@ -325,7 +327,7 @@ def test_orders_survive(fault: str, seed: int) -> None:
 
 
 @pytest.mark.slow
-@fifty
+@many
 @pytest.mark.parametrize("fault", ORDER_FAULTS)
-def test_orders_survive_fifty_times(fault: str, seed: int) -> None:
+def test_orders_survive_many_times(fault: str, seed: int) -> None:
     check_orders(fault, seed)
