@@ -75,7 +75,7 @@ ORDER_FAULTS: dict[str, dict[str, float]] = {
 }  # fmt: skip
 
 few = pytest.mark.parametrize("seed", [1])
-RUNS = int(os.environ.get("QUANTLYTIC_FAULT_RUNS", "50"))
+RUNS = int(os.environ.get("SIM_FAULT_RUNS", "50"))
 many = pytest.mark.parametrize("seed", range(101, 101 + RUNS))
 
 

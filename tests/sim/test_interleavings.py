@@ -55,7 +55,7 @@ MARKETS = 5
 GRACE_NS = 50 * NS_PER_MS
 T0 = 1_700_000_000 * NS_PER_S
 STREAMS = ("bars.sim", "decisions.sim-run", "executions.sim-run", "deliveries")
-SEEDS = int(os.environ.get("QUANTLYTIC_SIM_SEEDS", "300"))
+SEEDS = int(os.environ.get("SIM_SEEDS", "300"))
 
 
 def make_run() -> Run:

@@ -1,6 +1,6 @@
 """kill -9 at seeded random instants, over the real processes of a line; afterwards the truth is checked from all sides.
 
-    QUANTLYTIC_KILLS=200 QUANTLYTIC_SEED=7 pytest -m slow tests/sim/test_kill.py -s
+    SIM_KILLS=200 SIM_SEED=7 pytest -m slow tests/sim/test_kill.py -s
 
 repeats a seed's choices (whom, in which mood, after how long); the machine's own timing differs from run to run.
 """
@@ -22,9 +22,9 @@ from quantlytic.model.time import duration_ns
 from quantlytic.store.control import open_control
 from quantlytic.store.lake import Lake
 
-KILLS = int(os.environ.get("QUANTLYTIC_KILLS", "150"))
-KILLS_OF_ALL = int(os.environ.get("QUANTLYTIC_KILLS_OF_ALL", "50"))
-SEED = int(os.environ.get("QUANTLYTIC_SEED", "7"))
+KILLS = int(os.environ.get("SIM_KILLS", "150"))
+KILLS_OF_ALL = int(os.environ.get("SIM_KILLS_OF_ALL", "50"))
+SEED = int(os.environ.get("SIM_SEED", "7"))
 BAR = "200ms"
 
 
