@@ -7,7 +7,7 @@ import json
 import click
 import msgspec
 
-from quantlytic.model.errors import MismatchError
+from quantlytic.model.errors import DataError, MismatchError
 
 
 @click.command()
@@ -16,7 +16,7 @@ from quantlytic.model.errors import MismatchError
 def command(run_id: str, as_json: bool) -> None:
     """Replay the recorded inputs of a paper RUN (or `last`) and compare every signal, order, fill and equity point.
 
-    Exit code 0: equal to the last bit. 6: they differ; the first difference is named.
+    Exit code 0: equal to the last bit. 6: they differ; the first difference is named. 3: nothing to compare.
     """
     from quantlytic.app.bootstrap import Bootstrap
     from quantlytic.app.config import load_settings
@@ -35,6 +35,8 @@ def command(run_id: str, as_json: bool) -> None:
         click.echo(
             f"mismatches: {parity.mismatches}" + (f"; first: {parity.first_mismatch}" if parity.mismatches else "")
         )
+    if not parity.bars:
+        raise DataError(f"{run.run_id}: the tape holds no bar that it decided on, so nothing is proven; is this its log?")
     if parity.mismatches:
         raise MismatchError(
             f"{run.run_id} and its backtest differ in {parity.mismatches} places: {parity.first_mismatch}"
