@@ -167,3 +167,19 @@ def test_what_are_no_bars_is_refused(bars: Bars) -> None:
         backtest(SmaCross, bars.between(0, 1))
     with pytest.raises(InputError, match="load_bars"):
         backtest(SmaCross, bars.array)  # type: ignore[arg-type]
+
+
+def test_refused_orders_are_counted_by_reason() -> None:
+    class TooMuch(ql.Strategy):
+        def on_bar(self, bar: Any, broker: Any) -> None:
+            broker.buy(1e9)
+
+    closes = np.full(5, 100.0)
+    times = np.arange(5) * 60_000_000_000
+    bars = ql.Bars.of(
+        Instrument("file:X"), open_time=times, close_time=times + 60_000_000_000,
+        open=closes, high=closes, low=closes, close=closes, volume=np.ones(5),
+    )  # fmt: skip
+    result = ql.backtest(TooMuch, bars, cash=1e4, compiled=False)
+    assert result.summary()["rejections"] == {"insufficient-cash": 4}
+    assert result.summary()["rejected"] == 4

@@ -6,7 +6,8 @@ import hashlib
 import json
 import os
 import time
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from quantlytic.engine.fees import Fees
 from quantlytic.engine.session import Session
 from quantlytic.engine.strategy import Strategy
 from quantlytic.model.errors import InputError
+from quantlytic.model.order import OrderStatus, Reason
 from quantlytic.model.time import iso
 from quantlytic.research.metrics import YEAR_NS, equity_metrics, trade_metrics
 from quantlytic.research.positions import exposure
@@ -67,7 +69,15 @@ def backtest(
         fills=session.fills,
         digest=session.digest,
         elapsed_s=elapsed_s,
+        rejections=_rejections(session),
     )
+
+
+def _rejections(session: Session) -> dict[str, int]:
+    """How many orders the broker refused, by reason, most frequent first."""
+    updates = session.updates
+    reasons = updates["reason"][updates["status"] == OrderStatus.REJECTED].tolist()
+    return {Reason(reason).text: count for reason, count in Counter(reasons).most_common()}
 
 
 @dataclass(frozen=True)
@@ -89,6 +99,7 @@ class Result:
     fills: NDArray[Any]
     digest: str
     elapsed_s: float
+    rejections: dict[str, int] = field(default_factory=dict)
 
     @cached_property
     def round_trips(self) -> NDArray[Any]:
@@ -179,6 +190,8 @@ class Result:
             "cash": self.cash,
             "fee_bps": self.fees.taker_bps,
             "holes": self.holes,
+            "rejected": sum(self.rejections.values()),
+            "rejections": self.rejections,
             **{name: value for name, value in figures.items() if name not in _FIXED},
             "versions": versions(),
         }

@@ -131,6 +131,9 @@ def _print(result: Result, report: Path | None) -> None:
     for row in rows:
         table.add_row(*row)
     print_table(table)
+    if result.rejections:
+        reasons = ", ".join(f"{reason} {count:,}" for reason, count in result.rejections.items())
+        click.echo(f"\norders rejected: {summary['rejected']:,} ({reasons})")
     click.echo(f"\nrun     {summary['run_id']}  ({summary['mode']}, {summary['elapsed_s'] * 1e3:,.0f} ms)")
     click.echo(f"report  {report}" if report else "")
 
