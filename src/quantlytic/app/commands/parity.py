@@ -36,7 +36,9 @@ def command(run_id: str, as_json: bool) -> None:
             f"mismatches: {parity.mismatches}" + (f"; first: {parity.first_mismatch}" if parity.mismatches else "")
         )
     if not parity.bars:
-        raise DataError(f"{run.run_id}: the tape holds no bar that it decided on, so nothing is proven; is this its log?")
+        raise DataError(
+            f"{run.run_id}: the tape holds no bar that it decided on, so nothing is proven; is this its log?"
+        )
     if parity.mismatches:
         raise MismatchError(
             f"{run.run_id} and its backtest differ in {parity.mismatches} places: {parity.first_mismatch}"
