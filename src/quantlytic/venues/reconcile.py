@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from quantlytic.model.order import OrderStatus
-from quantlytic.venues.port import Balance, Difference, OrderState
+from quantlytic.venues.port import Balance, Difference, OrderEntry, OrderState
 
 
 def differences(
@@ -40,3 +40,12 @@ def differences(
 
 def _summary(order: OrderState) -> str:
     return f"{order.status.name} {order.filled_quantity!r} of {order.quantity!r}"
+
+
+async def ask_differences(
+    entry: OrderEntry, orders: Sequence[OrderState], balances: Mapping[str, float] | None
+) -> list[Difference]:
+    """Ask the venue about everything that `differences` compares, and compare it."""
+    theirs = {order.client_order_id: await entry.status(order.instrument, order.client_order_id) for order in orders}
+    held = await entry.balances() if balances is not None else None
+    return differences(orders, theirs, await entry.open_orders(), balances, held)

@@ -28,7 +28,7 @@ from quantlytic.venues.binance.keys import Keys
 from quantlytic.venues.binance.market import BinanceMarket
 from quantlytic.venues.binance.rest import Refused, RestClient, Throttled, Unheard, WeightBudget
 from quantlytic.venues.port import Balance, Difference, OrderState, VenueFill
-from quantlytic.venues.reconcile import differences
+from quantlytic.venues.reconcile import ask_differences
 
 MAX_ID = 36
 PAGE = 1000
@@ -190,9 +190,7 @@ class BinanceOrders:
         self, orders: Sequence[OrderState], balances: dict[str, float] | None = None
     ) -> list[Difference]:
         """See `OrderEntry.reconcile`."""
-        theirs = {order.client_order_id: await self.status(order.instrument, order.client_order_id) for order in orders}
-        held = await self.balances() if balances is not None else None
-        return differences(orders, theirs, await self.open_orders(), balances, held)
+        return await ask_differences(self, orders, balances)
 
     async def _look_for(self, instrument: str, client_order_id: str, sent_at: float, until: float) -> OrderState | None:
         """Ask for an unanswered order until it is there, or can no longer come (then None), or until time is up."""

@@ -15,7 +15,7 @@ from quantlytic.model.time import NS_PER_MS
 from quantlytic.venues.ccxt.library import errors, one_line
 from quantlytic.venues.ccxt.unified import UnifiedTrade, trade_number, whole
 from quantlytic.venues.port import Balance, Difference, OrderState, VenueFill
-from quantlytic.venues.reconcile import differences
+from quantlytic.venues.reconcile import ask_differences
 
 STATUS = {
     "open": OrderStatus.NEW,
@@ -143,9 +143,7 @@ class CcxtOrders:
         self, orders: Sequence[OrderState], balances: dict[str, float] | None = None
     ) -> list[Difference]:
         """See `OrderEntry.reconcile`."""
-        theirs = {order.client_order_id: await self.status(order.instrument, order.client_order_id) for order in orders}
-        held = await self.balances() if balances is not None else None
-        return differences(orders, theirs, await self.open_orders(), balances, held)
+        return await ask_differences(self, orders, balances)
 
     async def _find(self, instrument: str, client_order_id: str) -> Any:
         symbol = self._symbol(instrument)
