@@ -14,8 +14,10 @@ import pytest
 from tests.store.lake.events import T0, read_back, trades
 from tests.store.lake.test_table import files_of_at_most
 
+from quantlytic.model.action import Action, ActionKind
 from quantlytic.model.bar import Bar
 from quantlytic.model.book import BookDelta
+from quantlytic.model.cashflow import CashFlow, CashFlowKind
 from quantlytic.model.delivery import Delivery
 from quantlytic.model.equity import Decided, Equity
 from quantlytic.model.errors import Fenced, StoreError
@@ -23,7 +25,7 @@ from quantlytic.model.event import Event
 from quantlytic.model.fill import Fill
 from quantlytic.model.frame import RawFrame
 from quantlytic.model.ledger import LedgerEntry, LedgerKind
-from quantlytic.model.order import Order, OrderCancel, OrderStatus, OrderType, OrderUpdate, TimeInForce
+from quantlytic.model.order import Order, OrderAmend, OrderCancel, OrderStatus, OrderType, OrderUpdate, TimeInForce
 from quantlytic.model.quote import Quote
 from quantlytic.model.side import Side
 from quantlytic.model.signal import Signal
@@ -68,18 +70,21 @@ def one_of_each() -> dict[str, list[Event]]:
             Quote(btc, T0, T0, 1, 1.0, 2.0, 3.0, 4.0),
             BookDelta(btc, T0, T0, 1, 2, (1.0,), (2.0,), (), (), snapshot=True),
             LedgerEntry(btc, "trades", LedgerKind.GAP, T0, 4, 5, 2, "lost"),
+            Action(btc, T0, ActionKind.FUNDING, 1e-4),
             LedgerEntry("box:*", "raw", LedgerKind.RECONNECT, T0),
         ],
         "bars.box": [Bar(btc, T0, T0 + 10**9, 1.0, 2.0, 0.5, 1.5, 9.0, 13.5, 4)],
         "decisions.r1": [
             Signal(run, 1, btc, T0, Side.BUY, 0.5, 100.0, 0),
             Order(run, 1, btc, T0, *buy, 0.5, float("nan"), 0),
+            OrderAmend(run, 1, btc, T0, 0.25),
             OrderCancel(run, 1, btc, T0, 0),
             Decided(run, 0),
         ],
         "executions.r1": [
             OrderUpdate(run, 1, btc, T0, OrderStatus.FILLED),
             Fill(run, 1, 1, btc, T0, Side.BUY, 0.5, 100.0, 0.05, 0),
+            CashFlow(run, btc, T0, CashFlowKind.FUNDING, -1.5),
             Equity(run, btc, T0, 1e5, 9e4, 0.5, 100.0, 0),
         ],
         "deliveries": [Delivery(run, "m1", "outbox", "you@localhost", T0, "buy")],

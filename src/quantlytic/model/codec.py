@@ -7,22 +7,24 @@ from typing import cast
 
 import msgspec
 
+from quantlytic.model.action import Action
 from quantlytic.model.bar import Bar
 from quantlytic.model.book import BookDelta
+from quantlytic.model.cashflow import CashFlow
 from quantlytic.model.delivery import Delivery
 from quantlytic.model.equity import Decided, Equity
 from quantlytic.model.event import Event
 from quantlytic.model.fill import Fill
 from quantlytic.model.frame import RawFrame
 from quantlytic.model.ledger import LedgerEntry
-from quantlytic.model.order import Order, OrderCancel, OrderUpdate
+from quantlytic.model.order import Order, OrderAmend, OrderCancel, OrderUpdate
 from quantlytic.model.quote import Quote
 from quantlytic.model.signal import Signal
 from quantlytic.model.trade import Trade
 
 AnyEvent = (
     Trade | Quote | BookDelta | Bar | RawFrame | LedgerEntry | Order | OrderCancel | OrderUpdate
-    | Fill | Signal | Equity | Decided | Delivery
+    | Fill | Signal | Equity | Decided | Delivery | OrderAmend | Action | CashFlow
 )  # fmt: skip
 
 EVENT_TYPES: tuple[type[Event], ...] = AnyEvent.__args__

@@ -1,5 +1,6 @@
 """What a strategy asks a venue to do, in FIX words."""
 
+import math
 from enum import IntEnum
 
 import numpy as np
@@ -9,14 +10,29 @@ from quantlytic.model.side import Side
 
 
 class OrderType(IntEnum):
+    """A STOP becomes a market order when its stop price trades, a TAKE_PROFIT (market if touched) when the better price does.
+
+    A STOP_LIMIT becomes a limit order; a TRAILING_STOP is a stop whose price follows the best one seen.
+    """
+
     MARKET = 1
     LIMIT = 2
+    STOP = 3
+    STOP_LIMIT = 4
+    TRAILING_STOP = 5
+    TAKE_PROFIT = 6
 
 
 class TimeInForce(IntEnum):
+    """DAY ends with the session (the UTC day where no sessions are known), GTD at `expire_time`; the last two are auctions."""
+
     GTC = 1
     IOC = 2
     FOK = 3
+    DAY = 4
+    GTD = 5
+    AT_OPEN = 6
+    AT_CLOSE = 7
 
 
 class OrderStatus(IntEnum):
@@ -60,7 +76,10 @@ class Reason(IntEnum):
 class Order(Event, frozen=True, tag=7):
     """A new order. `order_id` counts from 1 within the run; `bar_offset` is the input that caused it.
 
-    `quantity` is positive, in base units; `price` is the limit price, NaN for a market order.
+    `quantity` is positive, in base units; `price` is the limit price, NaN where there is none; `stop_price` triggers STOP,
+    STOP_LIMIT and TAKE_PROFIT. `trail` is a TRAILING_STOP's distance, in price or (with `trail_percent`) percent.
+    `expire_time` (ns UTC) ends a GTD order. `parent_id`: it sleeps until that order has filled. `group_id`: of the orders with
+    one group (not 0), the first to fill cancels the others (OCO).
     """
 
     run: str
@@ -73,6 +92,14 @@ class Order(Event, frozen=True, tag=7):
     quantity: float
     price: float
     bar_offset: int = -1
+    stop_price: float = math.nan
+    trail: float = 0.0
+    trail_percent: bool = False
+    expire_time: int = 0
+    post_only: bool = False
+    reduce_only: bool = False
+    parent_id: int = 0
+    group_id: int = 0
 
 
 class OrderCancel(Event, frozen=True, tag=8):
@@ -82,6 +109,19 @@ class OrderCancel(Event, frozen=True, tag=8):
     order_id: int
     instrument: InstrumentId
     event_time: int
+    bar_offset: int = -1
+
+
+class OrderAmend(Event, frozen=True, tag=15):
+    """The strategy changes an open order (FIX: cancel/replace). NaN leaves a field as it is."""
+
+    run: str
+    order_id: int
+    instrument: InstrumentId
+    event_time: int
+    quantity: float = math.nan
+    price: float = math.nan
+    stop_price: float = math.nan
     bar_offset: int = -1
 
 
@@ -98,6 +138,7 @@ class OrderUpdate(Event, frozen=True, tag=9):
 
 ORDER = dtype_of(Order)
 ORDER_CANCEL = dtype_of(OrderCancel)
+ORDER_AMEND = dtype_of(OrderAmend)
 ORDER_UPDATE = np.dtype(
     [("order_id", "i8"), ("instrument", "i4"), ("event_time", "i8"), ("status", "i1"), ("reason", "i1")], align=True
 )

@@ -74,7 +74,8 @@ class Rows:
         found = [
             (
                 e.order_id, index[e.instrument], e.event_time, e.side, e.type, e.time_in_force,
-                e.quantity, e.price, e.bar_offset,
+                e.quantity, e.price, e.bar_offset, e.stop_price, e.trail, e.trail_percent, e.expire_time,
+                e.post_only, e.reduce_only, e.parent_id, e.group_id,
             )
             for e in events
             if isinstance(e, Order)
@@ -95,7 +96,7 @@ class Rows:
         found = [
             (
                 e.fill_id, e.order_id, index[e.instrument], e.event_time, e.side,
-                e.quantity, e.price, e.fee, e.bar_offset,
+                e.quantity, e.price, e.fee, e.bar_offset, e.slippage, e.maker,
             )
             for e in events
             if isinstance(e, Fill)
@@ -126,9 +127,9 @@ class Rows:
         return [
             Order(
                 run, number, ids[instrument], time, Side(side), OrderType(kind), TimeInForce(force), quantity, price,
-                offset_of(bar),
+                offset_of(bar), *rest,
             )
-            for number, instrument, time, side, kind, force, quantity, price, bar in rows.tolist()
+            for number, instrument, time, side, kind, force, quantity, price, bar, *rest in rows.tolist()
         ]  # fmt: skip
 
     def cancel_events(self, rows: Array, offset_of: Callable[[int], int]) -> list[Event]:
@@ -148,8 +149,8 @@ class Rows:
     def fill_events(self, rows: Array, offset_of: Callable[[int], int]) -> list[Event]:
         run, ids = self.run_id, self._ids
         return [
-            Fill(run, number, order, ids[instrument], time, Side(side), quantity, price, fee, offset_of(bar))
-            for number, order, instrument, time, side, quantity, price, fee, bar in rows.tolist()
+            Fill(run, number, order, ids[instrument], time, Side(side), quantity, price, fee, offset_of(bar), *rest)
+            for number, order, instrument, time, side, quantity, price, fee, bar, *rest in rows.tolist()
         ]
 
     def equity_event(self, row: Any, offset: int) -> Equity:

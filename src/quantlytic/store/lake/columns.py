@@ -13,14 +13,16 @@ from typing import Any
 
 import polars as pl
 
+from quantlytic.model.action import Action
 from quantlytic.model.bar import Bar
 from quantlytic.model.book import BookDelta
+from quantlytic.model.cashflow import CashFlow
 from quantlytic.model.delivery import Delivery
 from quantlytic.model.equity import Equity
 from quantlytic.model.event import Event
 from quantlytic.model.fill import Fill
 from quantlytic.model.ledger import LedgerEntry
-from quantlytic.model.order import Order, OrderCancel, OrderUpdate
+from quantlytic.model.order import Order, OrderAmend, OrderCancel, OrderUpdate
 from quantlytic.model.quote import Quote
 from quantlytic.model.signal import Signal
 from quantlytic.model.trade import Trade
@@ -67,11 +69,14 @@ TABLES: dict[str, TableSpec] = {
         TableSpec("book", BookDelta, _MARKET),
         TableSpec("bars", Bar, _BARS, time="open_time"),
         TableSpec("ledger", LedgerEntry, _MARKET),
+        TableSpec("actions", Action, _MARKET),
         TableSpec("signals", Signal, _RUN),
         TableSpec("orders", Order, _RUN),
         TableSpec("order_cancels", OrderCancel, _RUN),
+        TableSpec("order_amends", OrderAmend, _RUN),
         TableSpec("order_updates", OrderUpdate, _RUN),
         TableSpec("fills", Fill, _RUN),
+        TableSpec("cash_flows", CashFlow, _RUN),
         TableSpec("equity", Equity, _RUN),
         TableSpec("deliveries", Delivery, ("date",)),
     )
