@@ -12,7 +12,7 @@ from quantlytic.model.errors import StoreError
 from quantlytic.model.instrument import Instrument
 from quantlytic.model.run import Run
 from quantlytic.store.control import open_control, schema
-from quantlytic.store.control.finished import REVISION, enter_finished
+from quantlytic.store.control.finished import REVISION, enter_finished, trials_like
 from quantlytic.store.control.records import Trial
 
 RUN = Run(
@@ -63,3 +63,52 @@ def test_older_or_damaged_store_is_not_written_blindly(tmp_path: Path) -> None:
     (tmp_path / "control.db").write_bytes(b"x" * 5000)
     with pytest.raises(StoreError):
         enter(tmp_path)
+
+
+def test_trials_on_overlapping_data_count_together(tmp_path: Path) -> None:
+    def trial(data: str, names: tuple[str, ...], start_ns: int, end_ns: int, fast: float, **more: object) -> Trial:
+        return Trial(
+            strategy="s", params={"fast": fast}, data=data, time_ns=1, instruments=names, start_ns=start_ns,
+            end_ns=end_ns, **more,
+        )  # fmt: skip
+
+    mine = trial("d", ("file:A_1", "file:B"), 100, 200, 1.0)
+    others = [
+        trial("d", (), 0, 0, 2.0, kind="sweep"),  # the same data, whatever else
+        trial("e", ("file:B",), 150, 300, 1.0),  # one instrument of it, a range that overlaps
+        trial("f", ("file:B",), 200, 300, 1.0),  # the range ends where the other begins
+        trial("g", ("file:AX1",), 100, 200, 1.0),  # `_` is no wildcard
+        trial("h", ("file:A_1",), 0, 101, 1.0),
+        trial("h", ("file:A_1",), 0, 101, 1.0, sharpe=2.0),  # the same once more: the newer one counts
+    ]
+    with open_control(tmp_path) as control:
+        control.trials.add([mine, *others])
+        expected = [mine, others[0], others[1], others[5]]
+        assert control.trials.like(mine) == expected
+    assert trials_like(tmp_path, mine) == expected
+
+
+def test_a_run_that_failed_is_no_trial_until_it_does_not(tmp_path: Path) -> None:
+    given = {"start_ns": 1, "end_ns": 2, "digest": "aa", "summary": {}}
+    enter_finished(tmp_path, RUN, None, **given, status="failed")
+    with open_control(tmp_path) as control:
+        assert control.runs.get("bt-1").status == "failed"
+        assert control.trials.list() == []
+    enter(tmp_path)
+    enter(tmp_path)
+    with open_control(tmp_path) as control:
+        assert control.runs.get("bt-1").status == "finished"
+        assert len(control.trials.list()) == 1
+
+
+def test_a_store_of_the_first_revision_is_brought_up_to_date(tmp_path: Path) -> None:
+    enter(tmp_path)
+    connection = sqlite3.connect(tmp_path / "control.db")
+    connection.execute("DROP INDEX trials_run")
+    for name in ("kind", "instruments", "start_ns", "end_ns"):
+        connection.execute(f"ALTER TABLE trials DROP COLUMN {name}")
+    connection.execute("UPDATE alembic_version SET version_num = '0001'")
+    connection.commit()
+    connection.close()
+    found = trials_like(tmp_path, TRIAL)
+    assert [(one.kind, one.instruments, one.start_ns) for one in found] == [("backtest", (), None)]

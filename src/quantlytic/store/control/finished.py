@@ -1,13 +1,14 @@
-"""Enters a run that is over, with its trial, in one transaction.
+"""Enters a run that is over, with its trial, in one transaction, and finds the trials made on the same data.
 
 A backtest takes milliseconds; importing SQLAlchemy takes longer. So where the store is a SQLite file of the revision this
-code knows, the two rows are written by the standard library's driver; everything else goes through `Control`.
+code knows, the rows are written and read by the standard library's driver; everything else goes through `Control`.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +17,68 @@ import msgspec
 from quantlytic.model.errors import StoreError
 from quantlytic.model.run import Run
 from quantlytic.store.control.records import Trial
+from quantlytic.store.control.trialrow import COLUMNS, like_pattern, newest, row_of, trial_of
 
-REVISION = "0001"  # equal to `schema.HEAD`, which a test checks
+REVISION = "0002"  # equal to `schema.HEAD`, which a test checks
 _BUSY_S = 30
 
 
 def enter_finished(
-    home: Path, run: Run, trial: Trial, *, start_ns: int, end_ns: int, digest: str, summary: Mapping[str, Any]
+    home: Path,
+    run: Run,
+    trial: Trial | None,
+    *,
+    start_ns: int,
+    end_ns: int,
+    digest: str,
+    summary: Mapping[str, Any],
+    status: str = "finished",
 ) -> None:
-    """Enter the run as "finished" in the control store of `home`; one that is there already gets the new result.
+    """Enter the run with its status ("finished" or "failed") in the control store of `home`; one that is there already
+    gets the new result.
 
     The trial is entered once per run id: asking the same question again is no new trial. Raises StoreError when the store
     is damaged or cannot be written.
     """
+    with _connected(home) as connection:
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("BEGIN IMMEDIATE")
+        result = (status, start_ns, end_ns, digest, _text(dict(summary)))
+        changed = connection.execute(
+            "UPDATE runs SET status = ?, start_ns = ?, end_ns = ?, digest = ?, summary = ? WHERE run_id = ?",
+            (*result, run.run_id),
+        ).rowcount
+        if not changed:
+            connection.execute(
+                "INSERT INTO runs (status, start_ns, end_ns, digest, summary, run_id, mode, strategy, settings) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (*result, run.run_id, run.mode, run.strategy, _text(run)),
+            )
+        entered = connection.execute("SELECT 1 FROM trials WHERE run_id = ? LIMIT 1", (run.run_id,)).fetchone()
+        if trial is not None and entered is None:
+            row = row_of(trial)
+            marks = ", ".join("?" * len(COLUMNS))
+            connection.execute(
+                f"INSERT INTO trials ({', '.join(COLUMNS)}) VALUES ({marks})", [row[name] for name in COLUMNS]
+            )
+        connection.execute("COMMIT")
+
+
+def trials_like(home: Path, trial: Trial) -> list[Trial]:
+    """`port.Trials.like` of the control store in `home`. Raises StoreError when it is damaged."""
+    chosen, values = "data = ?", [trial.data]
+    if trial.instruments and trial.start_ns is not None and trial.end_ns is not None:
+        names = " OR ".join(["instruments LIKE ? ESCAPE '!'"] * len(trial.instruments))
+        chosen += f" OR (start_ns < ? AND end_ns > ? AND ({names}))"
+        values += [trial.end_ns, trial.start_ns, *map(like_pattern, trial.instruments)]  # type: ignore[list-item]
+    with _connected(home) as connection:
+        rows = connection.execute(f"SELECT {', '.join(COLUMNS)} FROM trials WHERE {chosen} ORDER BY number", values)
+        return newest(trial_of(row) for row in rows)
+
+
+@contextmanager
+def _connected(home: Path) -> Iterator[sqlite3.Connection]:
+    """A connection to the store's file, of the revision known here; StoreError for whatever goes wrong with it."""
     path = home / "control.db"
     if not _is_current(path):
         from quantlytic.store.control import open_control
@@ -37,29 +87,11 @@ def enter_finished(
     try:
         connection = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None)
         try:
-            connection.execute("PRAGMA synchronous = NORMAL")
-            connection.execute("BEGIN IMMEDIATE")
-            result = ("finished", start_ns, end_ns, digest, _text(dict(summary)))
-            changed = connection.execute(
-                "UPDATE runs SET status = ?, start_ns = ?, end_ns = ?, digest = ?, summary = ? WHERE run_id = ?",
-                (*result, run.run_id),
-            ).rowcount
-            if not changed:
-                connection.execute(
-                    "INSERT INTO runs (status, start_ns, end_ns, digest, summary, run_id, mode, strategy, settings) "
-                    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    (*result, run.run_id, run.mode, run.strategy, _text(run)),
-                )
-                params = _text({name: float(trial.params[name]) for name in sorted(trial.params)})
-                connection.execute(
-                    "INSERT INTO trials (strategy, params, data, time_ns, run_id, bars, sharpe) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                    (trial.strategy, params, trial.data, trial.time_ns, trial.run_id, trial.bars, trial.sharpe),
-                )
-            connection.execute("COMMIT")
+            yield connection
         finally:
             connection.close()
     except sqlite3.Error as error:
-        raise StoreError(f"the control store {path} cannot be written: {error}") from None
+        raise StoreError(f"the control store {path} cannot be used: {error}") from None
 
 
 def _is_current(path: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -52,6 +53,10 @@ class Trials(Protocol):
 
     def count(self, data: str) -> int:
         """How many different strategies and parameters were tried on that data."""
+
+    def like(self, trial: Trial) -> builtins.list[Trial]:
+        """All trials on the data of that one, or on any of its instruments over a range that overlaps; oldest first, the
+        newest of each strategy and parameters on the same data."""
 
 
 class Instruments(Protocol):

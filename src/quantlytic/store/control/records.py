@@ -25,7 +25,9 @@ class RunRecord(Run, frozen=True, kw_only=True):
 class Trial(msgspec.Struct, frozen=True, kw_only=True):
     """One back-test that somebody looked at. The more of them, the less the best one means: so each is counted.
 
-    `data` names what it ran on (instrument and range, or the file's hash): trials on the same data count together.
+    `data` names what it ran on (the data's hash): trials on the same data count together. So do trials on the same
+    instruments whose ranges, `start_ns` to `end_ns`, overlap: a range cut a little shorter is no fresh data. `kind` says
+    who made it: "backtest", "sweep", "walkforward", "tuning". `sharpe` is annualised, however short the run was.
     """
 
     strategy: str
@@ -35,3 +37,7 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     run_id: str = ""
     bars: int = 0
     sharpe: float | None = None
+    kind: str = "backtest"
+    instruments: tuple[str, ...] = ()
+    start_ns: int | None = None
+    end_ns: int | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, String, Table, Text
 
-HEAD = "0001"
+HEAD = "0002"
 
 metadata = MetaData()
 
@@ -36,7 +36,14 @@ trials = Table(
     Column("run_id", String(200), nullable=False),
     Column("bars", BigInteger, nullable=False),
     Column("sharpe", Float(53)),
+    Column("kind", String(20), nullable=False, server_default="backtest"),
+    Column(
+        "instruments", Text, nullable=False, server_default=""
+    ),  # each id between two line ends, so that LIKE finds it
+    Column("start_ns", BigInteger),
+    Column("end_ns", BigInteger),
     Index("trials_data", "data"),
+    Index("trials_run", "run_id"),
 )
 instruments = Table(
     "instruments",

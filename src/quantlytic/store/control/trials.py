@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Sequence
-from typing import Any
 
-import msgspec
 import sqlalchemy as sa
 
 from quantlytic.store.control.database import Database
 from quantlytic.store.control.records import Trial
 from quantlytic.store.control.schema import trials
+from quantlytic.store.control.trialrow import COLUMNS, like_pattern, newest, row_of, trial_of
 
 
 class SqlTrials:
@@ -21,27 +20,28 @@ class SqlTrials:
         self._database = database
 
     def add(self, trials_made: Sequence[Trial]) -> None:
-        rows = [msgspec.structs.asdict(trial) | {"params": _text(trial.params)} for trial in trials_made]
+        rows = [row_of(trial) for trial in trials_made]
         if rows:
             with self._database.writing() as connection:
                 connection.execute(trials.insert(), rows)
 
     def list(self, data: str | None = None) -> builtins.list[Trial]:
-        chosen = sa.select(trials).where(sa.true() if data is None else trials.c.data == data).order_by(trials.c.number)
-        with self._database.reading() as connection:
-            return [_trial(row) for row in connection.execute(chosen)]
+        return self._where(sa.true() if data is None else trials.c.data == data)
 
     def count(self, data: str) -> int:
         tried = sa.select(trials.c.strategy, trials.c.params).where(trials.c.data == data).distinct().subquery()
         with self._database.reading() as connection:
             return connection.execute(sa.select(sa.func.count()).select_from(tried)).scalar_one()
 
+    def like(self, trial: Trial) -> builtins.list[Trial]:
+        same = trials.c.data == trial.data
+        if trial.instruments and trial.start_ns is not None and trial.end_ns is not None:
+            names = [trials.c.instruments.like(like_pattern(name), escape="!") for name in trial.instruments]
+            overlap = sa.and_(trials.c.start_ns < trial.end_ns, trials.c.end_ns > trial.start_ns)
+            same = sa.or_(same, sa.and_(overlap, sa.or_(*names)))
+        return newest(self._where(same))
 
-def _trial(row: sa.Row[Any]) -> Trial:
-    values = {name: getattr(row, name) for name in Trial.__struct_fields__}
-    return Trial(**values | {"params": msgspec.json.decode(row.params, type=dict[str, float])})
-
-
-def _text(params: dict[str, float]) -> str:
-    """Equal parameters give equal text, whatever their order."""
-    return msgspec.json.encode({name: float(params[name]) for name in sorted(params)}).decode()
+    def _where(self, condition: sa.ColumnElement[bool]) -> builtins.list[Trial]:
+        chosen = sa.select(*(trials.c[name] for name in COLUMNS)).where(condition).order_by(trials.c.number)
+        with self._database.reading() as connection:
+            return [trial_of(row) for row in connection.execute(chosen)]
