@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantlytic.engine.digest import digest_of
-from quantlytic.engine.outbox import CANCELS, DTYPES, FILLS, ORDERS, SIGNALS, UPDATES
+from quantlytic.engine.outbox import AMENDS, CANCELS, DTYPES, FILLS, FLOWS, ORDERS, SIGNALS, UPDATES
 from quantlytic.engine.rows import Rows
 
 Array = NDArray[Any]
@@ -50,6 +50,21 @@ class Results:
     def cancels(self) -> Array:
         """ORDER_CANCEL rows."""
         return self._logs[CANCELS].array
+
+    def forget(self) -> None:
+        """Drop the rows so far, so that a long run goes on in bounded memory. Copy first what is still to be read."""
+        for rows in (self._equity, *self._logs):
+            rows.count = 0
+
+    @property
+    def amends(self) -> Array:
+        """ORDER_AMEND rows."""
+        return self._logs[AMENDS].array
+
+    @property
+    def flows(self) -> Array:
+        """CASH_FLOW rows: money that came or went without a fill."""
+        return self._logs[FLOWS].array
 
     @property
     def digest(self) -> str:
