@@ -27,12 +27,15 @@ from typing import Any
 import numpy as np
 
 from quantlytic.engine.codes import (
-    BUY,
     CANCELED,
+    DIVIDEND,
     EXPIRED,
     FAULT_TOO_MANY_REQUESTS,
     FILLED,
+    FLOW_DIVIDEND,
+    FLOW_FUNDING,
     FOK,
+    FUNDING,
     GTC,
     INSUFFICIENT_CASH,
     INSUFFICIENT_COLLATERAL,
@@ -44,18 +47,20 @@ from quantlytic.engine.codes import (
     MIN_NOTIONAL,
     NEW,
     NO_REASON,
-    NOT_FILLED_AT_ONCE,
     REJECTED,
     SELL,
     SHORT_NOT_ALLOWED,
+    SPLIT,
     TOO_MANY_OPEN_ORDERS,
 )
 from quantlytic.engine.ordertable import OrderTable
 from quantlytic.engine.record import Record, at, layout_of
+from quantlytic.model.action import ACTION
 from quantlytic.model.bar import BAR
+from quantlytic.model.cashflow import CASH_FLOW
 from quantlytic.model.equity import EQUITY
 from quantlytic.model.fill import FILL
-from quantlytic.model.order import ORDER, ORDER_CANCEL, ORDER_UPDATE
+from quantlytic.model.order import ORDER, ORDER_AMEND, ORDER_CANCEL, ORDER_UPDATE
 from quantlytic.model.signal import SIGNAL
 
 
@@ -69,9 +74,11 @@ class Cell(Record):
 CELL = layout_of(Cell())
 BAR_ROW, FILL_ROW, ORDER_ROW, SIGNAL_ROW = layout_of(BAR), layout_of(FILL), layout_of(ORDER), layout_of(SIGNAL)
 CANCEL_ROW, UPDATE_ROW, EQUITY_ROW = layout_of(ORDER_CANCEL), layout_of(ORDER_UPDATE), layout_of(EQUITY)
+AMEND_ROW, FLOW_ROW, ACTION_ROW = layout_of(ORDER_AMEND), layout_of(CASH_FLOW), layout_of(ACTION)
 CELL_BYTES = CELL.size
 BAR_BYTES, FILL_BYTES, ORDER_BYTES, SIGNAL_BYTES = BAR.itemsize, FILL.itemsize, ORDER.itemsize, SIGNAL.itemsize
 CANCEL_BYTES, UPDATE_BYTES = ORDER_CANCEL.itemsize, ORDER_UPDATE.itemsize
+AMEND_BYTES, FLOW_BYTES, ACTION_BYTES = ORDER_AMEND.itemsize, CASH_FLOW.itemsize, ACTION.itemsize
 
 
 class Account(OrderTable):
@@ -102,26 +109,31 @@ class Account(OrderTable):
         self.new_orders_at = 0
         self.signals_at = 0
         self.cancels_at = 0
+        self.amends_at = 0
+        self.flows_at = 0
         self.fills = 0
         self.updates = 0
         self.new_orders = 0
         self.signals = 0
         self.cancels = 0
+        self.amends = 0
+        self.flows = 0
 
     # ---- a bar ----
 
-    def begin(self, bar: Any) -> None:
-        self.current = bar.instrument
-        self.time = bar.close_time
+    def begin(self, instrument: int, time: int) -> None:
+        """An event of this instrument starts."""
+        self.current = instrument
+        self.time = time
         self.bars += 1
 
-    def mark(self, bar: Any) -> None:
-        """Value the position at the close. Values are summed by a binary tree: the same sum in any order of events."""
-        position = self.position(bar.instrument)
-        position.price = bar.close
-        self.price = bar.close
-        value = position.quantity * bar.close
-        node = self.leaves + bar.instrument
+    def mark(self, instrument: int, price: float) -> None:
+        """Value the position. Values are summed by a binary tree: the same sum in any order of events."""
+        position = self.position(instrument)
+        position.price = price
+        self.price = price
+        value = position.quantity * price
+        node = self.leaves + instrument
         leaf = at(self, self.values_at + node * CELL_BYTES, CELL)
         if value != leaf.value:
             leaf.value = value
@@ -132,58 +144,59 @@ class Account(OrderTable):
                 at(self, self.values_at + node * CELL_BYTES, CELL).value = left.value + right.value
         self.equity = self.cash + at(self, self.values_at + CELL_BYTES, CELL).value
 
-    def match(self, bar: Any) -> None:
-        """Let the instrument's open orders meet the bar, by the rules above."""
-        instrument = bar.instrument
-        position = self.position(instrument)
-        for row in range(position.orders):
-            order = self.order(instrument, row)
-            if order.type == MARKET or order.side * (order.price - bar.open) >= 0.0:
-                rate = self.maker_rate if order.resting else self.taker_rate
-                self.fill(bar, order, bar.open, rate, bar.open_time)
-            elif order.time_in_force != GTC:
-                self.finish(instrument, order, EXPIRED, NOT_FILLED_AT_ONCE, bar.open_time)
-        while True:
-            worst, least = -1, math.inf
-            for row in range(position.orders):
-                order = self.order(instrument, row)
-                reached = bar.low <= order.price if order.side == BUY else bar.high >= order.price
-                if order.status == NEW and reached:
-                    gain = order.side * (bar.close - order.price)
-                    if gain < least:
-                        worst, least = row, gain
-            if worst < 0:
-                break
-            order = self.order(instrument, worst)
-            self.fill(bar, order, order.price, self.maker_rate, bar.close_time)
-        self.settle_rows(instrument)
-
-    def fill(self, bar: Any, order: Any, price: float, rate: float, time: int) -> None:
-        """Fill the whole order, or reject it if the account cannot bear it."""
-        fee = order.quantity * price * rate
-        reason = self.refusal(bar.instrument, order.side, order.quantity, price, fee)
+    def execute(self, order: Any, instrument: int, quantity: float, price: float, maker: bool, time: int) -> bool:
+        """Fill `quantity` of an open order at `price`, or reject the order if the account cannot bear it (False)."""
+        fee = quantity * price * (self.maker_rate if maker else self.taker_rate)
+        reason = self.refusal(instrument, order.side, quantity, price, fee)
         if reason != NO_REASON:
-            self.finish(bar.instrument, order, REJECTED, reason, time)
-            return
-        self.settle(bar.instrument, order.side, order.quantity, price, fee)
+            self.finish(instrument, order, REJECTED, reason, time)
+            return False
+        self.settle(instrument, order.side, quantity, price, fee)
         fill = at(self, self.fills_at + self.fills * FILL_BYTES, FILL_ROW)
         self.fills += 1
         fill.fill_id = self.next_fill_id
         self.next_fill_id += 1
         fill.order_id = order.order_id
-        fill.instrument = bar.instrument
+        fill.instrument = instrument
         fill.event_time = time
         fill.side = order.side
-        fill.quantity = order.quantity
+        fill.quantity = quantity
         fill.price = price
         fill.fee = fee
         fill.bar_offset = self.bars - 1
-        self.finish(bar.instrument, order, FILLED, NO_REASON, time)
+        fill.slippage = 0.0
+        fill.maker = maker
+        self.finish(instrument, order, FILLED, NO_REASON, time)
+        return True
 
     def settle(self, instrument: int, side: int, quantity: float, price: float, fee: float) -> None:
         """Move the quantity and the money."""
         self.position(instrument).settle(side * quantity)
         self.cash -= side * quantity * price + fee
+
+    def pay(self, instrument: int, kind: int, amount: float) -> None:
+        """Money that comes (or, negative, goes) without a fill."""
+        self.cash += amount
+        flow = at(self, self.flows_at + self.flows * FLOW_BYTES, FLOW_ROW)
+        self.flows += 1
+        flow.instrument = instrument
+        flow.event_time = self.time
+        flow.kind = kind
+        flow.amount = amount
+
+    def act(self, action: Any) -> None:
+        """A corporate action, funding, or a session's open or close (`begin` came before)."""
+        instrument = action.instrument
+        position = self.position(instrument)
+        held = position.quantity
+        if action.kind == DIVIDEND:
+            self.pay(instrument, FLOW_DIVIDEND, held * action.value)
+        elif action.kind == FUNDING and held != 0.0:
+            self.pay(instrument, FLOW_FUNDING, -held * position.price * action.value)
+        elif action.kind == SPLIT:
+            position.quantity = held * action.value
+            position.price = position.price / action.value
+        self.mark(instrument, position.price)
 
     def refusal(self, instrument: int, side: int, quantity: float, price: float, fee: float) -> int:
         """Why the account cannot bear this fill, or NO_REASON."""

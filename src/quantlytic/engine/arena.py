@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from quantlytic.engine.account import (
+    AMEND_BYTES,
     CANCEL_BYTES,
     CELL_BYTES,
     FILL_BYTES,
+    FLOW_BYTES,
     ORDER_BYTES,
     SIGNAL_BYTES,
     UPDATE_BYTES,
@@ -57,6 +59,8 @@ def make_arena(
         ("new_orders_at", requests * ORDER_BYTES),
         ("signals_at", requests * SIGNAL_BYTES),
         ("cancels_at", rows * CANCEL_BYTES),
+        ("amends_at", rows * AMEND_BYTES),
+        ("flows_at", (count + 8) * FLOW_BYTES),
     ):
         end = -(-end // _LINE) * _LINE
         setattr(account, name, end)

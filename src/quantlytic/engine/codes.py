@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from quantlytic.model.action import ActionKind
+from quantlytic.model.cashflow import CashFlowKind
 from quantlytic.model.order import OrderStatus, OrderType, Reason, TimeInForce
 from quantlytic.model.side import Side
 
@@ -18,5 +20,9 @@ TOO_MANY_OPEN_ORDERS, INSUFFICIENT_CASH = int(Reason.TOO_MANY_OPEN_ORDERS), int(
 SHORT_NOT_ALLOWED = int(Reason.SHORT_NOT_ALLOWED)
 INSUFFICIENT_COLLATERAL = int(Reason.INSUFFICIENT_COLLATERAL)
 NOT_FILLED_AT_ONCE = int(Reason.NOT_FILLED_AT_ONCE)
+
+SPLIT, DIVIDEND, DELISTING = int(ActionKind.SPLIT), int(ActionKind.DIVIDEND), int(ActionKind.DELISTING)
+FUNDING, SESSION_OPEN, SESSION_CLOSE = int(ActionKind.FUNDING), int(ActionKind.OPEN), int(ActionKind.CLOSE)
+FLOW_DIVIDEND, FLOW_FUNDING = int(CashFlowKind.DIVIDEND), int(CashFlowKind.FUNDING)
 
 FAULT_NONE, FAULT_TOO_MANY_REQUESTS, FAULT_UNKNOWN_INSTRUMENT = 0, 1, 2

@@ -12,23 +12,26 @@ from __future__ import annotations
 from typing import Any
 
 from quantlytic.engine.account import (
+    AMEND_BYTES,
     BAR_BYTES,
     BAR_ROW,
     CANCEL_BYTES,
     FILL_BYTES,
     FILL_ROW,
+    FLOW_BYTES,
     ORDER_BYTES,
     ORDER_ROW,
     SIGNAL_BYTES,
     UPDATE_BYTES,
     UPDATE_ROW,
 )
+from quantlytic.engine.barmatch import match_bar
 from quantlytic.engine.broker import BROKER
 from quantlytic.engine.codes import FAULT_NONE, FAULT_UNKNOWN_INSTRUMENT
 from quantlytic.engine.record import Layout, at, call, copy_in, copy_out
 
 ON_BAR, ON_FILL = 1, 2
-FILLS, UPDATES, ORDERS, SIGNALS, CANCELS = 0, 1, 2, 3, 4
+FILLS, UPDATES, ORDERS, SIGNALS, CANCELS, AMENDS, FLOWS = 0, 1, 2, 3, 4, 5, 6
 
 
 def make_step(layout: Layout, with_fills: bool) -> Any:
@@ -51,7 +54,7 @@ def make_step(layout: Layout, with_fills: bool) -> Any:
 
 def run(
     arena: Any, bars: Any, first: int, count: int, equity: Any,
-    fills: Any, updates: Any, orders: Any, signals: Any, cancels: Any, used: Any, step: Any,
+    fills: Any, updates: Any, orders: Any, signals: Any, cancels: Any, amends: Any, flows: Any, used: Any, step: Any,
 ) -> int:  # fmt: skip
     """Advance over bars[first:count]; returns the first bar not run: `count`, or less when a log is full or at a fault.
 
@@ -64,15 +67,15 @@ def run(
         if not 0 <= bar.instrument < account.instruments:
             account.fault = FAULT_UNKNOWN_INSTRUMENT
             return index
-        account.begin(bar)
+        account.begin(bar.instrument, bar.close_time)
         if account.position(bar.instrument).orders > 0:
-            account.match(bar)
-        account.mark(bar)
+            match_bar(account, bar)
+        account.mark(bar.instrument, bar.close)
         equity[index] = account.equity
         _decide(account, arena, event, bar, step)
-        if account.updates + account.new_orders + account.cancels > 0:
+        if account.updates + account.new_orders + account.cancels + account.amends + account.flows > 0:
             account.accept()
-            full = _flush(account, arena, fills, updates, orders, signals, cancels, used)
+            full = _flush(account, arena, fills, updates, orders, signals, cancels, amends, flows, used)
             if full or account.fault != FAULT_NONE:
                 return index + 1
     return count
@@ -82,16 +85,16 @@ def execute(arena: Any, event: Any) -> None:
     """The broker's half of a bar: match the open orders, mark the account."""
     account = at(arena, 0, BROKER).account
     bar = at(event, 0, BAR_ROW)
-    account.begin(bar)
-    account.match(bar)
-    account.mark(bar)
+    account.begin(bar.instrument, bar.close_time)
+    match_bar(account, bar)
+    account.mark(bar.instrument, bar.close)
 
 
 def apply(arena: Any, updates: Any, update_count: int, fills: Any, fill_count: int, event: Any) -> None:
     """The strategist's: take over what `execute` (and `accept` before it) reported, mark the account."""
     account = at(arena, 0, BROKER).account
     bar = at(event, 0, BAR_ROW)
-    account.begin(bar)
+    account.begin(bar.instrument, bar.close_time)
     for k in range(update_count):
         account.take(at(updates, k * UPDATE_BYTES, UPDATE_ROW))
     for k in range(fill_count):
@@ -101,7 +104,7 @@ def apply(arena: Any, updates: Any, update_count: int, fills: Any, fill_count: i
         copy_in(fills + k * FILL_BYTES, arena + account.fills_at + account.fills * FILL_BYTES, FILL_BYTES)
         account.fills += 1
     account.settle_rows(bar.instrument)
-    account.mark(bar)
+    account.mark(bar.instrument, bar.close)
 
 
 def decide(arena: Any, event: Any, step: Any) -> None:
@@ -135,7 +138,16 @@ def _decide(account: Any, arena: Any, event: Any, bar: Any, step: Any) -> None:
 
 
 def _flush(
-    account: Any, arena: Any, fills: Any, updates: Any, orders: Any, signals: Any, cancels: Any, used: Any
+    account: Any,
+    arena: Any,
+    fills: Any,
+    updates: Any,
+    orders: Any,
+    signals: Any,
+    cancels: Any,
+    amends: Any,
+    flows: Any,
+    used: Any,
 ) -> bool:
     """Move the outboxes into the logs; true when a log may not hold what one more bar can bring."""
     copy_out(arena + account.fills_at, account.fills * FILL_BYTES, fills, used[FILLS] * FILL_BYTES)
@@ -143,16 +155,22 @@ def _flush(
     copy_out(arena + account.new_orders_at, account.new_orders * ORDER_BYTES, orders, used[ORDERS] * ORDER_BYTES)
     copy_out(arena + account.signals_at, account.signals * SIGNAL_BYTES, signals, used[SIGNALS] * SIGNAL_BYTES)
     copy_out(arena + account.cancels_at, account.cancels * CANCEL_BYTES, cancels, used[CANCELS] * CANCEL_BYTES)
+    copy_out(arena + account.amends_at, account.amends * AMEND_BYTES, amends, used[AMENDS] * AMEND_BYTES)
+    copy_out(arena + account.flows_at, account.flows * FLOW_BYTES, flows, used[FLOWS] * FLOW_BYTES)
     used[FILLS] += account.fills
     used[UPDATES] += account.updates
     used[ORDERS] += account.new_orders
     used[SIGNALS] += account.signals
     used[CANCELS] += account.cancels
+    used[AMENDS] += account.amends
+    used[FLOWS] += account.flows
     account.fills = 0
     account.updates = 0
     account.new_orders = 0
     account.signals = 0
     account.cancels = 0
+    account.amends = 0
+    account.flows = 0
     requests, rows = account.request_capacity, account.order_capacity
     return (
         (used[FILLS] + rows) * FILL_BYTES > len(fills)
@@ -160,4 +178,6 @@ def _flush(
         or (used[ORDERS] + requests) * ORDER_BYTES > len(orders)
         or (used[SIGNALS] + requests) * SIGNAL_BYTES > len(signals)
         or (used[CANCELS] + rows) * CANCEL_BYTES > len(cancels)
+        or (used[AMENDS] + rows) * AMEND_BYTES > len(amends)
+        or (used[FLOWS] + account.instruments + 8) * FLOW_BYTES > len(flows)
     )

@@ -59,7 +59,7 @@ class _Compiled:
         return self._code(*args)
 
 
-_BYTES = ", ".join(["uint8[::1]"] * 5)
+_BYTES = ", ".join(["uint8[::1]"] * 7)
 _COMPILED = (
     _Compiled(loop.run, f"intp(intp, intp, intp, intp, float64[::1], {_BYTES}, int64[::1], intp)"),
     _Compiled(loop.execute, "void(intp, intp)"),

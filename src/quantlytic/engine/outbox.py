@@ -9,18 +9,19 @@ from numpy.typing import NDArray
 
 from quantlytic.engine.broker import BROKER
 from quantlytic.engine.record import Bytes
+from quantlytic.model.cashflow import CASH_FLOW
 from quantlytic.model.fill import FILL
-from quantlytic.model.order import ORDER, ORDER_CANCEL, ORDER_UPDATE
+from quantlytic.model.order import ORDER, ORDER_AMEND, ORDER_CANCEL, ORDER_UPDATE
 from quantlytic.model.signal import SIGNAL
 
 # In the order of the account's counters, which lie side by side.
-NAMES = ("fills", "updates", "new_orders", "signals", "cancels")
-DTYPES = (FILL, ORDER_UPDATE, ORDER, SIGNAL, ORDER_CANCEL)
-FILLS, UPDATES, ORDERS, SIGNALS, CANCELS = range(5)
+NAMES = ("fills", "updates", "new_orders", "signals", "cancels", "amends", "flows")
+DTYPES = (FILL, ORDER_UPDATE, ORDER, SIGNAL, ORDER_CANCEL, ORDER_AMEND, CASH_FLOW)
+FILLS, UPDATES, ORDERS, SIGNALS, CANCELS, AMENDS, FLOWS = range(7)
 
 
 class Outbox:
-    """Five boxes of rows, and how many are in each (`counts`, i8[5], a view of the account's own counters)."""
+    """Seven boxes of rows, and how many are in each (`counts`, i8[7], a view of the account's own counters)."""
 
     def __init__(self, arena: Bytes) -> None:
         account = arena[: BROKER.size].view(BROKER.dtype)[0]["account"]

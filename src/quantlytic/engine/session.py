@@ -99,7 +99,15 @@ class Session(Results):
         if not len(rows):
             return
         open_orders, requests = self._capacities
-        most = (open_orders, requests + 2 * open_orders, requests, requests, open_orders)  # rows that one bar can bring
+        most = (
+            open_orders,
+            requests + 2 * open_orders,
+            requests,
+            requests,
+            open_orders,
+            open_orders,
+            len(self.instruments) + 8,
+        )  # rows that one bar can bring
         self._equity.reserve(len(rows))
         equity = self._equity.buffer.view("f8")[self._equity.count : self._equity.count + len(rows)]
         before, done = int(self._account.bars), 0
