@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections import namedtuple
 from typing import Any
 
 import numpy as np
@@ -13,41 +16,81 @@ from quantlytic.model.errors import InputError
 _compiled: dict[tuple[Layout, int], Any] = {}
 
 
-def run_over(indicator: Record, columns: tuple[NDArray[np.float64], ...]) -> NDArray[np.float64]:
-    """The indicator's value after each row. InputError when the columns differ in length or are not what it takes."""
+def run_over(indicator: Any, columns: tuple[NDArray[np.float64], ...]) -> Any:
+    """The indicator's results after each row: f8[rows], or a named tuple of them where it has several `outputs`.
+
+    InputError when the columns are not what its `update` takes, or differ in length.
+    """
     arrays = [np.ascontiguousarray(column, np.float64) for column in columns]
-    if not 1 <= len(arrays) <= 3 or len({array.shape for array in arrays}) != 1 or arrays[0].ndim != 1:
-        raise InputError(f"{type(indicator).__name__}.over takes one to three arrays of one length")
+    names = _inputs(type(indicator))
+    if len(arrays) != len(names) or len({array.shape for array in arrays}) != 1 or arrays[0].ndim != 1:
+        raise InputError(
+            f"{type(indicator).__name__}.over takes {', '.join(names)}: {len(names)} arrays of one length, not shapes "
+            f"{', '.join(str(array.shape) for array in arrays) or 'of none'}"
+        )
     layout = layout_of(indicator)
     state = np.zeros(1, layout.dtype)
     pack(indicator, layout, state[0])
-    out = np.empty(len(arrays[0]))
-    _loop(layout, len(arrays))(state.ctypes.data, *arrays, out)
-    return out
+    fields = layout.dtype.fields
+    assert fields is not None
+    places = np.array([fields[name][1] // 8 for name in indicator.outputs])
+    out = np.empty((len(places), len(arrays[0])))
+    _loop(layout, len(arrays))(state.ctypes.data, state.view(np.float64), places, *arrays, out)
+    return out[0] if len(places) == 1 else _results(type(indicator))(*out)
+
+
+def _inputs(cls: type[Record]) -> list[str]:
+    return list(inspect.signature(cls.update).parameters)[1:]  # type: ignore[attr-defined]
+
+
+@functools.cache
+def _results(cls: Any) -> Any:
+    return namedtuple(f"{cls.__name__}Values", cls.outputs)  # type: ignore[misc]
 
 
 def _loop(layout: Layout, width: int) -> Any:
+    """Compiled for `width` columns. `fields` is the record once more, as numbers: results are read from their places."""
     from numba import float64, intp, void
 
     from quantlytic.engine.jit import compile_function
 
-    def one(state: Any, a: Any, out: Any) -> None:
+    def one(state: Any, fields: Any, places: Any, a: Any, out: Any) -> None:
         indicator = at(state, 0, layout)
-        for i in range(len(out)):
-            out[i] = indicator.update(a[i])
+        for i in range(len(a)):
+            indicator.update(a[i])
+            for k in range(len(places)):
+                out[k, i] = fields[places[k]]
 
-    def two(state: Any, a: Any, b: Any, out: Any) -> None:
+    def two(state: Any, fields: Any, places: Any, a: Any, b: Any, out: Any) -> None:
         indicator = at(state, 0, layout)
-        for i in range(len(out)):
-            out[i] = indicator.update(a[i], b[i])
+        for i in range(len(a)):
+            indicator.update(a[i], b[i])
+            for k in range(len(places)):
+                out[k, i] = fields[places[k]]
 
-    def three(state: Any, a: Any, b: Any, c: Any, out: Any) -> None:
+    def three(state: Any, fields: Any, places: Any, a: Any, b: Any, c: Any, out: Any) -> None:
         indicator = at(state, 0, layout)
-        for i in range(len(out)):
-            out[i] = indicator.update(a[i], b[i], c[i])
+        for i in range(len(a)):
+            indicator.update(a[i], b[i], c[i])
+            for k in range(len(places)):
+                out[k, i] = fields[places[k]]
+
+    def four(state: Any, fields: Any, places: Any, a: Any, b: Any, c: Any, d: Any, out: Any) -> None:
+        indicator = at(state, 0, layout)
+        for i in range(len(a)):
+            indicator.update(a[i], b[i], c[i], d[i])
+            for k in range(len(places)):
+                out[k, i] = fields[places[k]]
+
+    def five(state: Any, fields: Any, places: Any, a: Any, b: Any, c: Any, d: Any, e: Any, out: Any) -> None:
+        indicator = at(state, 0, layout)
+        for i in range(len(a)):
+            indicator.update(a[i], b[i], c[i], d[i], e[i])
+            for k in range(len(places)):
+                out[k, i] = fields[places[k]]
 
     if (layout, width) not in _compiled:
-        function = (one, two, three)[width - 1]
-        signature = void(intp, *[float64[::1]] * (width + 1))
+        function = (one, two, three, four, five)[width - 1]
+        signature = void(intp, float64[::1], intp[::1], *[float64[::1]] * width, float64[:, ::1])
         _compiled[layout, width] = compile_function(function, signature)
     return _compiled[layout, width]
