@@ -62,7 +62,7 @@ def random_bars(seed: int, n: int, instruments: int) -> NDArray[Any]:
 
 def results(session: Session) -> dict[str, bytes]:
     """Everything that a run brought forth, as bytes."""
-    logs = {name: getattr(session, name) for name in ("fills", "orders", "signals", "updates", "cancels")}
+    logs = {name: getattr(session, name) for name in ("fills", "orders", "signals", "updates", "cancels", "amends")}
     packed = {name: b"".join(rows[field].tobytes() for field in rows.dtype.names) for name, rows in logs.items()}
     return {"equity": session.equity.tobytes(), **packed}
 

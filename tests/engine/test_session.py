@@ -40,7 +40,7 @@ class ByHalves:
         self.make = make
         self.strategist, self.executor = make(), make()
         self.rows: dict[str, list[Any]] = {
-            name: [] for name in ("equity", "fills", "orders", "signals", "updates", "cancels")
+            name: [] for name in ("equity", "fills", "orders", "signals", "updates", "cancels", "amends")
         }
         self.waiting: list[Any] = []
 
@@ -56,14 +56,15 @@ class ByHalves:
         reports = np.concatenate([*self.waiting, updates])
         self.strategist.apply(reports, fills, bar)
         self.move(mid, mid)
-        signals, orders, cancels = self.strategist.decide(bar)
-        answers = self.executor.accept(orders, cancels)
+        signals, orders, cancels, amends = self.strategist.decide(bar)
+        answers = self.executor.accept(orders, cancels, amends)
         self.waiting = [answers]
         assert equity["equity"] == self.strategist._account.equity
         for name, found in (("equity", [equity["equity"]]), ("fills", fills), ("orders", orders), ("signals", signals)):
             self.rows[name].append(found)
         self.rows["updates"] += [updates, answers]
         self.rows["cancels"].append(cancels)
+        self.rows["amends"].append(amends)
 
     def results(self) -> dict[str, bytes]:
         joined = {name: np.concatenate(parts) for name, parts in self.rows.items()}

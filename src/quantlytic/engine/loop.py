@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from quantlytic.engine.account import (
     AMEND_BYTES,
     BAR_BYTES,
@@ -28,57 +30,57 @@ from quantlytic.engine.account import (
 from quantlytic.engine.barmatch import match_bar
 from quantlytic.engine.broker import BROKER
 from quantlytic.engine.codes import FAULT_NONE, FAULT_UNKNOWN_INSTRUMENT
-from quantlytic.engine.record import Layout, at, call, copy_in, copy_out
+from quantlytic.engine.record import at, call, copy_in, copy_out
 
-ON_BAR, ON_FILL = 1, 2
-FILLS, UPDATES, ORDERS, SIGNALS, CANCELS, AMENDS, FLOWS = 0, 1, 2, 3, 4, 5, 6
+ON_BAR, ON_FILL, ON_TRADE, ON_QUOTE, ON_BOOK, ON_SLICE, ON_TIMER = 1, 2, 3, 4, 5, 6, 7
+FILLS, UPDATES, ORDERS, SIGNALS, CANCELS, AMENDS, FLOWS, SAMPLES = 0, 1, 2, 3, 4, 5, 6, 7
+USED, ROOM, MOST = 0, 1, 2
+"""Rows of the ledger of the logs: how many rows each holds, may hold, and one event can bring at most."""
 
-
-def make_step(layout: Layout, with_fills: bool) -> Any:
-    """A strategy behind one fixed signature: (handler, state, event, broker), the last three addresses."""
-    if with_fills:
-
-        def step(kind: int, state: Any, event: Any, broker: Any) -> None:
-            if kind == ON_BAR:
-                at(state, 0, layout).on_bar(at(event, 0, BAR_ROW), at(broker, 0, BROKER))
-            elif kind == ON_FILL:
-                at(state, 0, layout).on_fill(at(event, 0, FILL_ROW), at(broker, 0, BROKER))
-    else:
-
-        def step(kind: int, state: Any, event: Any, broker: Any) -> None:
-            if kind == ON_BAR:
-                at(state, 0, layout).on_bar(at(event, 0, BAR_ROW), at(broker, 0, BROKER))
-
-    return step
+FAULT_BAD_ROW, FAULT_OUT_OF_ORDER = 16, 17
+NEVER = -(2**63)
 
 
-def run(
-    arena: Any, bars: Any, first: int, count: int, equity: Any,
-    fills: Any, updates: Any, orders: Any, signals: Any, cancels: Any, amends: Any, flows: Any, used: Any, step: Any,
-) -> int:  # fmt: skip
+def run(arena: Any, bars: Any, first: int, count: int, equity: Any, logs: Any, ledger: Any, step: Any) -> int:
     """Advance over bars[first:count]; returns the first bar not run: `count`, or less when a log is full or at a fault.
 
-    `equity[i]` takes the equity at bar i's close. The logs are byte arrays of rows, `used` their lengths in rows.
+    `equity[i]` takes the equity at bar i's close. The logs are byte arrays of rows, `ledger` is their i8[3, 8].
     """
     account = at(arena, 0, BROKER).account
+    last = account.time if account.bars > 0 else NEVER
     for index in range(first, count):
         event = bars + index * BAR_BYTES
         bar = at(event, 0, BAR_ROW)
-        if not 0 <= bar.instrument < account.instruments:
-            account.fault = FAULT_UNKNOWN_INSTRUMENT
+        time = bar.close_time
+        if not (0 <= bar.instrument < account.instruments and time >= last and is_bar(bar)):
+            account.fault = fault_of(account, bar.instrument, time, last)
             return index
-        account.begin(bar.instrument, bar.close_time)
+        last = time
+        account.begin(bar.instrument, time)
         if account.position(bar.instrument).orders > 0:
             match_bar(account, bar)
         account.mark(bar.instrument, bar.close)
         equity[index] = account.equity
         _decide(account, arena, event, bar, step)
-        if account.updates + account.new_orders + account.cancels + account.amends + account.flows > 0:
+        if has_news(account):
             account.accept()
-            full = _flush(account, arena, fills, updates, orders, signals, cancels, amends, flows, used)
-            if full or account.fault != FAULT_NONE:
+            flush(account, arena, logs, ledger)
+            if is_full(ledger) or account.fault != FAULT_NONE:
                 return index + 1
     return count
+
+
+def is_bar(bar: Any) -> bool:
+    """Whether the prices can be: positive, finite, open and close within low and high. NaN fails every comparison."""
+    inside = bar.low <= bar.open <= bar.high and bar.low <= bar.close <= bar.high
+    return 0.0 < bar.low and inside and bar.high < np.inf
+
+
+def fault_of(account: Any, instrument: int, time: int, last: int) -> int:
+    """What is wrong with a row that cannot be taken."""
+    if not 0 <= instrument < account.instruments:
+        return FAULT_UNKNOWN_INSTRUMENT
+    return FAULT_OUT_OF_ORDER if time < last else FAULT_BAD_ROW
 
 
 def execute(arena: Any, event: Any) -> None:
@@ -113,7 +115,9 @@ def decide(arena: Any, event: Any, step: Any) -> None:
     _decide(account, arena, event, at(event, 0, BAR_ROW), step)
 
 
-def accept(arena: Any, orders: Any, order_count: int, cancels: Any, cancel_count: int) -> None:
+def accept(
+    arena: Any, orders: Any, order_count: int, cancels: Any, cancel_count: int, amends: Any, amend_count: int
+) -> None:
     """The broker's: take over what the strategist decided, and answer."""
     account = at(arena, 0, BROKER).account
     for k in range(order_count):
@@ -127,36 +131,65 @@ def accept(arena: Any, orders: Any, order_count: int, cancels: Any, cancel_count
     for k in range(cancel_count):
         copy_in(cancels + k * CANCEL_BYTES, arena + account.cancels_at + k * CANCEL_BYTES, CANCEL_BYTES)
     account.cancels = cancel_count
+    for k in range(amend_count):
+        copy_in(amends + k * AMEND_BYTES, arena + account.amends_at + k * AMEND_BYTES, AMEND_BYTES)
+    account.amends = amend_count
     account.accept()
 
 
 def _decide(account: Any, arena: Any, event: Any, bar: Any, step: Any) -> None:
-    state = arena + (account.states_at + bar.instrument * account.state_bytes)
+    tell_fills(account, arena, step)
+    call(step, ON_BAR, state_of(account, arena, bar.instrument), event, arena)
+
+
+def state_of(account: Any, arena: Any, instrument: int) -> Any:
+    """The address of the strategy's state for an instrument."""
+    return arena + (account.states_at + instrument * account.state_bytes)
+
+
+def tell_fills(account: Any, arena: Any, step: Any) -> None:
+    """Call `on_fill` for what has filled, each on the broker of its own instrument."""
     for k in range(account.fills):
-        call(step, ON_FILL, state, arena + (account.fills_at + k * FILL_BYTES), arena)
-    call(step, ON_BAR, state, event, arena)
+        event = arena + (account.fills_at + k * FILL_BYTES)
+        instrument = at(event, 0, FILL_ROW).instrument
+        current = account.current
+        if instrument == current:
+            call(step, ON_FILL, state_of(account, arena, instrument), event, arena)
+        else:
+            face(account, instrument)
+            call(step, ON_FILL, state_of(account, arena, instrument), event, arena)
+            face(account, current)
 
 
-def _flush(
-    account: Any,
-    arena: Any,
-    fills: Any,
-    updates: Any,
-    orders: Any,
-    signals: Any,
-    cancels: Any,
-    amends: Any,
-    flows: Any,
-    used: Any,
-) -> bool:
-    """Move the outboxes into the logs; true when a log may not hold what one more bar can bring."""
-    copy_out(arena + account.fills_at, account.fills * FILL_BYTES, fills, used[FILLS] * FILL_BYTES)
-    copy_out(arena + account.updates_at, account.updates * UPDATE_BYTES, updates, used[UPDATES] * UPDATE_BYTES)
-    copy_out(arena + account.new_orders_at, account.new_orders * ORDER_BYTES, orders, used[ORDERS] * ORDER_BYTES)
-    copy_out(arena + account.signals_at, account.signals * SIGNAL_BYTES, signals, used[SIGNALS] * SIGNAL_BYTES)
-    copy_out(arena + account.cancels_at, account.cancels * CANCEL_BYTES, cancels, used[CANCELS] * CANCEL_BYTES)
-    copy_out(arena + account.amends_at, account.amends * AMEND_BYTES, amends, used[AMENDS] * AMEND_BYTES)
-    copy_out(arena + account.flows_at, account.flows * FLOW_BYTES, flows, used[FLOWS] * FLOW_BYTES)
+def face(account: Any, instrument: int) -> None:
+    """Have the broker act on this instrument."""
+    account.current = instrument
+    account.price = account.position(instrument).price
+
+
+def has_news(account: Any) -> bool:
+    """Whether anything waits in the outboxes."""
+    return account.updates + account.new_orders + account.cancels + account.amends + account.flows > 0
+
+
+def is_full(ledger: Any) -> bool:
+    """Whether a log may not hold what one more event can bring."""
+    for k in range(SAMPLES):
+        if ledger[USED, k] + ledger[MOST, k] > ledger[ROOM, k]:
+            return True
+    return False
+
+
+def flush(account: Any, arena: Any, logs: Any, ledger: Any) -> None:
+    """Move the outboxes into the logs."""
+    used = ledger[USED]
+    copy_out(arena + account.fills_at, account.fills * FILL_BYTES, logs[FILLS], used[FILLS] * FILL_BYTES)
+    copy_out(arena + account.updates_at, account.updates * UPDATE_BYTES, logs[UPDATES], used[UPDATES] * UPDATE_BYTES)
+    copy_out(arena + account.new_orders_at, account.new_orders * ORDER_BYTES, logs[ORDERS], used[ORDERS] * ORDER_BYTES)
+    copy_out(arena + account.signals_at, account.signals * SIGNAL_BYTES, logs[SIGNALS], used[SIGNALS] * SIGNAL_BYTES)
+    copy_out(arena + account.cancels_at, account.cancels * CANCEL_BYTES, logs[CANCELS], used[CANCELS] * CANCEL_BYTES)
+    copy_out(arena + account.amends_at, account.amends * AMEND_BYTES, logs[AMENDS], used[AMENDS] * AMEND_BYTES)
+    copy_out(arena + account.flows_at, account.flows * FLOW_BYTES, logs[FLOWS], used[FLOWS] * FLOW_BYTES)
     used[FILLS] += account.fills
     used[UPDATES] += account.updates
     used[ORDERS] += account.new_orders
@@ -171,13 +204,3 @@ def _flush(
     account.cancels = 0
     account.amends = 0
     account.flows = 0
-    requests, rows = account.request_capacity, account.order_capacity
-    return (
-        (used[FILLS] + rows) * FILL_BYTES > len(fills)
-        or (used[UPDATES] + requests + 2 * rows) * UPDATE_BYTES > len(updates)
-        or (used[ORDERS] + requests) * ORDER_BYTES > len(orders)
-        or (used[SIGNALS] + requests) * SIGNAL_BYTES > len(signals)
-        or (used[CANCELS] + rows) * CANCEL_BYTES > len(cancels)
-        or (used[AMENDS] + rows) * AMEND_BYTES > len(amends)
-        or (used[FLOWS] + account.instruments + 8) * FLOW_BYTES > len(flows)
-    )

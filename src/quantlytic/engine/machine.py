@@ -65,7 +65,7 @@ _COMPILED = (
     _Compiled(loop.execute, "void(intp, intp)"),
     _Compiled(loop.apply, "void(intp, intp, intp, intp, intp, intp)"),
     _Compiled(loop.decide, "void(intp, intp, intp)"),
-    _Compiled(loop.accept, "void(intp, intp, intp, intp, intp)"),
+    _Compiled(loop.accept, "void(intp, intp, intp, intp, intp, intp, intp)"),
 )
 _steps: dict[Layout, tuple[Any, int]] = {}
 

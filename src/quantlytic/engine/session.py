@@ -17,7 +17,7 @@ from quantlytic.engine.broker import BROKER
 from quantlytic.engine.codes import FAULT_NONE, FAULT_TOO_MANY_REQUESTS
 from quantlytic.engine.explain import blame
 from quantlytic.engine.fees import Fees
-from quantlytic.engine.outbox import CANCELS, FILLS, ORDERS, SIGNALS, UPDATES, Outbox
+from quantlytic.engine.outbox import AMENDS, CANCELS, FILLS, ORDERS, SIGNALS, UPDATES, Outbox
 from quantlytic.engine.position import POSITION
 from quantlytic.engine.record import fields_of, layout_of
 from quantlytic.engine.results import Results
@@ -27,7 +27,7 @@ from quantlytic.model.equity import EQUITY
 from quantlytic.model.errors import InputError, StrategyError
 from quantlytic.model.fill import FILL
 from quantlytic.model.instrument import Instrument
-from quantlytic.model.order import ORDER, ORDER_CANCEL, ORDER_UPDATE
+from quantlytic.model.order import ORDER, ORDER_AMEND, ORDER_CANCEL, ORDER_UPDATE
 from quantlytic.model.time import iso
 
 Array = NDArray[Any]
@@ -144,27 +144,34 @@ class Session(Results):
             self._event(bar),
         )  # fmt: skip
 
-    def decide(self, bar: Any) -> tuple[Array, Array, Array]:
-        """Strategist: call `on_fill` for the fills just applied, then `on_bar`. Returns (signals, orders, cancels)."""
+    def decide(self, bar: Any) -> tuple[Array, Array, Array, Array]:
+        """Strategist: call `on_fill` for the fills just applied, then `on_bar`. Returns (signals, orders, cancels, amends)."""
         try:
             self._machine.decide(self._arena_at, self._event(bar), self._machine.step)
         except Exception as error:
             raise self._blame(error, self._bar[0]) from error
         self._check_fault(self._bar[0])
         self._outbox.counts[FILLS] = 0
-        return self._outbox.take(SIGNALS), self._outbox.take(ORDERS), self._outbox.take(CANCELS)
+        take = self._outbox.take
+        return take(SIGNALS), take(ORDERS), take(CANCELS), take(AMENDS)
 
-    def accept(self, orders: Array, cancels: Array) -> Array:
+    def accept(self, orders: Array, cancels: Array, amends: Array) -> Array:
         """Executor: take over what the strategist decided. Returns the updates: NEW, REJECTED, CANCELED."""
-        order_rows, cancel_rows = _rows(orders, ORDER), _rows(cancels, ORDER_CANCEL)
+        order_rows, cancel_rows, amend_rows = (
+            _rows(orders, ORDER),
+            _rows(cancels, ORDER_CANCEL),
+            _rows(amends, ORDER_AMEND),
+        )
         self._check_count("orders", order_rows, self._capacities[1])
         self._check_count("cancels", cancel_rows, self._capacities[0])
+        self._check_count("amends", amend_rows, self._capacities[0])
         self._machine.accept(
             self._arena_at,
             self._at(order_rows.view(np.uint8)), len(order_rows),
             self._at(cancel_rows.view(np.uint8)), len(cancel_rows),
+            self._at(amend_rows.view(np.uint8)), len(amend_rows),
         )  # fmt: skip
-        self._outbox.counts[ORDERS] = self._outbox.counts[CANCELS] = 0
+        self._outbox.counts[ORDERS] = self._outbox.counts[CANCELS] = self._outbox.counts[AMENDS] = 0
         return self._outbox.take(UPDATES)
 
     # ---- state ----

@@ -16,9 +16,11 @@ from quantlytic.model.event import Event
 from quantlytic.model.fill import FILL, Fill
 from quantlytic.model.order import (
     ORDER,
+    ORDER_AMEND,
     ORDER_CANCEL,
     ORDER_UPDATE,
     Order,
+    OrderAmend,
     OrderCancel,
     OrderStatus,
     OrderType,
@@ -90,6 +92,20 @@ class Rows:
         ]
         return np.array(found, ORDER_CANCEL)
 
+    def amends(self, events: Iterable[Event]) -> Array:
+        """The amendments among the events."""
+        index = self._index
+        found = [
+            (e.order_id, index[e.instrument], e.event_time, e.quantity, e.price, e.stop_price, e.bar_offset)
+            for e in events
+            if isinstance(e, OrderAmend)
+        ]
+        return np.array(found, ORDER_AMEND)
+
+    def wishes(self, events: Sequence[Event]) -> tuple[Array, Array, Array]:
+        """What a strategist decided, as `Session.accept` takes it: orders, cancels, amendments."""
+        return self.orders(events), self.cancels(events), self.amends(events)
+
     def fills(self, events: Iterable[Event]) -> Array:
         """The fills among the events."""
         index = self._index
@@ -137,6 +153,13 @@ class Rows:
         return [
             OrderCancel(run, number, ids[instrument], time, offset_of(bar))
             for number, instrument, time, bar in rows.tolist()
+        ]
+
+    def amend_events(self, rows: Array, offset_of: Callable[[int], int]) -> list[Event]:
+        run, ids = self.run_id, self._ids
+        return [
+            OrderAmend(run, number, ids[instrument], time, quantity, price, stop_price, offset_of(bar))
+            for number, instrument, time, quantity, price, stop_price, bar in rows.tolist()
         ]
 
     def update_events(self, rows: Array) -> list[Event]:

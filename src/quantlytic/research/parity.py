@@ -13,7 +13,7 @@ from quantlytic.model.codec import decode, encode
 from quantlytic.model.equity import Decided, Equity
 from quantlytic.model.event import Event
 from quantlytic.model.fill import Fill
-from quantlytic.model.order import Order, OrderCancel, OrderUpdate
+from quantlytic.model.order import Order, OrderAmend, OrderCancel, OrderUpdate
 from quantlytic.model.run import Run
 from quantlytic.model.signal import Signal
 from quantlytic.research.paper import Rows
@@ -23,6 +23,7 @@ KINDS: dict[type[Event], str] = {
     Signal: "signals",
     Order: "orders",
     OrderCancel: "cancels",
+    OrderAmend: "amends",
     OrderUpdate: "updates",
     Fill: "fills",
     Equity: "equity",
@@ -30,7 +31,7 @@ KINDS: dict[type[Event], str] = {
 
 
 class Parity(msgspec.Struct, frozen=True):
-    """`compared` counts signals, orders, cancels, updates, fills and equity points."""
+    """`compared` counts signals, orders, cancels, amendments, updates, fills and equity points."""
 
     run_id: str
     bars: int
@@ -93,6 +94,7 @@ def _replay(session: Session, rows: Rows, bars: Sequence[tuple[int, Bar]]) -> It
     yield from rows.signal_events(session.signals, offsets.__getitem__)
     yield from rows.order_events(session.orders, offsets.__getitem__)
     yield from rows.cancel_events(session.cancels, offsets.__getitem__)
+    yield from rows.amend_events(session.amends, offsets.__getitem__)
     yield from rows.fill_events(session.fills, offsets.__getitem__)
     yield from rows.update_events(session.updates)
     for (offset, bar), equity in zip(bars, session.equity.tolist(), strict=True):
@@ -103,9 +105,8 @@ def _answers_missing(log: Log, run: Run, decisions: Sequence[Event], last: int) 
     """Orders of the last decision, when the executor has not taken it over yet: its answers are not on the tape."""
     if log.committed(f"executor.{run.run_id}").get(run.decisions_stream, 0) >= log.bounds(run.decisions_stream)[1]:
         return set()
-    return {
-        event.order_id for event in decisions if isinstance(event, Order | OrderCancel) and event.bar_offset == last
-    }
+    wishes = Order | OrderCancel | OrderAmend
+    return {event.order_id for event in decisions if isinstance(event, wishes) and event.bar_offset == last}
 
 
 def _is_answer(event: Event, order_ids: set[int], time: int) -> bool:

@@ -34,7 +34,7 @@ class PaperExecutor:
         self._bars = Inbox(log, run.bars_stream, self._writer.positions.get(run.bars_stream, run.first_bar_offset))
         self._decisions = Inbox(log, run.decisions_stream, self._writer.positions.get(run.decisions_stream, 0))
         self._executed = -1  # offset of the executed bar whose decision is awaited; -1: none is
-        self._wishes: list[Event] = []  # orders and cancels whose Decided has not come in yet
+        self._wishes: list[Event] = []  # orders, cancels and amends whose Decided has not come in yet
         if self._writer.snapshot is not None:
             saved = msgspec.msgpack.decode(self._writer.snapshot, type=_Snapshot)
             self._session.restore(saved.session)
@@ -54,7 +54,7 @@ class PaperExecutor:
             _, event = self._decisions.take()
             if isinstance(event, Decided):
                 assert event.bar_offset == self._executed, f"{self.name}: decision on {event.bar_offset} out of turn"
-                updates = self._session.accept(self._rows.orders(self._wishes), self._rows.cancels(self._wishes))
+                updates = self._session.accept(*self._rows.wishes(self._wishes))
                 self._executed, self._wishes = -1, []
                 if len(updates):
                     self._commit(self._rows.update_events(updates))

@@ -57,10 +57,11 @@ class Strategist:
         row = rows.bars([bar])
         self._session.apply(rows.updates(self._pending), rows.fills(self._pending), row)
         self._pending = []
-        signals, orders, cancels = self._session.decide(row)
+        signals, orders, cancels, amends = self._session.decide(row)
         outputs = [
             *rows.signal_events(signals, lambda _: offset),
             *rows.cancel_events(cancels, lambda _: offset),
+            *rows.amend_events(amends, lambda _: offset),
             *rows.order_events(orders, lambda _: offset),
             Decided(self._run.run_id, offset),
         ]
