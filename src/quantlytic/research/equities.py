@@ -135,7 +135,7 @@ def _in_session(frame: pl.DataFrame, calendar: str | None) -> pl.DataFrame:
         return frame
     from quantlytic.research.calendars import sessions
 
-    known = sessions(calendar, frame["date"].min(), frame["date"].max())
+    known = sessions(calendar, str(frame["date"][0]), str(frame["date"][-1]))
     times = pl.DataFrame({"date": known.dates, "opens": known.open_times, "closes": known.close_times})
     joined = frame.join(times.with_columns(pl.col("date").cast(pl.Date)), on="date", how="left", maintain_order="left")
     closed = joined.filter(pl.col("opens").is_null())
