@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from quantlytic.model.side import Side as Side
     from quantlytic.research.history import load_bars as load_bars
     from quantlytic.research.run import backtest as backtest
+    from quantlytic.research.sweep import sweep as sweep
 
 _HOMES = {
     "ATR": "quantlytic.indicators",
@@ -45,6 +46,7 @@ _HOMES = {
     "backtest": "quantlytic.research.run",
     "load_bars": "quantlytic.research.history",
     "param": "quantlytic.engine.param",
+    "sweep": "quantlytic.research.sweep",
 }
 
 __all__ = [*_HOMES]  # noqa: PLE0604 - the names are those of _HOMES

@@ -55,8 +55,7 @@ class Curve(Record):
                 gain = value / last - 1.0
                 if value < last:
                     losses += gain * gain
-                    if value < lowest:
-                        lowest = value
+                    lowest = min(lowest, value)
                     if value < deepest * peak:
                         deepest = value / peak
                 elif value > peak:

@@ -1,0 +1,234 @@
+"""A sweep: one strategy over the same bars with many parameter sets, and what each was worth."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantlytic.engine.bars import Bars
+from quantlytic.engine.fees import Fees
+from quantlytic.engine.session import Session
+from quantlytic.engine.strategy import Strategy
+from quantlytic.engine.sweep import sample_rows
+from quantlytic.model.errors import InputError, StrategyError
+from quantlytic.research.space import Constraint, Params, Value, draw, grid
+from quantlytic.research.sweepjob import METRICS, Job, Outcome, Portable, run_cells
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Progress = Callable[[int, int], None]
+
+MAX_SAMPLES = 2000
+_TOGETHER = 32  # cells that walk over the bars together, at most; with digests, which keep every fill, fewer
+_TOGETHER_WHOLE = 4
+_NOT_RUN = "not run: the sweep was interrupted"
+
+
+def sweep(
+    strategy: Strategy | type[Strategy],
+    bars: Bars,
+    cash: float = 1_000_000.0,
+    fees: Fees = Fees(),  # noqa: B008 - immutable
+    *,
+    market: Any = None,
+    allow_short: bool = False,
+    draws: int | None = None,
+    seed: int = 0,
+    constraint: Constraint | None = None,
+    jobs: int | None = None,
+    backend: str | None = None,
+    digests: bool = False,
+    compiled: bool = True,
+    progress: Progress | None = None,
+    name: str | None = None,
+    over: Mapping[str, Any] | None = None,
+    **axes: Any,
+) -> Sweep:
+    """Run every parameter set over the bars, each on an account of its own, as `backtest` would.
+
+    Axes are given by name, `fast=range(10, 60, 5), slow=[100, 150]`, or in `over` (for names that this function uses
+    itself); all combinations are run. With `draws` that many sets are drawn at random instead, by `seed`: (low, high) is a
+    uniform range, more values are a choice, None is the parameter's own range, and without axes every parameter that has a
+    range is drawn. `constraint` says of a dict of all parameters whether to run it. Other parameters keep the values of
+    `strategy`, an instance or a class.
+
+    Runs on all cores, or `jobs`; `backend` is one of joblib's ("threading" by default, "loky", "dask" with a client that
+    was started before). The results are the same bytes for all of them. `progress` is called with (cells done, of).
+    Ctrl-C ends the sweep early and keeps the cells that were finished (`Sweep.interrupted`).
+
+    A cell that fails is a row with its error. Raises InputError, or StrategyError, where none could be run.
+    """
+    if not isinstance(bars, Bars) or not len(bars):
+        raise InputError("a sweep runs over bars: what load_bars returns, or Bars.of(...) makes; there must be some")
+    base = strategy() if isinstance(strategy, type) else strategy
+    if clash := sorted(set(over or ()) & set(axes)):
+        raise InputError(f"parameter {clash[0]!r} is given twice")
+    wanted = {**axes, **(over or {})}
+    cells = grid(base, wanted, constraint) if draws is None else draw(base, wanted, draws, seed, constraint)
+    options = {"allow_short": allow_short, "compiled": compiled} | ({} if market is None else {"market": market})
+    Session(base, bars.instruments, cash, fees, **options)  # says at once what is wrong for all of them
+    samples = sample_rows(bars, MAX_SAMPLES)
+    job = Job(Portable(type(base)), bars.instruments, cash, fees, options, samples, digests)
+    begun = time.perf_counter()
+    outcomes = _run(bars, job, cells, jobs, backend, progress)
+    result = Sweep(
+        strategy=base,
+        name=name or type(base).__name__,
+        bars=bars,
+        cash=float(cash),
+        cells=cells,
+        outcomes=[one or Outcome(np.full(len(samples), np.nan), error=_NOT_RUN) for one in outcomes],
+        return_times=bars.array["close_time"][samples],
+        interrupted=any(one is None for one in outcomes),
+        elapsed_s=time.perf_counter() - begun,
+    )
+    if not result.interrupted and all(one.error for one in result.outcomes):
+        raise StrategyError(f"no cell could be run; the first: {result.outcomes[0].error}")
+    return result
+
+
+@dataclass(frozen=True, repr=False)
+class Sweep:
+    """What a sweep found: `table` has a row a cell, `returns` a column a cell."""
+
+    strategy: Strategy
+    name: str
+    bars: Bars
+    cash: float
+    cells: list[Params]
+    outcomes: list[Outcome]
+    return_times: NDArray[np.int64]
+    """Close times (ns UTC) at which equity was sampled: each day, or every k-th bar time, 2,000 at most."""
+    interrupted: bool
+    elapsed_s: float
+
+    def __len__(self) -> int:
+        return len(self.cells)
+
+    def __repr__(self) -> str:
+        failed = sum(1 for one in self.outcomes if one.error)
+        return f"Sweep({self.name}, {len(self):,} cells{f', {failed:,} failed' if failed else ''})\n{self.table}"
+
+    @cached_property
+    def axes(self) -> dict[str, list[Value]]:
+        """The parameters that vary, each with its values in order."""
+        found = {name: sorted({params[name] for params in self.cells}) for name in self.cells[0]}
+        return {name: values for name, values in found.items() if len(values) > 1}
+
+    @cached_property
+    def table(self) -> pl.DataFrame:
+        """A Polars frame: `cell`, the parameters that vary, the figures (as in `Result.metrics`, null where undefined),
+        `digest` if asked for, `error` (null where all went well)."""
+        import polars as pl
+
+        columns: dict[str, Any] = {"cell": range(len(self))}
+        names = list(self.axes) or list(self.cells[0])
+        columns |= {name: [params[name] for params in self.cells] for name in names}
+        for metric in METRICS:
+            columns[metric if metric not in columns else f"{metric}_"] = self.values(metric)
+        if any(one.digest for one in self.outcomes):
+            columns["digest"] = [one.digest or None for one in self.outcomes]
+        columns["error"] = [one.error or None for one in self.outcomes]
+        return pl.DataFrame(columns, schema_overrides={"error": pl.String}, strict=False)
+
+    @cached_property
+    def returns(self) -> NDArray[np.float64]:
+        """Simple returns between the sampled times, the first from the cash at the start: f8[times, cells]; NaN for cells
+        that failed. What PBO and the deflated Sharpe ratio are made from."""
+        equity = np.column_stack([one.equity for one in self.outcomes])
+        with np.errstate(all="ignore"):
+            returns: NDArray[np.float64] = equity / np.vstack((np.full(len(self), self.cash), equity[:-1])) - 1.0
+        return returns
+
+    def values(self, metric: str) -> list[float | int | None]:
+        """A figure of every cell. Raises InputError for a name that is none."""
+        if metric not in METRICS:
+            raise InputError(f"no metric {metric!r}: there are {', '.join(METRICS)}")
+        return [one.figures.get(metric) for one in self.outcomes]
+
+    def ranked(self, metric: str = "sharpe", *, largest: bool = True) -> list[int]:
+        """Numbers of the cells, best first, those without a figure left out; of equal ones the first."""
+        values = self.values(metric)
+        known = [(value, cell) for cell, value in enumerate(values) if value is not None]
+        return [cell for _, cell in sorted(known, key=lambda one: (-one[0] if largest else one[0], one[1]))]
+
+    def best(self, metric: str = "sharpe", *, largest: bool = True) -> dict[str, Any]:
+        """The row of the best cell: `cell`, all parameters, all figures. Raises InputError when no cell has the figure."""
+        order = self.ranked(metric, largest=largest)
+        if not order:
+            raise InputError(f"no cell has a {metric}: they failed, never traded, or the data is too short")
+        return self.row(order[0])
+
+    def row(self, cell: int) -> dict[str, Any]:
+        """`cell`, its parameters and figures as a dict."""
+        return {"cell": cell, **self.cells[cell], **self.outcomes[cell].figures}
+
+    def strategy_of(self, cell: int) -> Strategy:
+        """The strategy with the cell's parameters, for a backtest of its own."""
+        return type(self.strategy)(**self.cells[cell])
+
+
+def _run(
+    bars: Bars, job: Job, cells: Sequence[Params], jobs: int | None, backend: str | None, progress: Progress | None
+) -> list[Outcome | None]:
+    """The outcomes in the order of the cells; None for those that an interruption left undone."""
+    import joblib
+
+    outcomes: list[Outcome | None] = [None] * len(cells)
+    stop, done = threading.Event(), 0
+    try:
+        with joblib.parallel_config(**({} if backend is None else {"backend": backend})):
+            for first, found in _finished(bars.array, job, cells, -1 if jobs is None else jobs, stop):
+                outcomes[first : first + len(found)] = found
+                done += len(found)
+                if progress is not None:
+                    progress(done, len(cells))
+    except KeyboardInterrupt:
+        pass
+    except (ValueError, ImportError) as error:
+        raise InputError(f"backend {backend!r}, jobs {jobs!r}: {str(error).strip().splitlines()[0]}") from None
+    finally:
+        stop.set()
+    return outcomes
+
+
+def _finished(
+    array: NDArray[Any], job: Job, cells: Sequence[Params], jobs: int, stop: threading.Event
+) -> Iterator[tuple[int, list[Outcome]]]:
+    """(number of the first cell, outcomes) of each batch, as they come in."""
+    import joblib
+
+    workers = joblib.effective_n_jobs(jobs)
+    size = min(_TOGETHER_WHOLE if job.digests else _TOGETHER, -(-len(cells) // (4 * workers)))
+    batches = [(first, cells[first : first + size]) for first in range(0, len(cells), size)]
+    settings = {"n_jobs": jobs, "prefer": "threads", "batch_size": 1}
+    try:
+        parallel = joblib.Parallel(**settings, return_as="generator_unordered")
+        rounds = [batches]
+    except ValueError:  # Dask gives results all at once: ask for some at a time
+        parallel = joblib.Parallel(**settings)
+        rounds = [batches[at : at + 4 * workers] for at in range(0, len(batches), 4 * workers)]
+    stopped = stop.is_set if _shares_memory(parallel) else None
+    for some in rounds:
+        tasks = (joblib.delayed(_batch)(array, job, first, part, stopped) for first, part in some)
+        for first, found in parallel(tasks):
+            if found is not None:
+                yield first, found
+
+
+def _shares_memory(parallel: Any) -> bool:
+    return bool(getattr(parallel._backend, "supports_sharedmem", False))
+
+
+def _batch(
+    array: NDArray[Any], job: Job, first: int, cells: Sequence[Params], stopped: Callable[[], bool] | None
+) -> tuple[int, list[Outcome] | None]:
+    return first, run_cells(array, job, cells, stopped)

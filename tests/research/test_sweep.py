@@ -1,0 +1,123 @@
+"""A sweep's rows against backtests of their own; what it does with what is wrong; where it runs must not matter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.engine.market import Chaos, instruments_of, random_bars, workload_bars
+
+import quantlytic as ql
+from quantlytic.engine import sweep as engine_sweep
+from quantlytic.model.errors import InputError, StrategyError
+from quantlytic.research.metrics import drawdown_curve, last_of_each_time
+from quantlytic.research.sweepjob import METRICS
+from quantlytic.strategies.sma_cross import SmaCross
+
+FEES = ql.Fees(taker_bps=10, maker_bps=2)
+AXES = {"fast": [3, 5, 8], "slow": [20, 40]}
+
+
+@pytest.fixture(scope="module")
+def bars() -> ql.Bars:
+    return workload_bars(20_000)
+
+
+@pytest.fixture(scope="module")
+def swept(bars: ql.Bars) -> Any:
+    return ql.sweep(SmaCross, bars, 1e5, FEES, **AXES, digests=True)
+
+
+def assert_equals_backtest(sweep: Any, cell: int, **options: Any) -> None:
+    result = ql.backtest(sweep.strategy_of(cell), sweep.bars, sweep.cash, FEES, **options)
+    row = sweep.row(cell)
+    assert row["final_equity"] == result.equity[-1]
+    assert row["rejected"] == sum(result.rejections.values())
+    deepest = drawdown_curve(last_of_each_time(sweep.bars.array["close_time"], result.equity)[1]).min()
+    assert row["max_drawdown"] == pytest.approx(deepest, rel=1e-12)
+    for name in set(METRICS) - {"final_equity", "rejected", "max_drawdown", "calmar"}:
+        expected = result.metrics[name]
+        if expected is None:
+            assert row[name] is None, name
+        else:
+            assert row[name] == pytest.approx(expected, rel=1e-9, abs=1e-12), name
+    digest = sweep.outcomes[cell].digest
+    assert digest in ("", result.digest)
+    rows = np.searchsorted(sweep.bars.array["close_time"], sweep.return_times, side="right") - 1
+    equity = np.append(sweep.cash, result.equity[rows])
+    assert np.array_equal(sweep.returns[:, cell], equity[1:] / equity[:-1] - 1.0)
+
+
+def test_each_cell_is_a_backtest(swept: Any) -> None:
+    assert len(swept) == 6
+    for cell in range(6):
+        assert swept.outcomes[cell].digest
+        assert_equals_backtest(swept, cell)
+
+
+def test_table_best_and_rows(swept: Any) -> None:
+    table = swept.table
+    assert table.columns == ["cell", "fast", "slow", *METRICS, "digest", "error"]
+    assert table.select("fast", "slow").rows() == [(f, s) for f in (3, 5, 8) for s in (20, 40)]
+    assert table["error"].null_count() == 6
+    best = swept.best("final_equity")
+    assert best["final_equity"] == table["final_equity"].max()
+    assert best["weight"] == 0.99
+    assert swept.best("fees_paid", largest=False)["fees_paid"] == table["fees_paid"].min()
+    with pytest.raises(InputError, match="no metric 'sharp'"):
+        swept.best("sharp")
+
+
+def test_jobs_backends_and_batches_give_the_same_bytes(bars: ql.Bars, swept: Any) -> None:
+    for options in ({"jobs": 1}, {"jobs": 3}, {"jobs": 2, "digests": True}):
+        other = ql.sweep(SmaCross, bars, 1e5, FEES, **AXES, **options)
+        assert other.returns.tobytes() == swept.returns.tobytes()
+        same = swept.table if "digests" in options else swept.table.drop("digest")
+        assert other.table.equals(same)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_several_instruments_shorts_and_limits(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Round trips, time in the market and costs, streamed, are those of a backtest; blocks cut anywhere."""
+    monkeypatch.setattr(engine_sweep, "BLOCK", 37)
+    bars = ql.Bars(random_bars(seed, 150, 3), tuple(instruments_of(3, [0.0, 0.01])))
+    sweep = ql.sweep(
+        Chaos, bars, 1e5, FEES, allow_short=True, over={"seed": [1, 2, 3]}, weight=[-0.5, 0.5], compiled=False, jobs=1
+    )
+    for cell in range(6):
+        assert_equals_backtest(sweep, cell, allow_short=True, compiled=False)
+    assert sweep.table["round_trips"].max() > 30
+
+
+def test_a_bad_cell_is_a_row(bars: ql.Bars) -> None:
+    sweep = ql.sweep(SmaCross, bars, 1e5, FEES, fast=[5, 500], slow=20, jobs=1)
+    assert sweep.table["error"][0] is None
+    assert "'fast' is a whole number from 2 to 200, not 500" in sweep.table["error"][1]
+    assert sweep.table["sharpe"][1] is None
+    assert np.isnan(sweep.returns[:, 1]).all()
+    assert_equals_backtest(sweep, 0)
+    with pytest.raises(StrategyError, match="no cell could be run; the first: SmaCross"):
+        ql.sweep(SmaCross, bars, fast=[500, 600])
+
+
+def test_ctrl_c_keeps_what_was_finished(bars: ql.Bars, swept: Any) -> None:
+    def stop_after_four(done: int, of: int) -> None:
+        assert of == 6
+        if done == 4:
+            raise KeyboardInterrupt
+
+    sweep = ql.sweep(SmaCross, bars, 1e5, FEES, **AXES, jobs=1, progress=stop_after_four)
+    assert sweep.interrupted
+    assert sweep.table["error"].null_count() == 4
+    assert sweep.table["error"][5] == "not run: the sweep was interrupted"
+    assert sweep.returns[:, :4].tobytes() == swept.returns[:, :4].tobytes()
+
+
+def test_only_the_sums_are_kept(bars: ql.Bars, tmp_path: Path) -> None:
+    """2,000 samples at most, whatever the bars."""
+    sweep = ql.sweep(SmaCross, bars, fast=[3, 4])
+    assert sweep.returns.shape == (2000, 2)
+    assert sweep.return_times[-1] == bars.array["close_time"][-1]
+    assert all(one.digest == "" for one in sweep.outcomes)
