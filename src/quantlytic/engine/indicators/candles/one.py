@@ -1,0 +1,150 @@
+"""Patterns of one candle."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from quantlytic.engine.indicators.candles.candles import (
+    black,
+    bottom,
+    color,
+    doji,
+    long_body,
+    lower,
+    near,
+    no_lower,
+    no_upper,
+    short_body,
+    short_shadow,
+    tenth,
+    top,
+    upper,
+    white,
+)
+from quantlytic.engine.indicators.candles.pattern import CandlePattern
+
+
+class BeltHold(CandlePattern):
+    """A long body that opens at its extreme: white without a lower shadow (100), black without an upper (-100)."""
+
+    bars_before = 10
+
+    def match(self, c: Any) -> float:
+        held = (white(c, 0) and no_lower(c, 0)) or (black(c, 0) and no_upper(c, 0))
+        return 100.0 * color(c, 0) if long_body(c, 0) and held else 0.0
+
+
+class ClosingMarubozu(CandlePattern):
+    """A long body that closes at its extreme: white without an upper shadow (100), black without a lower (-100)."""
+
+    bars_before = 10
+
+    def match(self, c: Any) -> float:
+        closed = (white(c, 0) and no_upper(c, 0)) or (black(c, 0) and no_lower(c, 0))
+        return 100.0 * color(c, 0) if long_body(c, 0) and closed else 0.0
+
+
+class Doji(CandlePattern):
+    """Close about at the open. 100, though it is neither bullish nor bearish."""
+
+    bars_before = 10
+
+    def match(self, c: Any) -> float:
+        return 100.0 if doji(c, 0) else 0.0
+
+
+class DragonflyDoji(CandlePattern):
+    """A doji at the top of a lower shadow."""
+
+    bars_before = 10
+
+    def match(self, c: Any) -> float:
+        return 100.0 if doji(c, 0) and no_upper(c, 0) and lower(c, 0) > tenth(c, 0) else 0.0
+
+
+class GravestoneDoji(CandlePattern):
+    """A doji at the bottom of an upper shadow."""
+
+    bars_before = 10
+
+    def match(self, c: Any) -> float:
+        return 100.0 if doji(c, 0) and no_lower(c, 0) and upper(c, 0) > tenth(c, 0) else 0.0
+
+
+class HighWave(CandlePattern):
+    """A short body between shadows of more than twice its length."""
+
+    bars_before = 10
+
+    def match(self, c: Any) -> float:
+        waves = upper(c, 0) > 2.0 * c.body(0) and lower(c, 0) > 2.0 * c.body(0)
+        return 100.0 * color(c, 0) if short_body(c, 0) and waves else 0.0
+
+
+class LongLeggedDoji(CandlePattern):
+    """A doji with a long shadow."""
+
+    bars_before = 10
+
+    def match(self, c: Any) -> float:
+        return 100.0 if doji(c, 0) and (lower(c, 0) > c.body(0) or upper(c, 0) > c.body(0)) else 0.0
+
+
+class LongLine(CandlePattern):
+    """A long body between short shadows."""
+
+    bars_before = 10
+
+    def match(self, c: Any) -> float:
+        short = upper(c, 0) < short_shadow(c, 0) and lower(c, 0) < short_shadow(c, 0)
+        return 100.0 * color(c, 0) if long_body(c, 0) and short else 0.0
+
+
+class Marubozu(CandlePattern):
+    """A long body without shadows."""
+
+    bars_before = 10
+
+    def match(self, c: Any) -> float:
+        return 100.0 * color(c, 0) if long_body(c, 0) and no_upper(c, 0) and no_lower(c, 0) else 0.0
+
+
+class RickshawMan(CandlePattern):
+    """A doji near the middle of two long shadows."""
+
+    bars_before = 10
+
+    def match(self, c: Any) -> float:
+        middle = c.low(0) + (c.high(0) - c.low(0)) / 2.0
+        legs = lower(c, 0) > c.body(0) and upper(c, 0) > c.body(0)
+        centred = bottom(c, 0) <= middle + near(c, 0) and top(c, 0) >= middle - near(c, 0)
+        return 100.0 if doji(c, 0) and legs and centred else 0.0
+
+
+class ShortLine(CandlePattern):
+    """A short body between short shadows."""
+
+    bars_before = 10
+
+    def match(self, c: Any) -> float:
+        short = upper(c, 0) < short_shadow(c, 0) and lower(c, 0) < short_shadow(c, 0)
+        return 100.0 * color(c, 0) if short_body(c, 0) and short else 0.0
+
+
+class SpinningTop(CandlePattern):
+    """A short body between shadows longer than itself."""
+
+    bars_before = 10
+
+    def match(self, c: Any) -> float:
+        spun = upper(c, 0) > c.body(0) and lower(c, 0) > c.body(0)
+        return 100.0 * color(c, 0) if short_body(c, 0) and spun else 0.0
+
+
+class Takuri(CandlePattern):
+    """A dragonfly doji whose lower shadow is very long."""
+
+    bars_before = 10
+
+    def match(self, c: Any) -> float:
+        return 100.0 if doji(c, 0) and no_upper(c, 0) and lower(c, 0) > 2.0 * c.body(0) else 0.0

@@ -1,0 +1,250 @@
+"""Patterns of two candles."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from quantlytic.engine.indicators.candles.candles import (
+    black,
+    bottom,
+    color,
+    doji,
+    equal,
+    gap_down,
+    gap_up,
+    inside,
+    long_body,
+    lower,
+    near,
+    no_lower,
+    no_upper,
+    shadow_gap_down,
+    shadow_gap_up,
+    short_body,
+    top,
+    upper,
+    usual_body,
+    white,
+)
+from quantlytic.engine.indicators.candles.pattern import CandlePattern, PenetrationPattern
+
+
+class Hammer(CandlePattern):
+    """A short body on a long lower shadow, no upper one, at or below the lows of the bar before. Bullish."""
+
+    bars_before = 11
+
+    def match(self, c: Any) -> float:
+        shape = short_body(c, 0) and lower(c, 0) > c.body(0) and no_upper(c, 0)
+        return 100.0 if shape and bottom(c, 0) <= c.low(1) + near(c, 1) else 0.0
+
+
+class HangingMan(CandlePattern):
+    """A hammer's shape at or above the highs of the bar before. Bearish."""
+
+    bars_before = 11
+
+    def match(self, c: Any) -> float:
+        shape = short_body(c, 0) and lower(c, 0) > c.body(0) and no_upper(c, 0)
+        return -100.0 if shape and bottom(c, 0) >= c.high(1) - near(c, 1) else 0.0
+
+
+class InvertedHammer(CandlePattern):
+    """A short body under a long upper shadow, no lower one, after a gap down. Bullish."""
+
+    bars_before = 11
+
+    def match(self, c: Any) -> float:
+        shape = short_body(c, 0) and upper(c, 0) > c.body(0) and no_lower(c, 0)
+        return 100.0 if shape and gap_down(c, 0, 1) else 0.0
+
+
+class ShootingStar(CandlePattern):
+    """An inverted hammer's shape after a gap up. Bearish."""
+
+    bars_before = 11
+
+    def match(self, c: Any) -> float:
+        shape = short_body(c, 0) and upper(c, 0) > c.body(0) and no_lower(c, 0)
+        return -100.0 if shape and gap_up(c, 0, 1) else 0.0
+
+
+class Counterattack(CandlePattern):
+    """Two long bodies of opposite colors with equal closes."""
+
+    bars_before = 11
+
+    def match(self, c: Any) -> float:
+        opposed = color(c, 1) == -color(c, 0) and long_body(c, 1) and long_body(c, 0)
+        return 100.0 * color(c, 0) if opposed and equal(c, c.close(0), c.close(1), 1) else 0.0
+
+
+class DarkCloudCover(PenetrationPattern):
+    """A black candle that opens above a long white one's high and closes well into its body. Bearish."""
+
+    bars_before = 11
+
+    def __init__(self, penetration: float = 0.5) -> None:
+        super().__init__(penetration)
+
+    def match(self, c: Any) -> float:
+        covered = c.close(0) > c.open(1) and c.close(0) < c.close(1) - c.body(1) * self.penetration
+        return -100.0 if white(c, 1) and long_body(c, 1) and black(c, 0) and c.open(0) > c.high(1) and covered else 0.0
+
+
+class DojiStar(CandlePattern):
+    """A doji that gaps away from a long body in its direction: the move tires, so the sign is the other one's."""
+
+    bars_before = 11
+
+    def match(self, c: Any) -> float:
+        away = (white(c, 1) and gap_up(c, 0, 1)) or (black(c, 1) and gap_down(c, 0, 1))
+        return -100.0 * color(c, 1) if long_body(c, 1) and doji(c, 0) and away else 0.0
+
+
+class Engulfing(CandlePattern):
+    """A body that engulfs the one before, of the other color: 100 or -100; 80 or -80 where one end is the same."""
+
+    bars_before = 2
+
+    def match(self, c: Any) -> float:
+        if color(c, 0) == color(c, 1) or top(c, 0) < top(c, 1) or bottom(c, 0) > bottom(c, 1):
+            return 0.0
+        shared = (top(c, 0) == top(c, 1)) + (bottom(c, 0) == bottom(c, 1))
+        return (100.0, 80.0, 0.0)[shared] * color(c, 0)
+
+
+class Harami(CandlePattern):
+    """A short body within the long one before; the sign is against the long one's color. 80 where one end is the same."""
+
+    bars_before = 11
+
+    def match(self, c: Any) -> float:
+        if not (long_body(c, 1) and c.body(0) <= usual_body(c, 0)):
+            return 0.0
+        if inside(c, 0, 1):
+            return -100.0 * color(c, 1)
+        return -80.0 * color(c, 1) if top(c, 0) <= top(c, 1) and bottom(c, 0) >= bottom(c, 1) else 0.0
+
+
+class HaramiCross(CandlePattern):
+    """A harami whose second candle is a doji."""
+
+    bars_before = 11
+
+    def match(self, c: Any) -> float:
+        if not (long_body(c, 1) and doji(c, 0)):
+            return 0.0
+        if inside(c, 0, 1):
+            return -100.0 * color(c, 1)
+        return -80.0 * color(c, 1) if top(c, 0) <= top(c, 1) and bottom(c, 0) >= bottom(c, 1) else 0.0
+
+
+class HomingPigeon(CandlePattern):
+    """A short black body within the long black one before. Bullish."""
+
+    bars_before = 11
+
+    def match(self, c: Any) -> float:
+        bodies = black(c, 1) and black(c, 0) and long_body(c, 1) and c.body(0) <= usual_body(c, 0)
+        return 100.0 if bodies and c.open(0) < c.open(1) and c.close(0) > c.close(1) else 0.0
+
+
+class InNeck(CandlePattern):
+    """After a long black candle a white one opens below its low and closes at its close, or a little above. Bearish."""
+
+    bars_before = 11
+
+    def match(self, c: Any) -> float:
+        opened = black(c, 1) and long_body(c, 1) and white(c, 0) and c.open(0) < c.low(1)
+        return -100.0 if opened and c.close(0) >= c.close(1) and equal(c, c.close(0), c.close(1), 1) else 0.0
+
+
+class OnNeck(CandlePattern):
+    """After a long black candle a white one opens below its low and closes at its low. Bearish."""
+
+    bars_before = 11
+
+    def match(self, c: Any) -> float:
+        opened = black(c, 1) and long_body(c, 1) and white(c, 0) and c.open(0) < c.low(1)
+        return -100.0 if opened and equal(c, c.close(0), c.low(1), 1) else 0.0
+
+
+class Thrusting(CandlePattern):
+    """After a long black candle a white one opens below its low and closes in the lower half of its body. Bearish."""
+
+    bars_before = 11
+
+    def match(self, c: Any) -> float:
+        opened = black(c, 1) and long_body(c, 1) and white(c, 0) and c.open(0) < c.low(1)
+        above = c.close(0) > c.close(1) and not equal(c, c.close(0), c.close(1), 1)
+        return -100.0 if opened and above and c.close(0) <= c.close(1) + c.body(1) * 0.5 else 0.0
+
+
+class Kicking(CandlePattern):
+    """Two marubozus of opposite colors with a gap between, in the direction of the second."""
+
+    bars_before = 11
+
+    def match(self, c: Any) -> float:
+        full = (
+            long_body(c, 1)
+            and no_upper(c, 1)
+            and no_lower(c, 1)
+            and long_body(c, 0)
+            and no_upper(c, 0)
+            and no_lower(c, 0)
+        )
+        up = black(c, 1) and white(c, 0) and shadow_gap_up(c, 0, 1)
+        down = white(c, 1) and black(c, 0) and shadow_gap_down(c, 0, 1)
+        return 100.0 * color(c, 0) if full and (up or down) else 0.0
+
+
+class KickingByLength(CandlePattern):
+    """Kicking, but the sign is that of the longer of the two."""
+
+    bars_before = 11
+
+    def match(self, c: Any) -> float:
+        full = (
+            long_body(c, 1)
+            and no_upper(c, 1)
+            and no_lower(c, 1)
+            and long_body(c, 0)
+            and no_upper(c, 0)
+            and no_lower(c, 0)
+        )
+        up = black(c, 1) and white(c, 0) and shadow_gap_up(c, 0, 1)
+        down = white(c, 1) and black(c, 0) and shadow_gap_down(c, 0, 1)
+        longer = 0 if c.body(0) > c.body(1) else 1
+        return 100.0 * color(c, longer) if full and (up or down) else 0.0
+
+
+class MatchingLow(CandlePattern):
+    """Two black candles with equal closes. Bullish."""
+
+    bars_before = 6
+
+    def match(self, c: Any) -> float:
+        return 100.0 if black(c, 1) and black(c, 0) and equal(c, c.close(0), c.close(1), 1) else 0.0
+
+
+class Piercing(CandlePattern):
+    """After a long black candle a long white one opens below its low and closes in the upper half of its body. Bullish."""
+
+    bars_before = 11
+
+    def match(self, c: Any) -> float:
+        opened = black(c, 1) and long_body(c, 1) and white(c, 0) and long_body(c, 0) and c.open(0) < c.low(1)
+        return 100.0 if opened and c.close(0) < c.open(1) and c.close(0) > c.close(1) + c.body(1) * 0.5 else 0.0
+
+
+class SeparatingLines(CandlePattern):
+    """After a candle of the other color a long belt hold with the same open."""
+
+    bars_before = 11
+
+    def match(self, c: Any) -> float:
+        held = (white(c, 0) and no_lower(c, 0)) or (black(c, 0) and no_upper(c, 0))
+        same = color(c, 1) == -color(c, 0) and equal(c, c.open(0), c.open(1), 1)
+        return 100.0 * color(c, 0) if same and long_body(c, 0) and held else 0.0
