@@ -7,6 +7,7 @@ import pickle
 import time
 from collections.abc import Awaitable, Callable, Iterator
 
+import msgspec
 import pytest
 
 from quantlytic.model.errors import InputError, VenueError
@@ -223,6 +224,8 @@ def test_an_overlong_id_and_a_foreign_instrument_are_refused_before_sending(box:
             await orders.submit(market_order(), "x" * 37)
         with pytest.raises(InputError, match="not traded"):
             await orders.status("other:BTCUSDT", "x")
+        with pytest.raises(InputError, match="only plain"):
+            await orders.submit(msgspec.structs.replace(market_order(), reduce_only=True), "x")
 
     run(client(box), work)
 

@@ -101,6 +101,15 @@ class Order(Event, frozen=True, tag=7):
     parent_id: int = 0
     group_id: int = 0
 
+    @property
+    def is_plain(self) -> bool:
+        """A market or limit order, GTC, IOC or FOK, with no condition besides: what every venue can be asked for."""
+        return (
+            self.type in (OrderType.MARKET, OrderType.LIMIT)
+            and self.time_in_force in (TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK)
+            and not (self.post_only or self.reduce_only or self.parent_id or self.group_id)
+        )
+
 
 class OrderCancel(Event, frozen=True, tag=8):
     """The strategy withdraws an order."""

@@ -277,6 +277,10 @@ class BinanceOrders:
     def _params(self, order: Order, client_order_id: str) -> dict[str, str]:
         if not 0 < len(client_order_id) <= MAX_ID:
             raise InputError(f"order id {client_order_id!r} must have 1 to {MAX_ID} signs: use a shorter run name")
+        if not order.is_plain:
+            raise InputError(
+                f"order {client_order_id}: only plain market and limit orders (GTC, IOC, FOK) are sent to a venue"
+            )
         params = {
             "symbol": self._symbol(order.instrument),
             "side": order.side.name,

@@ -40,6 +40,10 @@ class CcxtOrders:
 
     async def submit(self, order: Order, client_order_id: str) -> OrderState:
         """See `OrderEntry.submit`."""
+        if not order.is_plain:
+            raise InputError(
+                f"order {client_order_id}: only plain market and limit orders (GTC, IOC, FOK) are sent to a venue"
+            )
         price = order.price if order.type == OrderType.LIMIT else None
         params = {"clientOrderId": client_order_id}
         if price is not None:
