@@ -36,7 +36,9 @@ def run_over(indicator: Any, columns: tuple[NDArray[np.float64], ...]) -> Any:
     places = np.array([fields[name][1] // 8 for name in indicator.outputs])
     out = np.empty((len(places), len(arrays[0])))
     _loop(layout, len(arrays))(state.ctypes.data, state.view(np.float64), places, *arrays, out)
-    return out[0] if len(places) == 1 else _results(type(indicator))(*out)
+    if len(places) == 1:
+        return out[0]
+    return _results(type(indicator).__name__, indicator.outputs)(*out)
 
 
 def _inputs(cls: type[Record]) -> list[str]:
@@ -44,8 +46,8 @@ def _inputs(cls: type[Record]) -> list[str]:
 
 
 @functools.cache
-def _results(cls: Any) -> Any:
-    return namedtuple(f"{cls.__name__}Values", cls.outputs)  # type: ignore[misc]
+def _results(name: str, outputs: tuple[str, ...]) -> Any:
+    return namedtuple(f"{name}Values", outputs)
 
 
 def _loop(layout: Layout, width: int) -> Any:

@@ -11,7 +11,7 @@ from quantlytic.engine.indicators.stddev import Var
 class BollingerBands(Indicator):
     """The mean of the last `period` values (`middle`) and `width` standard deviations (population) around it.
 
-    `bandwidth` is (upper - lower) / middle; `percent_b` where the value lies: 0 at the lower band, 1 at the upper (0.5 when
+    `bandwidth` is (upper - lower) / middle, NaN where that is 0; `percent_b` where the value lies: 0 at the lower band, 1 at the upper (0.5 when
     they are one). Source: Bollinger, "Bollinger on Bollinger Bands" (2001); TA-Lib BBANDS.
     """
 
@@ -35,7 +35,7 @@ class BollingerBands(Indicator):
         self.value = self.middle = self.variance.mean
         self.upper = self.middle + reach
         self.lower = self.middle - reach
-        self.bandwidth = 2.0 * reach / self.middle
+        self.bandwidth = 2.0 * reach / self.middle if self.middle != 0.0 else math.nan
         if reach > 0.0:
             self.percent_b = (x - self.lower) / (2.0 * reach)
         else:

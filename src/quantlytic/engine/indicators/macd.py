@@ -1,4 +1,4 @@
-"""Moving average convergence and divergence."""
+"""Differences of two averages."""
 
 from __future__ import annotations
 
@@ -8,10 +8,48 @@ from quantlytic.engine.indicators.ema import EMA
 from quantlytic.engine.indicators.indicator import Indicator
 
 
-class MACD(Indicator):
-    """EMA(`fast`) - EMA(`slow`); `signal` is its EMA, `histogram` the difference of the two.
+class APO(Indicator):
+    """Absolute price oscillator: EMA(`fast`) - EMA(`slow`). Source: TA-Lib APO (of exponential averages)."""
 
-    Both averages give their first value at the same bar, and all results begin with the signal.
+    on_nan = "skip"
+
+    def __init__(self, fast: int = 12, slow: int = 26) -> None:
+        self.fast = EMA(fast)
+        self.slow = EMA(slow)
+        self.value = math.nan
+
+    def update(self, x: float) -> float:
+        """Take the next value; returns the difference, NaN until there are as many values as the longer period."""
+        if math.isfinite(x):
+            self.value = self.fast.update(x) - self.slow.update(x)
+        return self.value
+
+
+class PPO(Indicator):
+    """Percentage price oscillator: APO in percent of EMA(`slow`); 0 where that is 0. Of volumes it is known as PVO.
+
+    Source: TA-Lib PPO (of exponential averages), PVO.
+    """
+
+    on_nan = "skip"
+
+    def __init__(self, fast: int = 12, slow: int = 26) -> None:
+        self.difference = APO(fast, slow)
+        self.value = math.nan
+
+    def update(self, x: float) -> float:
+        """Take the next value; returns the percentage, NaN until there are as many values as the longer period."""
+        if math.isfinite(x):
+            difference = self.difference.update(x)
+            slow = self.difference.slow.value
+            self.value = difference / slow * 100.0 if slow != 0.0 else 0.0
+        return self.value
+
+
+class MACD(Indicator):
+    """Moving average convergence divergence: EMA(`fast`) - EMA(`slow`); `signal` is its EMA, `histogram` their difference.
+
+    The shorter average begins later, so that both give their first value at the same bar; all results begin with the signal.
     Source: Appel, "The Moving Average Convergence-Divergence Method" (1979); TA-Lib MACD.
     """
 
@@ -23,7 +61,7 @@ class MACD(Indicator):
         self.slow = EMA(slow)
         self.smooth = EMA(signal)
         self.fast_wait = max(int(slow) - int(fast), 0)
-        """The shorter average begins later by this many values."""
+        """How many more values pass before it begins."""
         self.slow_wait = max(int(fast) - int(slow), 0)
         self.value = math.nan
         self.signal = math.nan

@@ -35,6 +35,8 @@ class Var(Indicator):
         self.fresh_anchor = math.nan
         self.fresh_total = 0.0
         self.fresh_squares = 0.0
+        self.last = math.nan
+        self.run = 0
         self.mean = math.nan
         self.value = math.nan
         self.window = np.zeros(capacity_of(period))
@@ -59,10 +61,15 @@ class Var(Indicator):
             self.next = 0
             self.anchor, self.total, self.squares = self.fresh_anchor, self.fresh_total, self.fresh_squares
             self.fresh_anchor, self.fresh_total, self.fresh_squares = x, 0.0, 0.0
+        self.run = self.run + 1 if x == self.last else 1
+        self.last = x
         if self.missing > 0:
             self.missing -= 1
         if self.missing > 0:
             self.mean = self.value = math.nan
+            return self.value
+        if self.run >= self.period:
+            self.mean, self.value = x, 0.0
             return self.value
         shift = self.total / self.period
         square = self.squares / self.period

@@ -14,7 +14,8 @@ class Sum(Indicator):
     """The sum of the last `period` values.
 
     The running sum is replaced, each time the window has gone round, by one added up afresh beside it: rounding errors
-    never pile up beyond two rounds, and no update costs more than another. Source: definition.
+    never pile up beyond two rounds, and no update costs more than another. Of equal values, zeros above all, it is exact.
+    Source: definition.
     """
 
     def __init__(self, period: int) -> None:
@@ -24,6 +25,9 @@ class Sum(Indicator):
         self.missing = self.period
         """How many values in a row are still needed until the window holds numbers only."""
         self.divisor = 1.0
+        self.last = math.nan
+        self.run = 0
+        """How many values in a row have been equal."""
         self.total = 0.0
         self.fresh = 0.0
         self.value = math.nan
@@ -43,9 +47,17 @@ class Sum(Indicator):
             self.next = 0
             self.total = self.fresh
             self.fresh = 0.0
+        self.run = self.run + 1 if x == self.last else 1
+        self.last = x
         if self.missing > 0:
             self.missing -= 1
-        self.value = self.total / self.divisor if self.missing == 0 else math.nan
+        if self.missing > 0:
+            self.value = math.nan
+        elif self.run >= self.period:
+            self.total = x * self.period
+            self.value = x * (self.period / self.divisor)
+        else:
+            self.value = self.total / self.divisor
         return self.value
 
 
