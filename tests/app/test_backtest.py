@@ -81,9 +81,11 @@ def test_json_and_what_is_kept(tmp_path: Path, bars: Path) -> None:
     assert (first["cash"], first["fee_bps"], first["bars"]) == (5000, 2.5, 600)
     folder = tmp_path / "quantlytic-data" / "runs" / first["run_id"]
     assert sorted(path.name for path in folder.iterdir()) == [
+        "equity.csv",
         "equity.parquet",
         "fills.csv",
         "manifest.json",
+        "round_trips.csv",
         "summary.json",
     ]
     assert json.loads((folder / "summary.json").read_text()) == first

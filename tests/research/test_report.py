@@ -31,7 +31,7 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
     holes = peer_bars(60_000, 2).filter(~pl.int_range(pl.len()).is_in([5, 6]))
     tables = [peer_bars(60_000, 1).with_columns(symbol=pl.lit("AAA")), holes.with_columns(symbol=pl.lit("B</script>"))]
     pl.concat(tables).write_parquet(path)
-    return backtest(SmaCross(fast=20, slow=90, weight=0.45), load_bars(path), fees=Fees(taker_bps=5))
+    return backtest(SmaCross(fast=20, slow=90, weight=0.45), load_bars(path), fees=Fees(taker_bps=5), allow_gaps=True)
 
 
 class Page(HTMLParser):

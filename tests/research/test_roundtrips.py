@@ -8,6 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from quantlytic.model.bar import BAR
 from quantlytic.model.fill import FILL
 from quantlytic.research.roundtrips import round_trips
 
@@ -95,3 +96,34 @@ def test_pnl_adds_up_to_the_gain_of_the_account(trades: list[tuple[int, float, f
     assert (trips["entry_fill"] < trips["exit_fill"]).all()
     assert (np.diff(trips["exit_fill"]) >= 0).all()
     assert (trips["quantity"] > 0).all()
+
+
+def test_excursions_by_hand() -> None:
+    bars = np.zeros(6, BAR)
+    bars["low"], bars["high"] = [90, 98, 95, 97, 80, 80], [120, 103, 108, 104, 130, 130]
+    table = fills((2, 100), (-2, 101), (-1, 101), (1, 99))
+    table["bar_offset"] = [1, 4, 4, 4]  # in at the second bar, out at the fifth; then in and out within one bar
+    trips = round_trips(table, bars)
+    assert trips["mae"].tolist() == [-10, 0]  # 2 x (95 - 100); the bar of the exit is not looked into
+    assert trips["mfe"].tolist() == [16, 2]
+    assert np.isnan(round_trips(table)["mae"]).all()
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_excursions_are_those_of_every_bar_held(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    bars = np.zeros(80, BAR)
+    bars["instrument"] = random.integers(0, 2, 80)
+    bars["low"], bars["high"] = random.uniform(90, 100, 80), random.uniform(100, 110, 80)
+    count = 20
+    table = fills(*((random.choice([-1.0, 1.0]) * random.integers(1, 4), 100.0 + at % 7) for at in range(count)))
+    table["bar_offset"] = np.sort(random.integers(0, 80, count))
+    table["instrument"] = bars["instrument"][table["bar_offset"]]
+    for trip in round_trips(table, bars):
+        first, last = table["bar_offset"][[trip["entry_fill"], trip["exit_fill"]]]
+        held = bars[first:last][bars["instrument"][first:last] == trip["instrument"]]
+        prices = np.concatenate((held["low"], held["high"], [trip["exit_price"]]))
+        gains = trip["side"] * trip["quantity"] * (prices - trip["entry_price"])
+        assert np.isclose(trip["mae"], min(gains.min(), 0))
+        assert np.isclose(trip["mfe"], max(gains.max(), 0))

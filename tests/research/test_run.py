@@ -16,7 +16,7 @@ from quantlytic.engine.bars import Bars
 from quantlytic.engine.fees import Fees
 from quantlytic.engine.param import param
 from quantlytic.engine.strategy import Strategy
-from quantlytic.model.errors import InputError
+from quantlytic.model.errors import DataError, InputError
 from quantlytic.model.instrument import Instrument
 from quantlytic.research.history import load_bars
 from quantlytic.research.run import Result, backtest
@@ -139,10 +139,16 @@ def test_one_bar(bars: Bars) -> None:
     json.dumps(summary, allow_nan=False)
 
 
-def test_holes_are_in_the_summary(tmp_path: Path) -> None:
+def test_holes_are_refused_unless_they_are_asked_for(tmp_path: Path) -> None:
     path = tmp_path / "holes.parquet"
     peer_bars(500).filter(~pl.int_range(pl.len()).is_in([100, 101, 300])).write_parquet(path)
-    assert backtest(Idle, load_bars(path)).summary()["holes"] == 3
+    with pytest.raises(
+        DataError, match=r"holes\.parquet: 3 bars are missing \(file:holes from 2020-01-01T01:40:00 to .*gaps"
+    ):
+        backtest(Idle, load_bars(path))
+    result = backtest(Idle, load_bars(path), allow_gaps=True)
+    assert result.summary()["holes"] == 3
+    assert result.hole_rows["missing"].tolist() == [2, 1]
 
 
 def test_manifest_names_what_decided_the_result(result: Result) -> None:
@@ -151,7 +157,7 @@ def test_manifest_names_what_decided_the_result(result: Result) -> None:
     assert len(manifest["strategy"]["code_sha256"]) == 64
     assert manifest["data"]["sha256"] == result.data_hash
     assert manifest["account"] == {"cash": 1e6, "taker_bps": 10, "maker_bps": None, "allow_short": False}
-    assert manifest["versions"].keys() == {"python", "quantlytic", "numpy", "numba"}
+    assert manifest["versions"].keys() == {"python", "machine", "quantlytic", "numpy", "numba", "llvmlite"}
     assert any("10 bps" in line for line in manifest["assumptions"])
     json.dumps(manifest, allow_nan=False)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,12 +19,13 @@ from quantlytic.model.time import iso
 class Bars:
     """`array`: rows of dtype BAR in (close_time, instrument) order; `instruments[row["instrument"]]` is a row's instrument.
 
-    `label` says where they came from, for reports.
+    `label` says where they came from, for reports; `source` how to get the same bars again, for manifests (empty: unknown).
     """
 
     array: NDArray[Any]
     instruments: tuple[Instrument, ...]
     label: str = ""
+    source: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def of(

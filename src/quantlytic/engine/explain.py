@@ -53,7 +53,9 @@ def blame(error: Exception, strategy: type, bar: int, time: int) -> StrategyErro
     """A handler raised: where, at which bar, and what."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_users(frame.filename)]
     where = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else strategy.__name__
-    return StrategyError(f"{where}: {type(error).__name__} at bar {bar} ({iso(time)}): {error}")
+    found = StrategyError(f"{where}: {type(error).__name__} at bar {bar} ({iso(time)}): {error}")
+    found.bar = bar
+    return found
 
 
 def _place_of_name(strategy: type, name: str) -> str | None:

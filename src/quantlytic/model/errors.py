@@ -42,6 +42,10 @@ class MismatchError(QuantlyticError):
 
 
 class StrategyError(QuantlyticError):
-    """The user's strategy cannot be compiled, or raised; the message names its file and line."""
+    """The user's strategy cannot be compiled, or raised; the message names its file and line.
+
+    `bar` is the number of the bar within the session at which a handler raised, from 0; -1 when none did.
+    """
 
     exit_code = 7
+    bar = -1

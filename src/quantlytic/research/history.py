@@ -1,22 +1,119 @@
-"""History to run over."""
+"""History to run over: from files, and from the lake that was recorded."""
 
 from __future__ import annotations
 
+import hashlib
 import os
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from quantlytic.engine.bars import Bars
-from quantlytic.model.time import duration_ns
+from quantlytic.model.errors import InputError
+from quantlytic.model.time import duration_ns, iso
 from quantlytic.store.barfile import read_bars
 
+if TYPE_CHECKING:
+    from quantlytic.store.lake import Lake
 
-def load_bars(path: str | os.PathLike[str], symbol: str | None = None, size: str | None = None) -> Bars:
+Time = int | str | datetime | None
+
+
+def load_bars(
+    path: str | os.PathLike[str],
+    symbol: str | None = None,
+    size: str | None = None,
+    start: Time = None,
+    end: Time = None,
+) -> Bars:
     """Bars from a CSV or Parquet file: `ts` (the open: integer ns, timestamps or ISO 8601 text), `open`, `high`, `low`,
     `close`, `volume`, and optionally `symbol`; gzip is read too.
 
     `symbol` picks one instrument, None takes all that the file holds. `size` ("1m", "1d") states the bar size, which is
-    otherwise the most frequent step between opens. Holes are left as they are; `Result.summary()` counts them.
+    otherwise the most frequent step between opens. `start` and `end` keep the bars that open in [start, end): ISO 8601
+    text, a datetime (UTC without a zone) or ns. Holes are left as they are; a backtest refuses them unless told otherwise.
 
-    Raises InputError when there is no such file or symbol, DataError, naming row and time, for what cannot be a bar.
+    Raises InputError when there is no such file, symbol or range, DataError, naming row and time, for what cannot be a bar.
     """
     array, instruments = read_bars(path, symbol, None if size is None else duration_ns(size))
-    return Bars(array, instruments, os.path.basename(os.fspath(path)))
+    first, last = time_ns(start), time_ns(end)
+    if first is not None or last is not None:
+        opens, within = array["open_time"], np.ones(len(array), np.bool_)
+        if first is not None:
+            within &= opens >= first
+        if last is not None:
+            within &= opens < last
+        array = array[within]
+        if not len(array):
+            raise InputError(
+                f"{os.fspath(path)} has no bars that open in that range: it goes from {iso(int(opens.min()))[:19]} to "
+                f"{iso(int(opens.max()))[:19]}"
+            )
+    source: dict[str, Any] = {
+        "kind": "file", "path": os.fspath(path), "sha256": file_hash(path), "symbol": symbol, "size": size,
+        "start": _text(first), "end": _text(last),
+    }  # fmt: skip
+    return Bars(array, instruments, os.path.basename(os.fspath(path)), source)
+
+
+def lake(address: str | os.PathLike[str]) -> LakeHistory:
+    """What was recorded: `ql.lake("quantlytic-data/lake").bars("binance:BTCUSDT", "1m")`.
+
+    `address` is the lake's folder, or a URL such as `s3://bucket/prefix`. Raises InputError when there is no such folder.
+    """
+    return LakeHistory(address)
+
+
+class LakeHistory:
+    """A lake to run over. Nothing is read before `bars`, and nothing is ever written."""
+
+    def __init__(self, address: str | os.PathLike[str]) -> None:
+        from quantlytic.store.lake import Lake
+
+        self.address = os.fspath(address)
+        if "://" not in self.address and not Path(self.address).is_dir():
+            raise InputError(f"there is no lake in {self.address}: record something, or name the folder that holds one")
+        self._lake: Lake = Lake(self.address)
+
+    def bars(self, instruments: str | Sequence[str], size: str, start: Time = None, end: Time = None) -> Bars:
+        """Bars of one size ("1m") that open in [start, end), of one or several instruments (`venue:SYMBOL`).
+
+        Raises InputError when there are none, DataError when an instrument has two bars for one time.
+        """
+        names = [instruments] if isinstance(instruments, str) else list(instruments)
+        first, last = time_ns(start), time_ns(end)
+        array, found = self._lake.bars(names, size, first, last)
+        source: dict[str, Any] = {
+            "kind": "lake", "address": self.address, "instruments": names, "size": size,
+            "start": _text(first), "end": _text(last), "version": self._lake.table("bars").revision(),
+        }  # fmt: skip
+        return Bars(array, found, f"lake, {size}", source)
+
+
+def time_ns(value: Time) -> int | None:
+    """A time as ns since 1970: ISO 8601 text or a datetime, UTC where no zone is given; whole numbers are ns already.
+
+    Raises InputError for text that is no time.
+    """
+    if value is None or isinstance(value, int):
+        return value
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            raise InputError(f"{value!r} is no time: write 2026-11-21 or 2026-11-21T12:00:00") from None
+    since = (value if value.tzinfo else value.replace(tzinfo=UTC)) - datetime(1970, 1, 1, tzinfo=UTC)
+    return ((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds) * 1_000
+
+
+def file_hash(path: str | os.PathLike[str]) -> str:
+    """SHA-256 of a file's bytes."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _text(time: int | None) -> str | None:
+    return None if time is None else iso(time)

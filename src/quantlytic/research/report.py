@@ -7,7 +7,7 @@ import json
 import os
 from importlib import resources
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import jinja2
 import numpy as np
@@ -18,41 +18,22 @@ from quantlytic.engine.bars import Bars
 from quantlytic.model.errors import InputError
 from quantlytic.research import text
 from quantlytic.research.chartdata import MAX_INSTRUMENTS, chart_data
-from quantlytic.research.metrics import drawdowns, last_of_each_time, monthly_returns
+from quantlytic.research.metrics import Figures, drawdowns, last_of_each_time, monthly_returns
+from quantlytic.research.outcome import Outcome
+from quantlytic.research.verdict import Verdict, verdict_of
 from quantlytic.store.barfile import most_frequent
 
 _TRIPS_SHOWN = 25
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
-Figures = dict[str, float | int | None]
 
-
-class Reportable(Protocol):
-    """What a report is made of; `run.Result` is one."""
-
-    @property
-    def bars(self) -> Bars: ...
-    @property
-    def cash(self) -> float: ...
-    @property
-    def equity(self) -> NDArray[np.float64]: ...
-    @property
-    def fills(self) -> NDArray[Any]: ...
-    @property
-    def round_trips(self) -> NDArray[Any]: ...
-    @property
-    def metrics(self) -> Figures: ...
-    def summary(self) -> dict[str, Any]: ...
-    def manifest(self) -> dict[str, Any]: ...
-
-
-def write_report(result: Reportable, path: Path) -> Path:
+def write_report(result: Outcome, path: Path, verdict: Verdict | None = None) -> Path:
     """Write the report to `path`, whole or not at all. Raises InputError when it cannot be written there."""
     if path.exists() and not path.is_file():  # the report takes the place of what is there: of a device, never
         raise InputError(f"the report cannot be written to {path}: it is not a regular file")
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.write_text(report_html(result), encoding="utf-8")
+        temporary.write_text(report_html(result, verdict), encoding="utf-8")
         os.replace(temporary, path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
@@ -60,7 +41,7 @@ def write_report(result: Reportable, path: Path) -> Path:
     return path
 
 
-def report_html(result: Reportable) -> str:
+def report_html(result: Outcome, verdict: Verdict | None = None) -> str:
     """The page as text. The same result gives the same bytes, but for the time the run took."""
     summary, manifest = result.summary(), result.manifest()
     chart = chart_data(result.bars.array, result.bars.instruments, result.equity, result.fills, result.cash)
@@ -75,7 +56,8 @@ def report_html(result: Reportable) -> str:
         manifest_json=json.dumps(manifest, indent=2),
         period=f"{summary['start'][:10]} to {summary['end'][:10]}",
         bar_size=_bar_size(result.bars),
-        verdict=_verdict(result, summary, hold),
+        verdict=verdict or verdict_of(result),
+        told=_told(result, summary, hold),
         holes=_holes(summary["holes"]),
         tiles=_tiles(result.metrics, summary, hold),
         instruments=names,
@@ -116,7 +98,7 @@ def _bar_size(bars: Bars) -> str:
     return text.duration(most_frequent(bars.array["close_time"] - bars.array["open_time"]))
 
 
-def _verdict(result: Reportable, summary: dict[str, Any], hold: float) -> Markup:
+def _told(result: Outcome, summary: dict[str, Any], hold: float) -> Markup:
     """The answer in two sentences."""
     several = "the instruments in equal parts" if len(result.bars.instruments) > 1 else "it"
     sentences = Markup(
@@ -203,7 +185,7 @@ def _drawdowns(times: NDArray[np.int64], equity: NDArray[np.float64]) -> list[di
     ]
 
 
-def _trips(result: Reportable) -> list[dict[str, Any]]:
+def _trips(result: Outcome) -> list[dict[str, Any]]:
     """The last, best and worst round trips; one list when there are few."""
     trips = result.round_trips
     if not len(trips):
@@ -250,7 +232,7 @@ def _trip(trip: Any, bars: Bars) -> dict[str, Any]:
     }
 
 
-def _facts(result: Reportable, summary: dict[str, Any], manifest: dict[str, Any]) -> list[tuple[str, str | Markup]]:
+def _facts(result: Outcome, summary: dict[str, Any], manifest: dict[str, Any]) -> list[tuple[str, str | Markup]]:
     names = [one.symbol or one.id for one in result.bars.instruments]
     shown = ", ".join(names[:MAX_INSTRUMENTS]) + (", …" if len(names) > MAX_INSTRUMENTS else "")
     short = Markup('<span class="mono" title="{0}">{1}</span>')

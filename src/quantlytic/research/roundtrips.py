@@ -27,18 +27,26 @@ ROUND_TRIP = np.dtype(
         ("exit_price", "f8"),
         ("fees", "f8"),
         ("pnl", "f8"),
+        ("mae", "f8"),
+        ("mfe", "f8"),
     ],
     align=True,
 )
-"""`side` is the entry's: +1 long, -1 short. `entry_fill`, `exit_fill` are rows of the fills. `pnl` is after `fees`."""
+"""`side` is the entry's: +1 long, -1 short. `entry_fill`, `exit_fill` are rows of the fills. `pnl` is after `fees`.
+
+`mae` (maximum adverse excursion, 0 or less) and `mfe` (favourable, 0 or more) are the worst loss and the best gain that
+were open while it was held, in currency before fees: over the bars from that of the entry to the one before the exit, by
+their lows and highs, and at the exit. NaN where no bars were given.
+"""
 
 _DUST = 1e-9  # a rest below this share of its fill is rounding, and belongs to the piece before it
 
 
-def round_trips(fills: NDArray[Any]) -> NDArray[Any]:
+def round_trips(fills: NDArray[Any], bars: NDArray[Any] | None = None) -> NDArray[Any]:
     """Pair fills (dtype FILL, in order, any instruments) into round trips, in order of their exits (dtype ROUND_TRIP).
 
-    What is still open at the end is not among them.
+    What is still open at the end is not among them. `bars` (dtype BAR), whose rows the fills' `bar_offset` counts, tell
+    the excursions.
     """
     count = len(fills)
     if not count:
@@ -60,7 +68,41 @@ def round_trips(fills: NDArray[Any]) -> NDArray[Any]:
     fee_rate = fills["fee"] / fills["quantity"]
     trips["fees"] = matched * (fee_rate[entries] + fee_rate[exits])
     trips["pnl"] = trips["side"] * matched * (trips["exit_price"] - trips["entry_price"]) - trips["fees"]
+    trips["mae"] = trips["mfe"] = np.nan
+    if bars is not None:
+        _add_excursions(trips, fills["bar_offset"], bars)
     return trips
+
+
+def _add_excursions(trips: NDArray[Any], bar_of_fill: NDArray[np.int64], bars: NDArray[Any]) -> None:
+    for index in np.unique(trips["instrument"]):
+        rows = np.flatnonzero(bars["instrument"] == index)
+        mine = np.flatnonzero(trips["instrument"] == index)
+        own = trips[mine]
+        starts = np.searchsorted(rows, bar_of_fill[own["entry_fill"]])
+        ends = np.searchsorted(rows, bar_of_fill[own["exit_fill"]])
+        lowest = np.minimum(_extreme(bars["low"][rows], starts, ends, np.minimum), own["exit_price"])
+        highest = np.maximum(_extreme(bars["high"][rows], starts, ends, np.maximum), own["exit_price"])
+        is_long = own["side"] > 0
+        worst, best = np.where(is_long, lowest, highest), np.where(is_long, highest, lowest)
+        size = own["side"] * own["quantity"]
+        trips["mae"][mine] = np.minimum(size * (worst - own["entry_price"]), 0.0)
+        trips["mfe"][mine] = np.maximum(size * (best - own["entry_price"]), 0.0)
+
+
+def _extreme(
+    values: NDArray[np.float64], starts: NDArray[np.int64], ends: NDArray[np.int64], pick: np.ufunc
+) -> NDArray[np.float64]:
+    """`pick.reduce(values[start:end])` for each pair (NaN-free; the neutral infinity where it is empty), however much they
+    overlap: a table of stretches of 2^k values answers with two of its cells, and is made anew for each k."""
+    lengths = ends - starts
+    found = np.full(len(starts), np.inf if pick is np.minimum else -np.inf)
+    table, width = np.ascontiguousarray(values), 1
+    while (lengths >= width).any():
+        mine = np.flatnonzero((lengths >= width) & (lengths < 2 * width))
+        found[mine] = pick(table[starts[mine]], table[ends[mine] - width])
+        table, width = pick(table[:-width], table[width:]), 2 * width
+    return found
 
 
 @functools.cache

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import time
 from collections import Counter
@@ -19,16 +17,22 @@ from quantlytic.engine.bars import Bars
 from quantlytic.engine.fees import Fees
 from quantlytic.engine.session import Session
 from quantlytic.engine.strategy import Strategy
-from quantlytic.model.errors import InputError
+from quantlytic.model.cashflow import CASH_FLOW
+from quantlytic.model.errors import InputError, StrategyError
 from quantlytic.model.order import OrderStatus, Reason
 from quantlytic.model.time import iso
-from quantlytic.research.metrics import YEAR_NS, equity_metrics, trade_metrics
+from quantlytic.research import manifest
+from quantlytic.research.benchmark import benchmark_metrics, benchmark_of
+from quantlytic.research.capacity import capacity
+from quantlytic.research.curve import DAY_NS, Curve
+from quantlytic.research.failure import BacktestFailed, failed
+from quantlytic.research.holes import find_holes, refuse_holes
+from quantlytic.research.metrics import MIN_RATIO_DAYS, Figures, curve_metrics, reasons
 from quantlytic.research.positions import exposure
 from quantlytic.research.roundtrips import round_trips
-from quantlytic.store.barfile import count_holes
+from quantlytic.research.trades import cost_metrics, trade_metrics
+from quantlytic.research.verdict import Verdict
 from quantlytic.strategies.catalogue import source_hash
-
-_HASHED_ROWS = 4096  # part of what the data hash is over: columns are hashed by chunks of rows
 
 
 def backtest(
@@ -39,6 +43,10 @@ def backtest(
     *,
     compiled: bool = True,
     allow_short: bool = False,
+    allow_gaps: bool = False,
+    calendar: str | None = None,
+    benchmark: Bars | Curve | None = None,
+    record: bool | str | os.PathLike[str] = False,
     name: str | None = None,
 ) -> Result:
     """Run a strategy over bars, on one account that starts with `cash` in the quote currency and holds nothing.
@@ -47,30 +55,78 @@ def backtest(
     and low. `compiled=False` runs the same class in plain Python, for a debugger, to the same bytes. `name` is what the
     run calls the strategy, its class's name unless given.
 
-    Raises InputError for no bars or no cash, StrategyError when the strategy does not compile or raises.
+    Bars that are missing are refused, unless `allow_gaps`; `calendar` (an exchange's code, such as XNYS) says when none
+    are to be expected. `benchmark` is what it is measured against: another instrument's bars or a curve; without one,
+    the same instruments bought and held. Nothing is written, unless `record` asks for it: True keeps the run and enters
+    its trial in the data folder (QUANTLYTIC_HOME, else ./quantlytic-data), a path in that folder.
+
+    Raises InputError for no bars or no cash, DataError for holes, StrategyError when the strategy does not compile, and
+    BacktestFailed, which has the results so far, when it raises in the middle.
     """
     if not isinstance(bars, Bars):
         raise InputError("bars are what load_bars returns, or Bars.of(...) makes")
     if not len(bars):
         raise InputError(f"{bars.label or 'bars'}: no bars to run over")
+    holes = _holes(bars, calendar)
+    if not allow_gaps:
+        refuse_holes(bars, holes)
     begun = time.perf_counter()
     session = Session(strategy, bars.instruments, cash, fees, compiled=compiled, allow_short=allow_short)
-    session.run(bars)
-    elapsed_s = time.perf_counter() - begun
-    return Result(
-        strategy=session.strategy,
-        name=name or type(session.strategy).__name__,
-        bars=bars,
-        cash=float(cash),
-        fees=fees,
-        compiled=compiled,
-        allow_short=allow_short,
-        equity=session.equity,
-        fills=session.fills,
-        digest=session.digest,
-        elapsed_s=elapsed_s,
-        rejections=_rejections(session),
-    )
+    given: dict[str, Any] = {
+        "name": name or type(session.strategy).__name__, "cash": float(cash), "fees": fees, "compiled": compiled,
+        "allow_short": allow_short, "calendar": calendar, "benchmark_given": benchmark,
+    }  # fmt: skip
+
+    def result_of(session: Session, bars: Bars, holes: NDArray[Any]) -> Result:
+        return Result(
+            strategy=session.strategy,
+            bars=bars,
+            equity=session.equity,
+            fills=session.fills,
+            flows=getattr(session, "flows", np.zeros(0, CASH_FLOW)),
+            digest=session.digest,
+            elapsed_s=time.perf_counter() - begun,
+            rejections=_rejections(session),
+            holes_found=holes,
+            **given,
+        )
+
+    try:
+        session.run(bars)
+    except StrategyError as error:
+        if error.bar < 0:  # it does not compile, or there is no telling where it stopped
+            raise
+        upto = Bars(bars.array[: error.bar], bars.instruments, bars.label)
+        again = Session(strategy, bars.instruments, cash, fees, compiled=compiled, allow_short=allow_short)
+        again.run(upto)
+        partial = result_of(again, upto, _holes(upto, calendar)) if len(upto) else None
+        failure = failed(error, session, bars, partial)
+        if record:
+            _record(failure, record)
+        raise failure from error
+    result = result_of(session, bars, holes)
+    if record:
+        _record(result, record)
+    return result
+
+
+def _record(outcome: Result | BacktestFailed, where: bool | str | os.PathLike[str]) -> None:
+    from quantlytic.research.runfolder import save_failure, save_run
+    from quantlytic.store.home import home_folder
+
+    home = home_folder() if isinstance(where, bool) else Path(where)
+    if isinstance(outcome, BacktestFailed):
+        save_failure(outcome, home)
+    else:
+        save_run(outcome, home, time.time_ns())
+
+
+def _holes(bars: Bars, calendar: str | None) -> NDArray[Any]:
+    if calendar is None:
+        return find_holes(bars)
+    from quantlytic.research.calendars import find_session_holes  # imports pandas
+
+    return find_session_holes(bars, calendar)
 
 
 def _rejections(session: Session) -> dict[str, int]:
@@ -100,29 +156,53 @@ class Result:
     digest: str
     elapsed_s: float
     rejections: dict[str, int] = field(default_factory=dict)
+    flows: NDArray[Any] = field(default_factory=lambda: np.zeros(0, CASH_FLOW))
+    holes_found: NDArray[Any] | None = None
+    calendar: str | None = None
+    benchmark_given: Bars | Curve | None = None
 
     @cached_property
     def round_trips(self) -> NDArray[Any]:
         """Entries with their exits, first in, first out: rows of dtype ROUND_TRIP, by exit."""
-        return round_trips(self.fills)
+        return round_trips(self.fills, self.bars.array)
 
     @cached_property
+    def hole_rows(self) -> NDArray[Any]:
+        """The holes in the data: rows of dtype HOLE."""
+        return _holes(self.bars, self.calendar) if self.holes_found is None else self.holes_found
+
+    @property
     def holes(self) -> int:
         """Bars that are missing in the data."""
-        return count_holes(self.bars.array)
+        return int(self.hole_rows["missing"].sum())
 
     @cached_property
-    def metrics(self) -> dict[str, float | int | None]:
+    def curve(self) -> Curve:
+        """Equity, one value a bar time."""
+        return Curve.of(self.bars.array["close_time"], self.equity)
+
+    @cached_property
+    def benchmark(self) -> Curve:
+        """What the same cash would be worth in the benchmark, at the times of `curve`."""
+        return benchmark_of(self.bars, self.cash, self.benchmark_given)
+
+    @cached_property
+    def metrics(self) -> Figures:
         """Every figure by name; None where it is undefined. See docs/backtest.md for what each means."""
-        times = self.bars.array["close_time"]
-        figures = equity_metrics(times, self.equity, self.cash) | trade_metrics(self.fills, self.round_trips)
-        years = (int(times[-1]) - int(times[0])) / YEAR_NS
-        mean_equity = float(self.equity.mean())
-        traded = figures["traded_value"]
-        assert traded is not None
-        figures["turnover"] = traded / mean_equity / years if mean_equity > 0 and years > 0 else None
-        figures["exposure"] = exposure(times, self.fills)
+        curve = self.curve
+        figures = curve_metrics(curve, self.cash) | benchmark_metrics(curve, self.benchmark, self.cash)
+        figures |= trade_metrics(self.fills, self.round_trips) | cost_metrics(self.fills, self.flows)
+        mean_equity, traded = float(self.equity.mean()), float(figures["traded_value"] or 0.0)
+        lasts = curve.span_ns >= MIN_RATIO_DAYS * DAY_NS and mean_equity > 0
+        figures["turnover"] = traded / mean_equity / curve.years if lasts else None
+        figures["exposure"] = exposure(self.bars.array["close_time"], self.fills)
+        figures["capacity"] = capacity(self.bars, self.fills, self.cash, float(self.equity[-1]) - self.cash)
         return figures
+
+    @cached_property
+    def reasons(self) -> dict[str, str]:
+        """Why figures are None, where there were too few data for them: name -> plain words."""
+        return reasons(self.curve, self.metrics)
 
     @cached_property
     def code_hash(self) -> str:
@@ -132,22 +212,12 @@ class Result:
     @cached_property
     def data_hash(self) -> str:
         """SHA-256 over the instruments' ids and the bars' columns."""
-        digest = hashlib.sha256("\n".join(one.id for one in self.bars.instruments).encode())
-        array = self.bars.array
-        for start in range(0, len(array), _HASHED_ROWS):
-            chunk = array[start : start + _HASHED_ROWS]
-            for column in chunk.dtype.names or ():
-                digest.update(np.ascontiguousarray(chunk[column]).data)
-        return digest.hexdigest()
+        return manifest.data_hash(self.bars)
 
     @cached_property
     def run_id(self) -> str:
         """`bt-` and 12 hex digits."""
-        parts = [
-            self.name, type(self.strategy).__qualname__, self.code_hash, self.strategy.params, self.data_hash,
-            self.cash, self.fees.taker_bps, self.fees.maker_bps, self.allow_short,
-        ]  # fmt: skip
-        return "bt-" + hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
+        return manifest.run_id(self)
 
     @property
     def mode(self) -> str:
@@ -193,48 +263,24 @@ class Result:
             "rejected": sum(self.rejections.values()),
             "rejections": self.rejections,
             **{name: value for name, value in figures.items() if name not in _FIXED},
-            "versions": versions(),
+            "reasons": self.reasons,
+            "versions": manifest.versions(),
         }
 
     def manifest(self) -> dict[str, Any]:
         """What it takes to run it again and to know it is the same: code, data, parameters, assumptions, versions."""
-        array = self.bars.array
-        return {
-            "run_id": self.run_id,
-            "strategy": {
-                "name": self.name,
-                "class": f"{type(self.strategy).__module__}.{type(self.strategy).__qualname__}",
-                "code_sha256": self.code_hash,
-                "params": self.strategy.params,
-            },
-            "data": {
-                "label": self.bars.label,
-                "sha256": self.data_hash,
-                "instruments": [one.id for one in self.bars.instruments],
-                "bars": len(array),
-                "holes": self.holes,
-                "start": iso(int(array["open_time"].min())),
-                "end": iso(int(array["close_time"][-1])),
-            },
-            "account": {
-                "cash": self.cash,
-                "taker_bps": self.fees.taker_bps,
-                "maker_bps": self.fees.maker_bps,
-                "allow_short": self.allow_short,
-            },
-            "assumptions": self.assumptions,
-            "digest": self.digest,
-            "versions": versions(),
-        }
+        return manifest.manifest_of(self)
 
-    def plot(self, path: str | os.PathLike[str] | None = None, *, show: bool = False) -> Path:
+    def plot(
+        self, path: str | os.PathLike[str] | None = None, *, show: bool = False, verdict: Verdict | None = None
+    ) -> Path:
         """Write the report, one HTML file that needs no network (`RUN_ID.html` unless told), and return its path.
 
-        `show=True` opens it in the browser.
+        `show=True` opens it in the browser. `verdict`: the one to put on top; without it one that counts no other trials.
         """
         from quantlytic.research.report import write_report  # its template engine takes a while to import
 
-        written = write_report(self, Path(path) if path is not None else Path(f"{self.run_id}.html"))
+        written = write_report(self, Path(path) if path is not None else Path(f"{self.run_id}.html"), verdict)
         if show:
             import webbrowser
 
@@ -243,14 +289,6 @@ class Result:
 
 
 _FIXED = {"fills", "round_trips", "fees_paid", "sharpe", "sortino", "max_drawdown"}
-
-
-def versions() -> dict[str, str]:
-    """Of everything that a result could depend on."""
-    import platform
-    from importlib.metadata import version
-
-    return {"python": platform.python_version()} | {name: version(name) for name in ("quantlytic", "numpy", "numba")}
 
 
 def _number(value: float) -> float | None:

@@ -40,7 +40,7 @@ from quantlytic.research.sampling import period_returns, periods_per_year, sampl
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from quantlytic.research.run import Result
+    from quantlytic.research.outcome import Outcome as Result
 
 Values = NDArray[np.float64]
 

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from quantlytic.model.errors import InputError
+from quantlytic.model.errors import InputError, MismatchError
 
 if TYPE_CHECKING:
+    from quantlytic.engine.bars import Bars
     from quantlytic.research.run import Result
 
 _SPARKS = "▁▂▃▄▅▆▇█"
@@ -21,60 +22,130 @@ _SPARK_WIDTH = 60
 
 
 @click.command()
-@click.argument("strategy")
-@click.option("--data", type=click.Path(path_type=Path), required=True, help="Bars: a CSV (also .gz) or Parquet file.")
-@click.option("--symbol", help="One symbol of the file; all of them without it.")
+@click.argument("strategy", required=False)
+@click.option("--data", type=click.Path(path_type=Path), help="Bars: a CSV (also .gz) or Parquet file.")
+@click.option("--lake", is_flag=True, help="Bars from the lake that was recorded; needs --symbol and --bar-size.")
+@click.option("--symbol", help="One symbol of the file, all of them without it; of the lake, VENUE:SYMBOL[,...].")
+@click.option("--start", help="Only bars that open at or after this time, UTC: 2026-01-31 or 2026-01-31T12:00:00.")
+@click.option("--end", help="Only bars that open before this time.")
 @click.option("-p", "params", multiple=True, metavar="NAME=VALUE", help="A parameter of the strategy; may be repeated.")
 @click.option(
     "--cash", type=float, default=1_000_000.0, show_default=True, help="Cash at the start, in quote currency."
 )
 @click.option("--fee-bps", type=float, default=10.0, show_default=True, help="Fee of every fill, in basis points.")
 @click.option("--allow-short", is_flag=True, help="Let the strategy sell what it does not hold.")
+@click.option("--allow-gaps", is_flag=True, help="Run over data with holes; the report tells them.")
+@click.option("--calendar", help="The exchange that closes, such as XNYS: what it is closed for is no hole.")
+@click.option(
+    "--benchmark", metavar="FILE[:SYMBOL]", help="Bars to compare with; without it the same instruments, held."
+)
 @click.option("--bar-size", help="Size of a bar, such as 15m; without it, the most frequent step.")
 @click.option("--report", type=click.Path(path_type=Path), help="Write the HTML report to this file.")
 @click.option("--debug", is_flag=True, help="Run in plain Python, where breakpoints work; same results, much slower.")
+@click.option(
+    "--from-manifest", metavar="FILE|RUN", help="Do a run again, and say whether it is the same to the last bit."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def command(
-    strategy: str,
-    data: Path,
-    symbol: str | None,
-    params: tuple[str, ...],
-    cash: float,
-    fee_bps: float,
-    allow_short: bool,
-    bar_size: str | None,
-    report: Path | None,
-    debug: bool,
-    as_json: bool,
-) -> None:
+def command(strategy: str | None, report: Path | None, debug: bool, as_json: bool, **given: Any) -> None:
     """Run STRATEGY over history and report.
 
     STRATEGY is a built-in one (sma-cross) or path/to/file.py:ClassName. The run is kept in the data folder, under
-    runs/RUN_ID, and listed by `quantlytic runs`.
+    runs/RUN_ID, and listed by `quantlytic runs`; its trial counts in the verdict on all others on the same data.
     """
     from quantlytic.app.home import home_folder
-    from quantlytic.engine.fees import Fees
-    from quantlytic.research.history import load_bars
-    from quantlytic.strategies.catalogue import find
 
     home = home_folder()
-    chosen = find(strategy)(**parse_params(params))
-    fees = Fees(taker_bps=fee_bps)
+    if given["from_manifest"] is not None:
+        _reproduce(home, strategy, debug, report, as_json, **given)
+        return
+    if strategy is None:
+        raise InputError("name a strategy: a built-in one such as sma-cross, or path/to/file.py:ClassName")
+    from quantlytic.engine.fees import Fees
+    from quantlytic.strategies.catalogue import find
+
+    chosen = find(strategy)(**parse_params(given["params"]))
+    fees = Fees(taker_bps=given["fee_bps"])
     with ThreadPoolExecutor(1) as pool:  # the file is read while the compiler is imported
-        loading = pool.submit(load_bars, data, symbol, bar_size)
+        loading = pool.submit(_load, home, **given)
         if not debug:
             importlib.import_module("quantlytic.engine.jit")
+        from quantlytic.research.failure import BacktestFailed
         from quantlytic.research.run import backtest
-        from quantlytic.research.runfolder import save_run
+        from quantlytic.research.runfolder import save_failure, save_run
 
-        bars = loading.result()
-    result = backtest(chosen, bars, cash, fees, compiled=not debug, allow_short=allow_short, name=strategy)
-    folder = save_run(result, home, time.time_ns())
-    written = result.plot(report) if report is not None else None if as_json else result.plot(folder / "report.html")
+        bars, benchmark = loading.result()
+    try:
+        result = backtest(
+            chosen,
+            bars,
+            given["cash"],
+            fees,
+            compiled=not debug,
+            benchmark=benchmark,
+            name=strategy,
+            **{name: given[name] for name in ("allow_short", "allow_gaps", "calendar")},
+        )
+    except BacktestFailed as failure:
+        save_failure(failure, home)
+        raise
+    folder, verdict = save_run(result, home, time.time_ns())
+    path = report if report is not None else None if as_json else folder / "report.html"
+    written = None if path is None else result.plot(path, verdict=verdict)
     if as_json:
-        click.echo(json.dumps(result.summary(), allow_nan=False))
+        click.echo(json.dumps(result.summary() | {"verdict": verdict.to_dict()}, allow_nan=False))
     else:
-        _print(result, written)
+        _print(result, written, verdict.sentence)
+
+
+def _load(home: Path, **given: Any) -> tuple[Bars, Bars | None]:
+    """The bars to run over, and those to compare with."""
+    from quantlytic.research.history import lake, load_bars
+
+    data, symbol, size, span = given["data"], given["symbol"], given["bar_size"], (given["start"], given["end"])
+    if (data is None) != bool(given["lake"]):
+        raise InputError("say where the bars are: --data FILE or --lake")
+    if data is not None:
+        bars = load_bars(data, symbol, size, *span)
+    elif symbol is None or size is None:
+        raise InputError("--lake needs --symbol VENUE:SYMBOL and --bar-size: see `quantlytic data list`")
+    else:
+        bars = lake(home / "lake").bars(symbol.split(","), size, *span)
+    if given["benchmark"] is None:
+        return bars, None
+    path, _, name = given["benchmark"].rpartition(":")
+    if not path or Path(given["benchmark"]).exists():
+        return bars, load_bars(given["benchmark"])
+    return bars, load_bars(path, name)
+
+
+def _reproduce(home: Path, strategy: str | None, debug: bool, report: Path | None, as_json: bool, **given: Any) -> None:
+    """Run it again from its manifest; MismatchError when anything that decides the result differs."""
+    from quantlytic.research.history import load_bars
+    from quantlytic.research.reproduce import read_manifest, reproduce
+
+    source = click.get_current_context().get_parameter_source
+    fixed = ("params", "cash", "fee_bps", "allow_short", "lake", "start", "end", "calendar", "benchmark")
+    set_too = [name for name in fixed if source(name) is not click.core.ParameterSource.DEFAULT]
+    if strategy is not None or set_too:
+        raise InputError(
+            f"--from-manifest does what the manifest says: leave out {strategy or '--' + set_too[0].replace('_', '-')}"
+        )
+    where = Path(given["from_manifest"])
+    if not where.exists() and (home / "runs" / where).is_dir():
+        where = home / "runs" / where
+    bars = None if given["data"] is None else load_bars(given["data"], given["symbol"], given["bar_size"])
+    done = reproduce(read_manifest(where), bars, compiled=False if debug else None)
+    if report is not None:
+        done.result.plot(report)
+    if done.is_equal and as_json:
+        told = {"reproduced": True, "run_id": done.result.run_id, "digest": done.result.digest, "notes": done.notes}
+        click.echo(json.dumps(told))
+    elif done.is_equal:
+        click.echo(f"reproduced to the last bit: {done.result.run_id}, digest {done.result.digest}")
+        for note in done.notes:
+            click.echo(f"note: {note}")
+    else:
+        raise MismatchError(f"not reproduced: {'; '.join([*done.differences, *done.notes])}")
 
 
 def parse_params(params: tuple[str, ...]) -> dict[str, int | float | bool]:
@@ -101,7 +172,7 @@ def _value(name: str, text: str) -> int | float | bool:
     raise InputError(f"-p {name}={text}: {text!r} is neither a number nor true or false")
 
 
-def _print(result: Result, report: Path | None) -> None:
+def _print(result: Result, report: Path | None, verdict: str) -> None:
     """The run for people: the curve, the figures that matter, where the report is."""
     from rich.table import Table
 
@@ -116,6 +187,7 @@ def _print(result: Result, report: Path | None) -> None:
         f"{summary['start'][:16]} to {summary['end'][:16]} UTC, {summary['bars']:,} bars, {summary['holes']:,} missing\n"
     )
     click.echo(f"equity  {sparkline(result.equity.tolist())}\n")
+    click.echo(f"{verdict}\n")
     rows: list[tuple[str, str, str, str]] = [
         ("final equity", text.money(summary["final_equity"]), "round trips", f"{summary['round_trips']:,}"),
         ("total return", text.percent(summary["total_return"], sign=True), "fills", f"{summary['fills']:,}"),

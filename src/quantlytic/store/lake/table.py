@@ -193,6 +193,11 @@ class Table:
         done: int | None = self._guarded(handle.transaction_version, app_id)
         return done
 
+    def revision(self) -> int | None:
+        """The number of the table's last commit; None before the first. Rows read at one revision are always the same."""
+        handle = self._open()
+        return None if handle is None else int(handle.version())
+
     def size(self) -> tuple[int, int, int]:
         """(rows, bytes, files), from the table's own statistics."""
         handle = self._open()

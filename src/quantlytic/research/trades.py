@@ -1,0 +1,90 @@
+"""What trades brought and cost, in the account's currency."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantlytic.model.cashflow import CashFlowKind
+from quantlytic.research.metrics import Figures, finite
+
+_FLOW_COSTS = {
+    "funding_paid": CashFlowKind.FUNDING,
+    "borrow_paid": CashFlowKind.BORROW,
+    "liquidation_fees": CashFlowKind.LIQUIDATION_FEE,
+}
+_FLOW_INCOME = {"dividends_received": CashFlowKind.DIVIDEND, "interest_received": CashFlowKind.INTEREST}
+COSTS = ("fees_paid", "slippage_paid", *_FLOW_COSTS)
+
+
+def trade_metrics(fills: NDArray[Any], round_trips: NDArray[Any]) -> Figures:
+    """Counts, and what round trips brought after fees. Arrays of FILL, ROUND_TRIP.
+
+    `expectancy` is the mean return of a round trip on its entry's value; `avg_mae` and `avg_mfe` are the means of the
+    worst loss and best gain seen while it was held, as shares of that value too (None where no bars were given).
+    """
+    pnl = round_trips["pnl"]
+    count = len(pnl)
+    wins, losses = pnl[pnl > 0], pnl[pnl < 0]
+    held = round_trips["exit_time"] - round_trips["entry_time"]
+    value = round_trips["quantity"] * round_trips["entry_price"]
+
+    def share(amounts: NDArray[np.float64]) -> float | None:
+        return float((amounts / value).mean()) if count else None
+
+    return finite(
+        {
+            "fills": len(fills),
+            "traded_value": math.fsum(fills["quantity"] * fills["price"]),
+            "round_trips": count,
+            "win_rate": len(wins) / count if count else None,
+            "profit_factor": _ratio(math.fsum(wins), -math.fsum(losses)),
+            "payoff_ratio": _ratio(_mean(wins), -(_mean(losses) or 0.0)),
+            "expectancy": share(pnl),
+            "avg_trade": _mean(pnl),
+            "avg_win": _mean(wins),
+            "avg_loss": _mean(losses),
+            "best_trade": float(pnl.max()) if count else None,
+            "worst_trade": float(pnl.min()) if count else None,
+            "longest_win_streak": _streak(pnl > 0),
+            "longest_loss_streak": _streak(pnl < 0),
+            "avg_holding_ns": int(held.mean()) if count else None,
+            "median_holding_ns": int(np.median(held)) if count else None,
+            "longest_holding_ns": int(held.max()) if count else None,
+            "avg_mae": share(round_trips["mae"]),
+            "avg_mfe": share(round_trips["mfe"]),
+        }
+    )
+
+
+def cost_metrics(fills: NDArray[Any], flows: NDArray[Any]) -> Figures:
+    """What was paid, by cause, and what was received besides trades: FILL and CASH_FLOW rows.
+
+    `costs` is their sum without what was received; `cost_bps` is it over the value traded, in basis points. Slippage is
+    part of the fills' prices already. Funding and borrowing may be negative: received on balance.
+    """
+    figures: Figures = {"fees_paid": math.fsum(fills["fee"]), "slippage_paid": math.fsum(fills["slippage"])}
+    for name, kind in _FLOW_COSTS.items():
+        figures[name] = 0.0 - math.fsum(flows["amount"][flows["kind"] == kind])
+    costs, traded = math.fsum(figures[name] or 0.0 for name in COSTS), math.fsum(fills["quantity"] * fills["price"])
+    figures |= {"costs": costs, "cost_bps": costs / traded * 1e4 if traded > 0 else None}
+    for name, kind in _FLOW_INCOME.items():
+        figures[name] = math.fsum(flows["amount"][flows["kind"] == kind])
+    return finite(figures)
+
+
+def _mean(values: NDArray[np.float64]) -> float | None:
+    return math.fsum(values) / len(values) if len(values) else None
+
+
+def _ratio(over: float | None, under: float) -> float | None:
+    return None if over is None or under <= 0 else over / under
+
+
+def _streak(hits: NDArray[np.bool_]) -> int:
+    """The longest unbroken run of True."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], hits, [False])).astype(np.int8)))
+    return int((edges[1::2] - edges[::2]).max()) if len(edges) else 0
