@@ -31,6 +31,7 @@ TIME, COUNT, EVERYTHING = "time", "count", "everything"
 _WEEK_NS = 7 * 86_400 * 1_000_000_000
 _RELATIVE, _ABSOLUTE = 1e-7, 1e-9  # how far decisions may lie apart by rounding: the latter times their column's size
 _WAYS = 3  # of changing the future: up, down, at random
+_HOT = 6  # cuts tried in all ways
 
 
 @dataclass(frozen=True)
@@ -128,15 +129,19 @@ class _Search:
         self.tries = self.failures = 0
 
     def leaks(self) -> list[Leak]:
-        fields = list(self.slots)
-        if self._look(EVERYTHING) is not None or self._look(COUNT) is not None:
-            fields = [*FIELDS, *fields]
-        found = [self._pin_down(field, cut) for field in fields if (cut := self._look(field)) is not None]
+        hot = [
+            cut
+            for number, cut in enumerate(self.cuts)
+            if self._leaks(COUNT, cut + 1, len(self.bars), cut)
+            or self._change(EVERYTHING, cut + 1, len(self.bars), cut, number % _WAYS) is not None
+        ]
+        fields = [*FIELDS, *self.slots] if hot else list(self.slots)
+        found = [self._pin_down(field, cut) for field in fields if (cut := self._look(field, hot)) is not None]
         for field in (
             TIME,
             COUNT,
         ):  # what reads a later bar sees that there is one, and when: told only where that is all
-            if not found and (cut := self._look(field)) is not None:
+            if not found and (cut := self._look(field, hot)) is not None:
                 found = [self._pin_down(field, cut)]
         if self.tries == self.failures:
             raise InputError(
@@ -144,13 +149,14 @@ class _Search:
             )
         return sorted(found, key=lambda leak: leak.bar)
 
-    def _look(self, field: str) -> int | None:
-        """A cut at which changing what comes after it changes a decision made before."""
-        ways = 1 if field == COUNT else _WAYS if field == EVERYTHING else 0
+    def _look(self, field: str, hot: list[int]) -> int | None:
+        """A cut at which changing what comes after it changes a decision made before; those that leak anyway come first."""
+        for cut in hot[:_HOT]:
+            if self._leaks(field, cut + 1, len(self.bars), cut):
+                return cut
         for number, cut in enumerate(self.cuts):
-            for way in range(ways) if ways else (number % _WAYS,):
-                if self._change(field, cut + 1, len(self.bars), cut, way) is not None:
-                    return cut
+            if self._change(field, cut + 1, len(self.bars), cut, number % _WAYS) is not None:
+                return cut
         return None
 
     def _pin_down(self, field: str, cut: int) -> Leak:
@@ -186,7 +192,8 @@ class _Search:
         return Leak(bar, int(self.times[bar]), field, nearest, furthest)
 
     def _leaks(self, field: str, first: int, end: int, last: int) -> bool:
-        return any(self._change(field, first, end, last, way) is not None for way in range(_WAYS))
+        ways = 1 if field == COUNT else _WAYS
+        return any(self._change(field, first, end, last, way) is not None for way in range(ways))
 
     def _change(self, field: str, first: int, end: int, last: int, way: int) -> int | None:
         """Change `field` of the rows [first, end); the first decision up to `last` that is another one then."""
