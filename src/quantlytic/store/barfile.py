@@ -1,8 +1,9 @@
 """Bars from CSV and Parquet files, checked: what is wrong is named with its row, nothing is mended silently.
 
 Columns: `ts` (the bar's open: integer ns since 1970 UTC, a timestamp of any unit and zone, or ISO 8601 text; without a
-zone it is taken as UTC), `open`, `high`, `low`, `close`, `volume`; optional `symbol`, `quote_volume`, `trades`. Others
-are ignored. A bar closes one bar size after it opens, or at its successor's open where that comes earlier.
+zone it is taken as UTC), `open`, `high`, `low`, `close`, `volume`; optional `symbol`, `quote_volume`, `trades`, `close_ts`.
+Others are ignored. A bar closes at `close_ts` where there is one (bars by activity need it); else one bar size after it opens,
+or at its successor's open where that comes earlier.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from quantlytic.model.instrument import Instrument
 from quantlytic.store.barcheck import AMOUNTS, PRICES, Rows, check_times, check_values
 
 _REQUIRED = ("ts", *PRICES, "volume")
-_OPTIONAL = ("symbol", "quote_volume", "trades")
+_OPTIONAL = ("symbol", "quote_volume", "trades", "close_ts")
 _ISO = r"^\s*\d{4}-\d\d-\d\d"  # polars alone would also guess at 01/02/2024: only the unambiguous order is taken
 _SMALLEST_NS = 10**16  # an integer `ts` in s, ms or us stays below this until the year 2286
 _LARGEST_NS = 9_214_646_400_000_000_000  # the year 2262: room for one bar size before int64 ends
@@ -52,7 +53,10 @@ def read_bars(
     check_values(rows, numbers)
     order = None if len(names) == 1 else np.argsort(codes, kind="stable")
     check_times(rows, names, codes, order)
-    close_times = _close_times(path, times, codes, order, size_ns)
+    if "close_ts" in rows.frame.columns and size_ns is None:
+        close_times = _stated_closes(rows, codes, order)
+    else:
+        close_times = _close_times(path, times, codes, order, size_ns)
     columns: dict[str, NDArray[Any]] = {**numbers, "instrument": codes, "open_time": times, "close_time": close_times}
     merged = None if order is None else np.lexsort((codes, close_times))
     return _records(columns, merged), tuple(_instrument(name) for name in names)
@@ -173,43 +177,45 @@ def _numbers(rows: Rows, name: str) -> NDArray[np.float64]:
     return series.cast(pl.Float64, strict=False).fill_null(float("nan")).to_numpy()
 
 
-def _ns(rows: Rows) -> NDArray[np.int64]:
-    """The column `ts` as ns since 1970 UTC."""
-    series = rows.frame["ts"]
-    times = _times_of_text(rows, series) if series.dtype == pl.String else series
+def _ns(rows: Rows, name: str = "ts") -> NDArray[np.int64]:
+    """A column of times as ns since 1970 UTC."""
+    series = rows.frame[name]
+    times = _times_of_text(rows, name, series) if series.dtype == pl.String else series
     if times.null_count():
         index = int(times.is_null().arg_max() or 0)
-        rows.refuse(index, f"ts is {rows.shown('ts', index)}, but must be integer ns since 1970 or an ISO 8601 time")
+        rows.refuse(
+            index, f"{name} is {rows.shown(name, index)}, but must be integer ns since 1970 or an ISO 8601 time"
+        )
     if times.dtype.is_integer():
-        return _whole_ns(rows, times)
+        return _whole_ns(rows, name, times)
     if times.dtype != pl.Date and not isinstance(times.dtype, pl.Datetime):
-        raise DataError(f"{rows.path}: ts must hold integer ns, timestamps or ISO 8601 text, not {times.dtype}")
+        raise DataError(f"{rows.path}: {name} must hold integer ns, timestamps or ISO 8601 text, not {times.dtype}")
     years = times.dt.year()
     for index in (times.arg_min() or 0, times.arg_max() or 0):
         if not 1678 <= years[index] <= 2261:
-            rows.refuse(index, f"ts is {rows.shown('ts', index)}, outside the years 1678 to 2261 that ns can hold")
+            rows.refuse(index, f"{name} is {rows.shown(name, index)}, outside the years 1678 to 2261 that ns can hold")
     return times.cast(pl.Datetime("ns")).to_physical().to_numpy()
 
 
-def _whole_ns(rows: Rows, times: pl.Series) -> NDArray[np.int64]:
+def _whole_ns(rows: Rows, name: str, times: pl.Series) -> NDArray[np.int64]:
     """Integers as ns, unless they must be of another unit, or of several."""
     last = int(times.max())  # type: ignore[arg-type]
     if 0 < last < _SMALLEST_NS:
-        raise DataError(f"{rows.path}: ts goes to {last}, too small for ns since 1970: convert it to nanoseconds")
+        raise DataError(f"{rows.path}: {name} goes to {last}, too small for ns since 1970: convert it to nanoseconds")
     if last > _LARGEST_NS:
         index = times.arg_max() or 0
-        rows.refuse(index, f"ts is {rows.shown('ts', index)}, outside the years 1678 to 2261 that ns can hold")
+        rows.refuse(index, f"{name} is {rows.shown(name, index)}, outside the years 1678 to 2261 that ns can hold")
     found = times.cast(pl.Int64).to_numpy()
     known = np.sort(found[found > 0])
     if last > 0 and (jumps := known[1:] // _UNIT_STEP > known[:-1]).any():
         index = int(np.argmax(found == known[int(np.argmax(jumps))]))
         rows.refuse(
-            index, f"ts is {rows.shown('ts', index)}, another unit than in other rows: convert all to nanoseconds"
+            index, f"{name} is {rows.shown(name, index)}, another unit than in other rows: convert all to nanoseconds"
         )
     return found
 
 
-def _times_of_text(rows: Rows, series: pl.Series) -> pl.Series:
+def _times_of_text(rows: Rows, name: str, series: pl.Series) -> pl.Series:
     """Whole numbers or ISO 8601 times, as the first row has it; null where a row is neither."""
     if str(series[0]).strip().lstrip("-").isdigit():
         return series.str.strip_chars().cast(pl.Int64, strict=False)
@@ -219,7 +225,24 @@ def _times_of_text(rows: Rows, series: pl.Series) -> pl.Series:
     try:
         return iso_text.str.to_datetime(time_unit="ns", time_zone="UTC", strict=False)
     except pl.exceptions.PolarsError as error:
-        raise DataError(f"{rows.path}: ts cannot be read as ISO 8601 time: {_first_line(error)}") from None
+        raise DataError(f"{rows.path}: {name} cannot be read as ISO 8601 time: {_first_line(error)}") from None
+
+
+def _stated_closes(rows: Rows, codes: NDArray[Any], order: NDArray[np.int64] | None) -> NDArray[np.int64]:
+    """The column `close_ts`: after the bar's own open, and not after its successor's."""
+    closes, opens = _ns(rows, "close_ts"), rows.times
+    assert opens is not None
+    early = closes <= opens
+    if early.any():
+        index = int(np.argmax(early))
+        rows.refuse(index, f"close_ts is {rows.shown('close_ts', index)}, not after ts")
+    grouped = np.arange(len(opens)) if order is None else order
+    own = codes[grouped[1:]] == codes[grouped[:-1]]
+    over = own & (closes[grouped[:-1]] > opens[grouped[1:]])
+    if over.any():
+        index = int(grouped[int(np.argmax(over))])
+        rows.refuse(index, f"close_ts is {rows.shown('close_ts', index)}, after the next bar's ts")
+    return closes
 
 
 def _close_times(

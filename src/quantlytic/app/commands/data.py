@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
+from quantlytic.app.commands.databars import command as bars
 from quantlytic.model.errors import InputError, MismatchError
 from quantlytic.model.time import duration_ns, iso
 
@@ -37,6 +38,9 @@ def _ns(ctx: click.Context, param: click.Parameter, value: str | None) -> int | 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def command() -> None:
     """List, check, import, export and rebuild recorded data. Times are UTC."""
+
+
+command.add_command(bars)
 
 
 # ---- list
