@@ -35,8 +35,10 @@ def make_arena(
     fees: Fees,
     allow_short: bool,
     max_open_orders: int,
+    *,
+    shared_state: bool = False,
 ) -> Bytes:
-    """The arena in its first state; starts on a cache line."""
+    """The arena in its first state; starts on a cache line. `shared_state`: one state for all instruments."""
     broker = Broker()
     account = broker.account
     account.cash = account.equity = float(cash)
@@ -44,22 +46,23 @@ def make_arena(
     account.allow_short = allow_short
     account.instruments = count = len(instruments)
     account.order_capacity = rows = max_open_orders
-    account.request_capacity = requests = rows + 32
+    account.request_capacity = requests = rows + 32 + 4 * (count - 1)
     account.leaves = 1 << (count - 1).bit_length()
-    account.state_bytes = -(-layout.size // _LINE) * _LINE
+    state_bytes = -(-layout.size // _LINE) * _LINE
+    account.state_bytes = 0 if shared_state else state_bytes
     end = BROKER.size
     for name, size in (
         ("positions_at", count * POSITION_BYTES),
         ("values_at", 2 * account.leaves * CELL_BYTES),
         ("orders_at", count * rows * OPEN_ORDER_BYTES),
-        ("states_at", count * account.state_bytes),
+        ("states_at", state_bytes if shared_state else count * state_bytes),
         ("outbox_at", 0),
         ("fills_at", rows * FILL_BYTES),
-        ("updates_at", (requests + 2 * rows) * UPDATE_BYTES),
+        ("updates_at", (requests + (count + 2) * rows) * UPDATE_BYTES),
         ("new_orders_at", requests * ORDER_BYTES),
         ("signals_at", requests * SIGNAL_BYTES),
-        ("cancels_at", rows * CANCEL_BYTES),
-        ("amends_at", rows * AMEND_BYTES),
+        ("cancels_at", count * rows * CANCEL_BYTES),
+        ("amends_at", count * rows * AMEND_BYTES),
         ("flows_at", (count + 8) * FLOW_BYTES),
     ):
         end = -(-end // _LINE) * _LINE

@@ -66,6 +66,16 @@ class Broker(Standing):
     """Orders are sent at the bar's close and meet the instrument's next bar. Every order gets an id; what becomes of it,
     also a rejection, is reported as an order update, never silently."""
 
+    def on(self, instrument: int) -> Broker:
+        """The broker of another instrument (by index): what it reads and does is about that one, until the handler ends or
+        `on` is called again. Raises IndexError where there is no such instrument."""
+        account = self.account
+        if not 0 <= instrument < account.instruments:
+            raise IndexError("broker.on: no such instrument")
+        account.current = instrument
+        account.price = account.position(instrument).price
+        return self
+
     def target_weight(self, weight: float) -> int:
         """Trade, at market, to a position worth `weight` of marked equity at the close (negative: short)."""
         return self.target_quantity(weight * self.account.equity / self.account.price)

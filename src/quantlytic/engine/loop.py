@@ -14,39 +14,38 @@ from typing import Any
 import numpy as np
 
 from quantlytic.engine.account import (
+    ACTION_ROW,
     AMEND_BYTES,
     BAR_BYTES,
     BAR_ROW,
     CANCEL_BYTES,
+    CELL,
+    CELL_BYTES,
     FILL_BYTES,
     FILL_ROW,
-    FLOW_BYTES,
     ORDER_BYTES,
     ORDER_ROW,
-    SIGNAL_BYTES,
     UPDATE_BYTES,
     UPDATE_ROW,
 )
 from quantlytic.engine.barmatch import match_bar
 from quantlytic.engine.broker import BROKER
 from quantlytic.engine.codes import FAULT_NONE, FAULT_UNKNOWN_INSTRUMENT
-from quantlytic.engine.record import at, call, copy_in, copy_out
+from quantlytic.engine.journal import JOURNAL
+from quantlytic.engine.outbox import AMENDS, CANCELS, FILLS, FLOWS, ORDERS, SIGNALS, UPDATES
+from quantlytic.engine.record import at, call, copy_in
 
 ON_BAR, ON_FILL, ON_TRADE, ON_QUOTE, ON_BOOK, ON_SLICE, ON_TIMER = 1, 2, 3, 4, 5, 6, 7
-FILLS, UPDATES, ORDERS, SIGNALS, CANCELS, AMENDS, FLOWS, SAMPLES = 0, 1, 2, 3, 4, 5, 6, 7
-USED, ROOM, MOST = 0, 1, 2
-"""Rows of the ledger of the logs: how many rows each holds, may hold, and one event can bring at most."""
-
 FAULT_BAD_ROW, FAULT_OUT_OF_ORDER = 16, 17
 NEVER = -(2**63)
 
 
-def run(arena: Any, bars: Any, first: int, count: int, equity: Any, logs: Any, ledger: Any, step: Any) -> int:
-    """Advance over bars[first:count]; returns the first bar not run: `count`, or less when a log is full or at a fault.
+def run(arena: Any, bars: Any, first: int, count: int, equity: Any, journal: Any, step: Any) -> int:
+    """Advance over bars[first:count]; returns the first bar not run: `count`, or less when the journal is full or at a fault.
 
-    `equity[i]` takes the equity at bar i's close. The logs are byte arrays of rows, `ledger` is their i8[3, 8].
+    `equity` is the address of an f8[count] for the equity at each bar's close.
     """
-    account = at(arena, 0, BROKER).account
+    account, log = at(arena, 0, BROKER).account, at(journal, 0, JOURNAL)
     last = account.time if account.bars > 0 else NEVER
     for index in range(first, count):
         event = bars + index * BAR_BYTES
@@ -60,12 +59,12 @@ def run(arena: Any, bars: Any, first: int, count: int, equity: Any, logs: Any, l
         if account.position(bar.instrument).orders > 0:
             match_bar(account, bar)
         account.mark(bar.instrument, bar.close)
-        equity[index] = account.equity
+        at(equity, index * CELL_BYTES, CELL).value = account.equity
         _decide(account, arena, event, bar, step)
         if has_news(account):
             account.accept()
-            flush(account, arena, logs, ledger)
-            if is_full(ledger) or account.fault != FAULT_NONE:
+            flush(account, arena, log)
+            if log.is_full or account.fault != FAULT_NONE:
                 return index + 1
     return count
 
@@ -73,7 +72,7 @@ def run(arena: Any, bars: Any, first: int, count: int, equity: Any, logs: Any, l
 def is_bar(bar: Any) -> bool:
     """Whether the prices can be: positive, finite, open and close within low and high. NaN fails every comparison."""
     inside = bar.low <= bar.open <= bar.high and bar.low <= bar.close <= bar.high
-    return 0.0 < bar.low and inside and bar.high < np.inf
+    return bar.low > 0.0 and inside and bar.high < np.inf
 
 
 def fault_of(account: Any, instrument: int, time: int, last: int) -> int:
@@ -137,6 +136,14 @@ def accept(
     account.accept()
 
 
+def act(arena: Any, event: Any) -> None:
+    """A corporate action, funding, a session's open or close: the same on both sides."""
+    account = at(arena, 0, BROKER).account
+    action = at(event, 0, ACTION_ROW)
+    account.begin(action.instrument, action.event_time)
+    account.act(action)
+
+
 def _decide(account: Any, arena: Any, event: Any, bar: Any, step: Any) -> None:
     tell_fills(account, arena, step)
     call(step, ON_BAR, state_of(account, arena, bar.instrument), event, arena)
@@ -172,31 +179,15 @@ def has_news(account: Any) -> bool:
     return account.updates + account.new_orders + account.cancels + account.amends + account.flows > 0
 
 
-def is_full(ledger: Any) -> bool:
-    """Whether a log may not hold what one more event can bring."""
-    for k in range(SAMPLES):
-        if ledger[USED, k] + ledger[MOST, k] > ledger[ROOM, k]:
-            return True
-    return False
-
-
-def flush(account: Any, arena: Any, logs: Any, ledger: Any) -> None:
-    """Move the outboxes into the logs."""
-    used = ledger[USED]
-    copy_out(arena + account.fills_at, account.fills * FILL_BYTES, logs[FILLS], used[FILLS] * FILL_BYTES)
-    copy_out(arena + account.updates_at, account.updates * UPDATE_BYTES, logs[UPDATES], used[UPDATES] * UPDATE_BYTES)
-    copy_out(arena + account.new_orders_at, account.new_orders * ORDER_BYTES, logs[ORDERS], used[ORDERS] * ORDER_BYTES)
-    copy_out(arena + account.signals_at, account.signals * SIGNAL_BYTES, logs[SIGNALS], used[SIGNALS] * SIGNAL_BYTES)
-    copy_out(arena + account.cancels_at, account.cancels * CANCEL_BYTES, logs[CANCELS], used[CANCELS] * CANCEL_BYTES)
-    copy_out(arena + account.amends_at, account.amends * AMEND_BYTES, logs[AMENDS], used[AMENDS] * AMEND_BYTES)
-    copy_out(arena + account.flows_at, account.flows * FLOW_BYTES, logs[FLOWS], used[FLOWS] * FLOW_BYTES)
-    used[FILLS] += account.fills
-    used[UPDATES] += account.updates
-    used[ORDERS] += account.new_orders
-    used[SIGNALS] += account.signals
-    used[CANCELS] += account.cancels
-    used[AMENDS] += account.amends
-    used[FLOWS] += account.flows
+def flush(account: Any, arena: Any, log: Any) -> None:
+    """Move the outboxes into the journal."""
+    log.write(FILLS, arena + account.fills_at, account.fills)
+    log.write(UPDATES, arena + account.updates_at, account.updates)
+    log.write(ORDERS, arena + account.new_orders_at, account.new_orders)
+    log.write(SIGNALS, arena + account.signals_at, account.signals)
+    log.write(CANCELS, arena + account.cancels_at, account.cancels)
+    log.write(AMENDS, arena + account.amends_at, account.amends)
+    log.write(FLOWS, arena + account.flows_at, account.flows)
     account.fills = 0
     account.updates = 0
     account.new_orders = 0

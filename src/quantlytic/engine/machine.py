@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from quantlytic.engine import loop
+from quantlytic.engine import loop, tapeloop
 from quantlytic.engine.explain import explain
 from quantlytic.engine.record import Address, Bytes, Layout
-from quantlytic.engine.strategy import Strategy
+from quantlytic.engine.step import make_step
+from quantlytic.engine.strategy import HANDLERS, Strategy, signature_of
 from quantlytic.model.errors import StrategyError
 
 
@@ -21,10 +22,13 @@ class Machine:
 
     step: Any
     run: Callable[..., int]
+    run_trades: Callable[..., int]
+    run_tape: Callable[..., bool]
     execute: Callable[..., None]
     apply: Callable[..., None]
     decide: Callable[..., None]
     accept: Callable[..., None]
+    act: Callable[..., None]
 
 
 def locator(compiled: bool) -> Callable[[Bytes], Any]:
@@ -34,14 +38,31 @@ def locator(compiled: bool) -> Callable[[Bytes], Any]:
 
 def build(strategy: type[Strategy], layout: Layout, compiled: bool) -> Machine:
     """Raises StrategyError naming the user's file and line when the strategy does not compile."""
-    if strategy.on_bar is Strategy.on_bar:
-        raise StrategyError(f"{strategy.__name__} has no on_bar(self, bar, broker): write one")
-    step = loop.make_step(layout, strategy.on_fill is not Strategy.on_fill)
+    handlers = strategy.handlers()
+    check_handlers(strategy, handlers)
+    step = make_step(layout, handlers)
     if not compiled:
         quiet = np.errstate(all="ignore")  # as compiled code: infinities and NaN are values, not warnings
-        plain: list[Any] = [quiet(one) for one in (loop.run, loop.execute, loop.apply, loop.decide, loop.accept)]
+        plain: list[Any] = [quiet(function) for function, _ in _FUNCTIONS]
         return Machine(step, *plain)
     return Machine(_compiled_step(strategy, layout, step), *_COMPILED)
+
+
+def check_handlers(strategy: type[Strategy], handlers: frozenset[str]) -> None:
+    """StrategyError when there is none that anything would call, or one takes other arguments than it is given."""
+    name = strategy.__name__
+    if not handlers - {"on_fill"}:
+        raise StrategyError(
+            f"{name} has no on_bar(self, bar, broker): write one, or {', '.join(HANDLERS[1:5])}, on_timer"
+        )
+    for handler in sorted(handlers):
+        function = getattr(strategy, handler)
+        code = function.__code__
+        if code.co_argcount != 3 or code.co_kwonlyargcount:
+            place = f"{code.co_filename}:{code.co_firstlineno}"
+            raise StrategyError(
+                f"{place}: {name}.{handler} is called with two arguments: write {signature_of(handler)}"
+            )
 
 
 class _Compiled:
@@ -59,14 +80,17 @@ class _Compiled:
         return self._code(*args)
 
 
-_BYTES = ", ".join(["uint8[::1]"] * 7)
-_COMPILED = (
-    _Compiled(loop.run, f"intp(intp, intp, intp, intp, float64[::1], {_BYTES}, int64[::1], intp)"),
-    _Compiled(loop.execute, "void(intp, intp)"),
-    _Compiled(loop.apply, "void(intp, intp, intp, intp, intp, intp)"),
-    _Compiled(loop.decide, "void(intp, intp, intp)"),
-    _Compiled(loop.accept, "void(intp, intp, intp, intp, intp, intp, intp)"),
+_FUNCTIONS: tuple[tuple[Callable[..., Any], str], ...] = (
+    (loop.run, "intp(intp, intp, intp, intp, intp, intp, intp)"),
+    (tapeloop.run_trades, "intp(intp, intp, intp, intp, intp, intp, intp)"),
+    (tapeloop.run_tape, "boolean(intp, intp, int64[::1], int64[:, ::1], intp, intp)"),
+    (loop.execute, "void(intp, intp)"),
+    (loop.apply, "void(intp, intp, intp, intp, intp, intp)"),
+    (loop.decide, "void(intp, intp, intp)"),
+    (loop.accept, "void(intp, intp, intp, intp, intp, intp, intp)"),
+    (loop.act, "void(intp, intp)"),
 )
+_COMPILED = tuple(_Compiled(function, signature) for function, signature in _FUNCTIONS)
 _steps: dict[Layout, tuple[Any, int]] = {}
 
 

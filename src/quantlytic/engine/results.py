@@ -19,6 +19,7 @@ class Results:
 
     def __init__(self) -> None:
         self._equity = Rows(np.dtype("f8"))
+        self._times = Rows(np.dtype("i8"))
         self._logs = [Rows(dtype) for dtype in DTYPES]
 
     @property
@@ -53,7 +54,7 @@ class Results:
 
     def forget(self) -> None:
         """Drop the rows so far, so that a long run goes on in bounded memory. Copy first what is still to be read."""
-        for rows in (self._equity, *self._logs):
+        for rows in (self._equity, self._times, *self._logs):
             rows.count = 0
 
     @property

@@ -31,3 +31,11 @@ class Rows:
             grown[: len(self.buffer)] = self.buffer
             self.buffer = grown
         return self.buffer
+
+    def extend(self, rows: NDArray[Any]) -> None:
+        """Add rows at the end."""
+        if not len(rows):
+            return
+        self.reserve(len(rows))
+        self.count += len(rows)
+        self.array[self.count - len(rows) :] = rows

@@ -12,15 +12,13 @@ from numpy.typing import NDArray
 
 from quantlytic.engine import machine
 from quantlytic.engine.arena import make_arena
-from quantlytic.engine.bars import Bars
 from quantlytic.engine.broker import BROKER
-from quantlytic.engine.codes import FAULT_NONE, FAULT_TOO_MANY_REQUESTS
-from quantlytic.engine.explain import blame
+from quantlytic.engine.desk import BARS
 from quantlytic.engine.fees import Fees
 from quantlytic.engine.outbox import AMENDS, CANCELS, FILLS, ORDERS, SIGNALS, UPDATES, Outbox
 from quantlytic.engine.position import POSITION
 from quantlytic.engine.record import fields_of, layout_of
-from quantlytic.engine.results import Results
+from quantlytic.engine.runner import Runner
 from quantlytic.engine.strategy import Strategy
 from quantlytic.model.bar import BAR
 from quantlytic.model.equity import EQUITY
@@ -28,13 +26,12 @@ from quantlytic.model.errors import InputError, StrategyError
 from quantlytic.model.fill import FILL
 from quantlytic.model.instrument import Instrument
 from quantlytic.model.order import ORDER, ORDER_AMEND, ORDER_CANCEL, ORDER_UPDATE
-from quantlytic.model.time import iso
 
 Array = NDArray[Any]
 _MAGIC = b"QLS1"
 
 
-class Session(Results):
+class Session(Runner):
     """A strategy, its indicators, account and simulated broker: one arena of bytes, advanced by `run` or by the halves.
 
     `run` keeps what happened (`equity`, `fills`, `orders`, `signals`, `updates`, `cancels`). The halves return it and keep
@@ -55,6 +52,8 @@ class Session(Results):
         compiled: bool = True,
         allow_short: bool = False,
         max_open_orders: int = 32,
+        equity_every_ns: int = 60_000_000_000,
+        book_depth: int = 1_000,
     ) -> None:
         self.strategy = strategy() if isinstance(strategy, type) else strategy
         self.instruments = tuple(instruments)
@@ -65,9 +64,27 @@ class Session(Results):
             raise InputError(f"cash is a positive number, not {cash!r}")
         if not 1 <= max_open_orders <= 10_000:
             raise InputError(f"max_open_orders is from 1 to 10000, not {max_open_orders!r}")
-        state = self.strategy.prepared()
+        if equity_every_ns < 1 or not 1 <= book_depth <= 1_000_000:
+            raise InputError("equity_every_ns is 1 or more, book_depth from 1 to 1000000")
+        handlers = self.strategy.handlers()
+        state = self.strategy.prepared(len(self.instruments))
+        self._timer_ns = int(getattr(state, "timer_ns", 0)) if "on_timer" in handlers else 0
+        if "on_timer" in handlers and not self._timer_ns:
+            raise StrategyError(
+                f"{type(self.strategy).__name__} has on_timer and no period: call self.every(ns) in setup()"
+            )
+        self._equity_every_ns, self._book_depth = equity_every_ns, book_depth
         self._layout = layout = layout_of(state)
-        self._arena = make_arena(state, layout, self.instruments, cash, fees, allow_short, max_open_orders)
+        self._arena = make_arena(
+            state,
+            layout,
+            self.instruments,
+            cash,
+            fees,
+            allow_short,
+            max_open_orders,
+            shared_state="on_slice" in handlers,
+        )
         identity = (
             type(self.strategy).__qualname__, self.strategy.params, str(layout.dtype), str(BROKER.dtype), len(self._arena),
             self.instruments, float(cash), fees.taker_rate, fees.maker_rate, allow_short, max_open_orders,
@@ -86,45 +103,6 @@ class Session(Results):
         start = int(self._account.positions_at)
         self._positions = self._arena[start : start + POSITION.size * len(self.instruments)].view(POSITION.dtype)
         super().__init__()
-
-    # ---- all at once ----
-
-    def run(self, bars: Array | Bars) -> None:
-        """Advance over all bars, in (close_time, instrument) order. Call it again with more: the same as in one piece.
-
-        Raises StrategyError when a handler raises or sends too much, InputError for an instrument index out of range; the
-        session is then of no further use.
-        """
-        rows = _rows(bars.array if isinstance(bars, Bars) else bars, BAR)
-        if not len(rows):
-            return
-        open_orders, requests = self._capacities
-        most = (
-            open_orders,
-            requests + 2 * open_orders,
-            requests,
-            requests,
-            open_orders,
-            open_orders,
-            len(self.instruments) + 8,
-        )  # rows that one bar can bring
-        self._equity.reserve(len(rows))
-        equity = self._equity.buffer.view("f8")[self._equity.count : self._equity.count + len(rows)]
-        before, done = int(self._account.bars), 0
-        while done < len(rows):
-            buffers = [log.reserve(need) for log, need in zip(self._logs, most, strict=True)]
-            used = np.array([log.count for log in self._logs], np.int64)
-            try:
-                done = self._machine.run(
-                    self._arena_at, self._at(rows.view(np.uint8)), done, len(rows), equity, *buffers, used,
-                    self._machine.step,
-                )  # fmt: skip
-            except Exception as error:
-                raise self._blame(error, rows[min(int(self._account.bars) - before - 1, len(rows) - 1)]) from error
-            for log, count in zip(self._logs, used, strict=True):
-                log.count = int(count)
-            self._check_fault(rows[min(done, len(rows) - 1)])
-        self._equity.count += len(rows)
 
     # ---- one bar, by halves ----
 
@@ -149,8 +127,8 @@ class Session(Results):
         try:
             self._machine.decide(self._arena_at, self._event(bar), self._machine.step)
         except Exception as error:
-            raise self._blame(error, self._bar[0]) from error
-        self._check_fault(self._bar[0])
+            raise self._blame(error) from error
+        self._check_fault(BARS, self._bar, 0)
         self._outbox.counts[FILLS] = 0
         take = self._outbox.take
         return take(SIGNALS), take(ORDERS), take(CANCELS), take(AMENDS)
@@ -238,23 +216,6 @@ class Session(Results):
     def _check_count(self, what: str, rows: Array, capacity: int) -> None:
         if len(rows) > capacity:
             raise InputError(f"{len(rows)} {what} for one bar: at most {capacity} with this max_open_orders")
-
-    def _check_fault(self, bar: Any) -> None:
-        fault = self._account.fault
-        if fault == FAULT_NONE:
-            return
-        if fault == FAULT_TOO_MANY_REQUESTS:
-            raise StrategyError(
-                f"{type(self.strategy).__name__} sent more than {self._account.request_capacity} orders at one bar "
-                f"({iso(int(self._account.time))}): send fewer, or raise max_open_orders"
-            )
-        raise self._no_instrument(bar)
-
-    def _no_instrument(self, bar: Any) -> InputError:
-        return InputError(f"a bar names instrument {bar['instrument']}: there are {len(self.instruments)}")
-
-    def _blame(self, error: Exception, bar: Any) -> StrategyError:
-        return blame(error, type(self.strategy), int(self._account.bars) - 1, int(bar["close_time"]))
 
 
 def _rows(rows: Any, dtype: np.dtype[Any]) -> Array:

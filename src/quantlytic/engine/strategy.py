@@ -10,12 +10,18 @@ from quantlytic.engine.param import Param
 from quantlytic.engine.record import Record
 from quantlytic.model.errors import InputError, StrategyError
 
+HANDLERS = ("on_bar", "on_trade", "on_quote", "on_book", "on_slice", "on_fill", "on_timer")
+"""What a strategy may define; it needs at least one that market data can call, or `on_timer`."""
+
+_SHORTEST_NS = 1_000
+
 
 class Strategy(Record):
-    """Subclass it, declare parameters with `param`, make indicators and numbers in `setup`, decide in `on_bar`.
+    """Subclass it, declare parameters with `param`, make indicators and numbers in `setup`, decide in the handlers.
 
-    What `setup` leaves on `self` is the strategy's state: one flat record per instrument. `setup` is plain Python and runs
-    once; the handlers are compiled, so they use numbers, indicators, NumPy arrays made in `setup`, and the `broker`.
+    What `setup` leaves on `self` is the strategy's state: one flat record per instrument, or one for all of them where the
+    strategy has `on_slice`. `setup` is plain Python and runs once; the handlers are compiled, so they use numbers, indicators,
+    NumPy arrays made in `setup`, and the `broker`.
     """
 
     param_specs: ClassVar[dict[str, Param]] = {}
@@ -47,28 +53,67 @@ class Strategy(Record):
         cls.param_specs = specs
 
     def setup(self) -> None:
-        """Make indicators and set first values on `self`. Plain Python; runs once for each instrument."""
+        """Make indicators and set first values on `self`. Plain Python; runs once for each session.
+
+        A strategy with `on_slice` finds the number of instruments here, as `self.instruments`.
+        """
+
+    def every(self, period_ns: int) -> None:
+        """Have `on_timer` called at each whole multiple of this period, in event time. To be called in `setup`."""
+        if isinstance(period_ns, bool) or period_ns != int(period_ns) or period_ns < _SHORTEST_NS:
+            raise InputError(
+                f"{type(self).__name__}: every() takes whole ns, {_SHORTEST_NS} or more, not {period_ns!r}"
+            )
+        self.timer_ns = int(period_ns)
 
     def on_bar(self, bar: Any, broker: Any) -> None:
         """Decide at a bar's close. `bar`: open_time, close_time, open, high, low, close, volume, instrument (index)."""
-        raise NotImplementedError
+
+    def on_trade(self, trade: Any, broker: Any) -> None:
+        """Decide at a public trade. `trade`: event_time, price, quantity, side (the aggressor's), instrument (index)."""
+
+    def on_quote(self, quote: Any, broker: Any) -> None:
+        """Decide at a new best bid and ask. `quote`: event_time, bid, bid_quantity, ask, ask_quantity, instrument (index)."""
+
+    def on_book(self, book: Any, broker: Any) -> None:
+        """Decide at a change of the order book. `book`: see `quantlytic.engine.orderbook.Book`."""
+
+    def on_slice(self, slice: Any, broker: Any) -> None:
+        """Decide on all instruments at once, when all bars of one close time are in. `slice.close(i)`, `slice.has(i)`:
+        see `quantlytic.engine.slice.Slice`. `broker.on(i)` is the broker of instrument i."""
 
     def on_fill(self, fill: Any, broker: Any) -> None:
-        """One of the orders for this instrument was filled; called before `on_bar` of the bar it was filled in.
+        """An order was filled, wholly or in part; called before the handler of the event that filled it.
 
-        `fill`: order_id, side (+1 buy, -1 sell), quantity, price, fee, event_time.
+        `fill`: order_id, instrument, side (+1 buy, -1 sell), quantity, price, fee, event_time.
         """
+
+    def on_timer(self, time: int, broker: Any) -> None:
+        """A period declared with `self.every(ns)` is over. `time`: that moment, ns UTC; all events up to it are known.
+
+        Called for each instrument in turn, or once where the strategy has `on_slice`.
+        """
+
+    @classmethod
+    def handlers(cls) -> frozenset[str]:
+        """The names of the handlers that the strategy defines."""
+        return frozenset(name for name in HANDLERS if getattr(cls, name) is not getattr(Strategy, name))
 
     @property
     def params(self) -> dict[str, int | float | bool]:
         """Parameter names and values."""
         return {name: spec.kind(getattr(self, name)) for name, spec in self.param_specs.items()}
 
-    def prepared(self) -> Self:
-        """A fresh instance with the same parameters, its class constants and what `setup` made: the state to begin with."""
+    def prepared(self, instruments: int = 1) -> Self:
+        """A fresh instance with the same parameters, its class constants and what `setup` made: the state to begin with.
+
+        `instruments`: how many the session has, which a strategy with `on_slice` is told.
+        """
         fresh = type(self)(**self.params)
         for name, value in class_constants(type(self)).items():
             object.__setattr__(fresh, name, value)
+        if "on_slice" in self.handlers():
+            fresh.__dict__["instruments"] = instruments
         try:
             fresh.setup()
         except (InputError, StrategyError):
@@ -76,6 +121,12 @@ class Strategy(Record):
         except (Exception, SystemExit) as error:
             raise StrategyError(f"{type(self).__name__}.setup(): {type(error).__name__}: {error}") from error
         return fresh
+
+
+def signature_of(handler: str) -> str:
+    """How a handler is to be written: `on_trade(self, trade, broker)`."""
+    event = "time" if handler == "on_timer" else handler.removeprefix("on_")
+    return f"{handler}(self, {event}, broker)"
 
 
 def class_constants(cls: type[Record]) -> dict[str, int | float | bool]:
