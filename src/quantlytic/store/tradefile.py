@@ -14,7 +14,6 @@ import polars as pl
 from quantlytic.model.errors import DataError, InputError
 from quantlytic.store.barcheck import Rows
 
-_REQUIRED = ("ts", "price", "quantity")
 _OPTIONAL = ("side", "symbol", "trade_id")
 _SIDES = {"buy": 1, "sell": -1, "1": 1, "-1": -1, "+1": 1}
 
@@ -30,9 +29,9 @@ def read_trades(
 
     Raises InputError for a path or symbol that does not exist, DataError naming the row and column that is wrong.
     """
-    frame = _read(path, quantity)
-    if "side" not in frame.columns and side_needed:
-        raise DataError(f"{path} has no column 'side' (needed: ts, price, quantity, side)")
+    frame = _read(path, ("ts", "price", quantity, "side") if side_needed else ("ts", "price", quantity))
+    if quantity != "quantity":
+        frame = frame.drop("quantity", strict=False).rename({quantity: "quantity"})
     if "symbol" not in frame.columns:
         frame = frame.with_columns(symbol=pl.lit(symbol or path.name.partition(".")[0]))
     frame = frame.with_row_index("row")
@@ -58,7 +57,7 @@ def read_trades(
     return checked
 
 
-def _read(path: Path, quantity: str) -> pl.DataFrame:
+def _read(path: Path, needed: tuple[str, ...]) -> pl.DataFrame:
     if not path.is_file():
         raise InputError(f"{path} does not exist")
     if path.stat().st_size == 0:
@@ -71,54 +70,12 @@ def _read(path: Path, quantity: str) -> pl.DataFrame:
     except (pl.exceptions.PolarsError, OSError, ValueError) as error:
         line = next((text for text in str(error).splitlines() if text.strip()), type(error).__name__)
         raise DataError(f"{path} is not a whole CSV or Parquet file: {line}") from None
-    needed = [name if name != "quantity" else quantity for name in _REQUIRED]
     missing = [name for name in needed if name not in frame.columns]
     if missing:
-        raise DataError(f"{path} has no column {missing[0]!r} (needed: {', '.join(needed)}, side)")
-    if quantity != "quantity":
-        frame = frame.drop("quantity", strict=False).rename({quantity: "quantity"})
-    if frame.height == 0:
-        raise InputError(f"{path} has no symbol {symbol!r}")
-    rows = Rows(path, frame, frame["row"].to_numpy().astype(np.int64))
-    times = _times(rows)
-    if "trade_id" not in frame.columns:
-        frame = frame.with_columns(trade_id=pl.lit(0, pl.Int64))
-    checked = pl.DataFrame(
-        {
-            "symbol": frame["symbol"].cast(pl.String),
-            "event_time": times,
-            "trade_id": _column(rows, frame, "trade_id", pl.Int64(), "a whole number"),
-            "price": _column(rows, frame, "price", pl.Float64(), "a price above 0"),
-            "quantity": _column(rows, frame, "quantity", pl.Float64(), "a number above 0"),
-            "side": _sides(rows) if "side" in frame.columns else pl.repeat(0, frame.height, dtype=pl.Int8, eager=True),
-        }
-    )
-    _check_order(rows, checked)
-    return checked
-
-
-def _read(path: Path, quantity: str) -> pl.DataFrame:
-    if not path.is_file():
-        raise InputError(f"{path} does not exist")
-    if path.stat().st_size == 0:
-        raise DataError(f"{path} is empty")
-    try:
-        if path.suffix in (".parquet", ".pq"):
-            frame = pl.read_parquet(path, glob=False)
-        else:
-            frame = pl.read_csv(path, infer_schema=False, glob=False)
-    except (pl.exceptions.PolarsError, OSError, ValueError) as error:
-        line = next((text for text in str(error).splitlines() if text.strip()), type(error).__name__)
-        raise DataError(f"{path} is not a whole CSV or Parquet file: {line}") from None
-    if quantity != "quantity" and quantity in frame.columns:
-        frame = frame.drop("quantity", strict=False).rename({quantity: "quantity"})
-    missing = [name for name in _REQUIRED if name not in frame.columns]
-    if missing:
-        name = quantity if missing[0] == "quantity" else missing[0]
-        raise DataError(f"{path} has no column {name!r} (needed: {', '.join(_REQUIRED)}, side)")
+        raise DataError(f"{path} has no column {missing[0]!r} (needed: {', '.join(needed)})")
     if frame.height == 0:
         raise DataError(f"{path} holds no trades, only a header")
-    return frame.select(name for name in (*_REQUIRED, *_OPTIONAL) if name in frame.columns)
+    return frame.select(name for name in dict.fromkeys((*needed, *_OPTIONAL)) if name in frame.columns)
 
 
 def _times(rows: Rows) -> pl.Series:
