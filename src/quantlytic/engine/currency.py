@@ -110,7 +110,8 @@ def convert_bars(bars: Bars, rates: Rates) -> Bars:
     """The bars with all prices in the account's currency; volumes stay in base units, `quote_volume` goes by the close's rate.
 
     The instruments are quoted in the account's currency then, without tick size and minimum notional: those are rules in
-    the other. Raises InputError for an instrument whose `quote` is not named or has no rate, DataError where a rate is missing in time.
+    the other. Raises InputError for an instrument whose `quote` is not named or has no rate, DataError where a rate is
+    missing in time.
     """
     array = bars.array.copy()
     for index, instrument in enumerate(bars.instruments):
