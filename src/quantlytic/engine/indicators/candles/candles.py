@@ -7,6 +7,7 @@ when it exceeds the mean body of the 10 bars before it, a doji's is at most 0.1 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -21,18 +22,29 @@ COLUMNS = 25
 
 
 class Candles(Record):
-    """The last 16 bars, their ranges, and the running sums that all patterns share. O(1) a bar.
+    """The last 8 bars by age (`high[0]` is the newest's, `high[1]` the one's before) and running sums for all patterns. O(1).
 
-    `origin` is the lookback of the pattern that is asking. A bar with a NaN or infinite price begins everything anew.
+    `judge` says how long bodies and shadows usually were, as a pattern of that lookback measures it: `usual` bodies, a
+    `tenth` of the high-low range, half of both `shadows`, the mean `reach` (high-low range) over 5 bars.
+    A bar with a NaN or infinite price begins everything anew.
     """
 
-    def __init__(self, origin: int = 10) -> None:
-        self.origin = int(origin)
+    def __init__(self) -> None:
         self.count = 0
-        self.opens = np.zeros(16)
-        self.highs = np.zeros(16)
-        self.lows = np.zeros(16)
-        self.closes = np.zeros(16)
+        self.open = np.zeros(8)
+        self.high = np.zeros(8)
+        self.low = np.zeros(8)
+        self.close = np.zeros(8)
+        self.top = np.zeros(8)
+        self.bottom = np.zeros(8)
+        self.body = np.zeros(8)
+        self.upper = np.zeros(8)
+        self.lower = np.zeros(8)
+        self.color = np.zeros(8)
+        self.usual = np.zeros(5)
+        self.tenth = np.zeros(5)
+        self.shadows = np.zeros(5)
+        self.reach = np.zeros(5)
         self.ranges = np.zeros((3, 16))
         self.sums = np.zeros((8, COLUMNS))
 
@@ -45,153 +57,131 @@ class Candles(Record):
         self.roll(RANGE_10, 5, RANGE, 10)
         self.roll(SHADOWS_10, 5, SHADOWS, 10)
         self.roll(RANGE_5, 10, RANGE, 5)
+        for k in range(7, 0, -1):
+            self.open[k] = self.open[k - 1]
+            self.high[k] = self.high[k - 1]
+            self.low[k] = self.low[k - 1]
+            self.close[k] = self.close[k - 1]
+            self.top[k] = self.top[k - 1]
+            self.bottom[k] = self.bottom[k - 1]
+            self.body[k] = self.body[k - 1]
+            self.upper[k] = self.upper[k - 1]
+            self.lower[k] = self.lower[k - 1]
+            self.color[k] = self.color[k - 1]
+        self.open[0] = open
+        self.high[0] = high
+        self.low[0] = low
+        self.close[0] = close
+        self.top[0] = max(open, close)
+        self.bottom[0] = min(open, close)
+        self.body[0] = abs(close - open)
+        self.upper[0] = high - self.top[0]
+        self.lower[0] = self.bottom[0] - low
+        self.color[0] = 1.0 if close >= open else -1.0
         slot = self.count & 15
-        self.opens[slot] = open
-        self.highs[slot] = high
-        self.lows[slot] = low
-        self.closes[slot] = close
-        self.ranges[BODY, slot] = abs(close - open)
+        self.ranges[BODY, slot] = self.body[0]
         self.ranges[RANGE, slot] = high - low
-        self.ranges[SHADOWS, slot] = (high - max(open, close)) + (min(open, close) - low)
+        self.ranges[SHADOWS, slot] = self.upper[0] + self.lower[0]
         self.count += 1
 
     def roll(self, column: int, starts: int, kind: int, period: int) -> None:
         """Move sums on by a bar: to the `period` bars before the one that is coming."""
         i = self.count
+        now, before = i & 7, (i - 1) & 7
         added = self.ranges[kind, (i - 1) & 15]
         change = added - self.ranges[kind, (i - 1 - period) & 15]
-        for start in range(starts):
-            total = self.sums[(i - 1) & 7, column + start]
-            if i - 1 - period >= start:
-                total += change
-            elif i - 1 == start:
-                total = added
-            elif i - 1 > start:
-                total += added
-            self.sums[i & 7, column + start] = total
+        if i > starts + period:
+            for start in range(column, column + starts):
+                self.sums[now, start] = self.sums[before, start] + change
+            return
+        for start in range(min(starts, i)):  # a sum's first bar is taken as it is, then it grows to its period
+            total = self.sums[before, column + start] if i - 1 > start else 0.0
+            self.sums[now, column + start] = total + (added if i - 1 - period < start else change)
 
-    def mean(self, column: int, period: int, k: int) -> float:
-        """A mean over the `period` bars before the candle `k` bars ago."""
-        return float(self.sums[(self.count - 1 - k) & 7, column + self.origin - period - k] / period)
+    def mean(self, column: int, period: int, k: int, start: int) -> float:
+        """The mean over the `period` bars before the candle of age `k`, by the sum begun with bar `start`."""
+        return float(self.sums[(self.count - 1 - k) & 7, column + start] / period)
 
-    def open(self, k: int) -> float:
-        """The open `k` bars ago."""
-        return float(self.opens[(self.count - 1 - k) & 15])
-
-    def high(self, k: int) -> float:
-        return float(self.highs[(self.count - 1 - k) & 15])
-
-    def low(self, k: int) -> float:
-        return float(self.lows[(self.count - 1 - k) & 15])
-
-    def close(self, k: int) -> float:
-        return float(self.closes[(self.count - 1 - k) & 15])
-
-    def body(self, k: int) -> float:
-        """The length of the real body."""
-        return float(self.ranges[BODY, (self.count - 1 - k) & 15])
+    def judge(self, lookback: int) -> bool:
+        """Whether there are more than `lookback` bars; measures for a pattern that needs them are then set."""
+        if self.count <= lookback:
+            return False
+        if lookback >= 10:
+            for k in range(lookback - 9):
+                start = lookback - 10 - k
+                self.usual[k] = self.mean(BODY_10, 10, k, start)
+                self.tenth[k] = 0.1 * self.mean(RANGE_10, 10, k, start)
+                self.shadows[k] = self.mean(SHADOWS_10, 10, k, start) / 2.0
+                self.reach[k] = self.mean(RANGE_5, 5, k, start + 5)
+        else:
+            for k in range(lookback - 4):
+                self.reach[k] = self.mean(RANGE_5, 5, k, lookback - 5 - k)
+        return True
 
 
-def top(c: Candles, k: int) -> float:
-    """The upper end of the real body."""
-    return max(c.open(k), c.close(k))
+def white(c: Any, k: int) -> bool:
+    """Close at or above the open."""
+    return bool(c.color[k] > 0.0)
 
 
-def bottom(c: Candles, k: int) -> float:
-    return min(c.open(k), c.close(k))
+def black(c: Any, k: int) -> bool:
+    return bool(c.color[k] < 0.0)
 
 
-def upper(c: Candles, k: int) -> float:
-    """The length of the upper shadow."""
-    return c.high(k) - top(c, k)
+def long_body(c: Any, k: int) -> bool:
+    return bool(c.body[k] > c.usual[k])
 
 
-def lower(c: Candles, k: int) -> float:
-    return bottom(c, k) - c.low(k)
+def short_body(c: Any, k: int) -> bool:
+    return bool(c.body[k] < c.usual[k])
 
 
-def color(c: Candles, k: int) -> int:
-    """+1 for a white candle (close at or above the open), -1 for a black one."""
-    return 1 if c.close(k) >= c.open(k) else -1
+def doji(c: Any, k: int) -> bool:
+    """Close about at the open."""
+    return bool(c.body[k] <= c.tenth[k])
 
 
-def white(c: Candles, k: int) -> bool:
-    return c.close(k) >= c.open(k)
-
-
-def black(c: Candles, k: int) -> bool:
-    return c.close(k) < c.open(k)
-
-
-def usual_body(c: Candles, k: int) -> float:
-    """Longer is long, shorter is short."""
-    return c.mean(BODY_10, 10, k)
-
-
-def long_body(c: Candles, k: int) -> bool:
-    return c.body(k) > usual_body(c, k)
-
-
-def short_body(c: Candles, k: int) -> bool:
-    return c.body(k) < usual_body(c, k)
-
-
-def tenth(c: Candles, k: int) -> float:
-    """A tenth of the usual high-low range: bodies up to it are a doji's, shadows below it are very short."""
-    return 0.1 * c.mean(RANGE_10, 10, k)
-
-
-def doji(c: Candles, k: int) -> bool:
-    return c.body(k) <= tenth(c, k)
-
-
-def no_upper(c: Candles, k: int) -> bool:
+def no_upper(c: Any, k: int) -> bool:
     """No upper shadow, or a very short one."""
-    return upper(c, k) < tenth(c, k)
+    return bool(c.upper[k] < c.tenth[k])
 
 
-def no_lower(c: Candles, k: int) -> bool:
-    return lower(c, k) < tenth(c, k)
+def no_lower(c: Any, k: int) -> bool:
+    return bool(c.lower[k] < c.tenth[k])
 
 
-def short_shadow(c: Candles, k: int) -> float:
-    """Half of the usual length of both shadows: shorter is short."""
-    return c.mean(SHADOWS_10, 10, k) / 2.0
-
-
-def near(c: Candles, k: int) -> float:
+def near(c: Any, k: int) -> float:
     """Prices up to this distance apart are near."""
-    return 0.2 * c.mean(RANGE_5, 5, k)
+    return float(0.2 * c.reach[k])
 
 
-def far(c: Candles, k: int) -> float:
-    return 0.6 * c.mean(RANGE_5, 5, k)
+def far(c: Any, k: int) -> float:
+    return float(0.6 * c.reach[k])
 
 
-def equal(c: Candles, a: float, b: float, k: int) -> bool:
+def equal(c: Any, a: float, b: float, k: int) -> bool:
     """`a` equals `b`, a price of the candle `k` bars ago, to 0.05 of the usual high-low range."""
-    tolerance = 0.05 * c.mean(RANGE_5, 5, k)
-    return b - tolerance <= a <= b + tolerance
+    return bool(b - 0.05 * c.reach[k] <= a <= b + 0.05 * c.reach[k])
 
 
-def gap_up(c: Candles, later: int, earlier: int) -> bool:
+def gap_up(c: Any, later: int, earlier: int) -> bool:
     """The later real body lies wholly above the earlier."""
-    return bottom(c, later) > top(c, earlier)
+    return bool(c.bottom[later] > c.top[earlier])
 
 
-def gap_down(c: Candles, later: int, earlier: int) -> bool:
-    return top(c, later) < bottom(c, earlier)
+def gap_down(c: Any, later: int, earlier: int) -> bool:
+    return bool(c.top[later] < c.bottom[earlier])
 
 
-def shadow_gap_up(c: Candles, later: int, earlier: int) -> bool:
+def shadow_gap_up(c: Any, later: int, earlier: int) -> bool:
     """Shadows included, the later candle lies wholly above the earlier."""
-    return c.low(later) > c.high(earlier)
+    return bool(c.low[later] > c.high[earlier])
 
 
-def shadow_gap_down(c: Candles, later: int, earlier: int) -> bool:
-    return c.high(later) < c.low(earlier)
+def shadow_gap_down(c: Any, later: int, earlier: int) -> bool:
+    return bool(c.high[later] < c.low[earlier])
 
 
-def inside(c: Candles, k: int, outer: int) -> bool:
+def inside(c: Any, k: int, outer: int) -> bool:
     """The real body `k` bars ago lies strictly within the one `outer` bars ago."""
-    return top(c, k) < top(c, outer) and bottom(c, k) > bottom(c, outer)
+    return bool(c.top[k] < c.top[outer] and c.bottom[k] > c.bottom[outer])

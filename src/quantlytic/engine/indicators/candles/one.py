@@ -6,19 +6,12 @@ from typing import Any
 
 from quantlytic.engine.indicators.candles.candles import (
     black,
-    bottom,
-    color,
     doji,
     long_body,
-    lower,
     near,
     no_lower,
     no_upper,
     short_body,
-    short_shadow,
-    tenth,
-    top,
-    upper,
     white,
 )
 from quantlytic.engine.indicators.candles.pattern import CandlePattern
@@ -31,7 +24,7 @@ class BeltHold(CandlePattern):
 
     def match(self, c: Any) -> float:
         held = (white(c, 0) and no_lower(c, 0)) or (black(c, 0) and no_upper(c, 0))
-        return 100.0 * color(c, 0) if long_body(c, 0) and held else 0.0
+        return 100.0 * c.color[0] if long_body(c, 0) and held else 0.0
 
 
 class ClosingMarubozu(CandlePattern):
@@ -41,7 +34,7 @@ class ClosingMarubozu(CandlePattern):
 
     def match(self, c: Any) -> float:
         closed = (white(c, 0) and no_upper(c, 0)) or (black(c, 0) and no_lower(c, 0))
-        return 100.0 * color(c, 0) if long_body(c, 0) and closed else 0.0
+        return 100.0 * c.color[0] if long_body(c, 0) and closed else 0.0
 
 
 class Doji(CandlePattern):
@@ -59,7 +52,7 @@ class DragonflyDoji(CandlePattern):
     bars_before = 10
 
     def match(self, c: Any) -> float:
-        return 100.0 if doji(c, 0) and no_upper(c, 0) and lower(c, 0) > tenth(c, 0) else 0.0
+        return 100.0 if doji(c, 0) and no_upper(c, 0) and c.lower[0] > c.tenth[0] else 0.0
 
 
 class GravestoneDoji(CandlePattern):
@@ -68,7 +61,7 @@ class GravestoneDoji(CandlePattern):
     bars_before = 10
 
     def match(self, c: Any) -> float:
-        return 100.0 if doji(c, 0) and no_lower(c, 0) and upper(c, 0) > tenth(c, 0) else 0.0
+        return 100.0 if doji(c, 0) and no_lower(c, 0) and c.upper[0] > c.tenth[0] else 0.0
 
 
 class HighWave(CandlePattern):
@@ -77,8 +70,8 @@ class HighWave(CandlePattern):
     bars_before = 10
 
     def match(self, c: Any) -> float:
-        waves = upper(c, 0) > 2.0 * c.body(0) and lower(c, 0) > 2.0 * c.body(0)
-        return 100.0 * color(c, 0) if short_body(c, 0) and waves else 0.0
+        waves = c.upper[0] > 2.0 * c.body[0] and c.lower[0] > 2.0 * c.body[0]
+        return 100.0 * c.color[0] if short_body(c, 0) and waves else 0.0
 
 
 class LongLeggedDoji(CandlePattern):
@@ -87,7 +80,7 @@ class LongLeggedDoji(CandlePattern):
     bars_before = 10
 
     def match(self, c: Any) -> float:
-        return 100.0 if doji(c, 0) and (lower(c, 0) > c.body(0) or upper(c, 0) > c.body(0)) else 0.0
+        return 100.0 if doji(c, 0) and (c.lower[0] > c.body[0] or c.upper[0] > c.body[0]) else 0.0
 
 
 class LongLine(CandlePattern):
@@ -96,8 +89,8 @@ class LongLine(CandlePattern):
     bars_before = 10
 
     def match(self, c: Any) -> float:
-        short = upper(c, 0) < short_shadow(c, 0) and lower(c, 0) < short_shadow(c, 0)
-        return 100.0 * color(c, 0) if long_body(c, 0) and short else 0.0
+        short = c.upper[0] < c.shadows[0] and c.lower[0] < c.shadows[0]
+        return 100.0 * c.color[0] if long_body(c, 0) and short else 0.0
 
 
 class Marubozu(CandlePattern):
@@ -106,7 +99,7 @@ class Marubozu(CandlePattern):
     bars_before = 10
 
     def match(self, c: Any) -> float:
-        return 100.0 * color(c, 0) if long_body(c, 0) and no_upper(c, 0) and no_lower(c, 0) else 0.0
+        return 100.0 * c.color[0] if long_body(c, 0) and no_upper(c, 0) and no_lower(c, 0) else 0.0
 
 
 class RickshawMan(CandlePattern):
@@ -115,9 +108,9 @@ class RickshawMan(CandlePattern):
     bars_before = 10
 
     def match(self, c: Any) -> float:
-        middle = c.low(0) + (c.high(0) - c.low(0)) / 2.0
-        legs = lower(c, 0) > c.body(0) and upper(c, 0) > c.body(0)
-        centred = bottom(c, 0) <= middle + near(c, 0) and top(c, 0) >= middle - near(c, 0)
+        middle = c.low[0] + (c.high[0] - c.low[0]) / 2.0
+        legs = c.lower[0] > c.body[0] and c.upper[0] > c.body[0]
+        centred = c.bottom[0] <= middle + near(c, 0) and c.top[0] >= middle - near(c, 0)
         return 100.0 if doji(c, 0) and legs and centred else 0.0
 
 
@@ -127,8 +120,8 @@ class ShortLine(CandlePattern):
     bars_before = 10
 
     def match(self, c: Any) -> float:
-        short = upper(c, 0) < short_shadow(c, 0) and lower(c, 0) < short_shadow(c, 0)
-        return 100.0 * color(c, 0) if short_body(c, 0) and short else 0.0
+        short = c.upper[0] < c.shadows[0] and c.lower[0] < c.shadows[0]
+        return 100.0 * c.color[0] if short_body(c, 0) and short else 0.0
 
 
 class SpinningTop(CandlePattern):
@@ -137,8 +130,8 @@ class SpinningTop(CandlePattern):
     bars_before = 10
 
     def match(self, c: Any) -> float:
-        spun = upper(c, 0) > c.body(0) and lower(c, 0) > c.body(0)
-        return 100.0 * color(c, 0) if short_body(c, 0) and spun else 0.0
+        spun = c.upper[0] > c.body[0] and c.lower[0] > c.body[0]
+        return 100.0 * c.color[0] if short_body(c, 0) and spun else 0.0
 
 
 class Takuri(CandlePattern):
@@ -147,4 +140,4 @@ class Takuri(CandlePattern):
     bars_before = 10
 
     def match(self, c: Any) -> float:
-        return 100.0 if doji(c, 0) and no_upper(c, 0) and lower(c, 0) > 2.0 * c.body(0) else 0.0
+        return 100.0 if doji(c, 0) and no_upper(c, 0) and c.lower[0] > 2.0 * c.body[0] else 0.0

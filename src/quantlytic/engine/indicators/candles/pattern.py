@@ -23,7 +23,7 @@ class CandlePattern(Indicator):
     def __init__(self) -> None:
         self.lookback = self.bars_before
         self.value = 0.0
-        self.candles = Candles(self.bars_before)
+        self.candles = Candles()
 
     @property
     def ready(self) -> bool:
@@ -32,7 +32,7 @@ class CandlePattern(Indicator):
     def update(self, open: float, high: float, low: float, close: float) -> float:
         """Take the next bar; returns 100, -100 or 0 (some patterns grade: 80 or 200)."""
         self.candles.update(open, high, low, close)
-        self.value = self.match(self.candles) if self.candles.count > self.lookback else 0.0
+        self.value = self.match(self.candles) if self.candles.judge(self.lookback) else 0.0
         return self.value
 
     def match(self, c: Any) -> float:

@@ -6,22 +6,16 @@ from typing import Any
 
 from quantlytic.engine.indicators.candles.candles import (
     black,
-    bottom,
-    color,
     doji,
     gap_down,
     gap_up,
     inside,
     long_body,
-    lower,
     no_lower,
     no_upper,
     shadow_gap_down,
     shadow_gap_up,
     short_body,
-    tenth,
-    top,
-    usual_body,
     white,
 )
 from quantlytic.engine.indicators.candles.pattern import CandlePattern, PenetrationPattern
@@ -34,8 +28,8 @@ class TwoCrows(CandlePattern):
 
     def match(self, c: Any) -> float:
         first = white(c, 2) and long_body(c, 2) and black(c, 1) and gap_up(c, 1, 2) and black(c, 0)
-        opened = c.open(0) < c.open(1) and c.open(0) > c.close(1)
-        return -100.0 if first and opened and c.close(0) > c.open(2) and c.close(0) < c.close(2) else 0.0
+        opened = c.open[0] < c.open[1] and c.open[0] > c.close[1]
+        return -100.0 if first and opened and c.close[0] > c.open[2] and c.close[0] < c.close[2] else 0.0
 
 
 class UpsideGapTwoCrows(CandlePattern):
@@ -44,9 +38,9 @@ class UpsideGapTwoCrows(CandlePattern):
     bars_before = 12
 
     def match(self, c: Any) -> float:
-        first = white(c, 2) and long_body(c, 2) and black(c, 1) and c.body(1) <= usual_body(c, 1) and gap_up(c, 1, 2)
-        engulfed = black(c, 0) and c.open(0) > c.open(1) and c.close(0) < c.close(1)
-        return -100.0 if first and engulfed and c.close(0) > c.close(2) else 0.0
+        first = white(c, 2) and long_body(c, 2) and black(c, 1) and c.body[1] <= c.usual[1] and gap_up(c, 1, 2)
+        engulfed = black(c, 0) and c.open[0] > c.open[1] and c.close[0] < c.close[1]
+        return -100.0 if first and engulfed and c.close[0] > c.close[2] else 0.0
 
 
 class ThreeInside(CandlePattern):
@@ -55,10 +49,10 @@ class ThreeInside(CandlePattern):
     bars_before = 12
 
     def match(self, c: Any) -> float:
-        harami = long_body(c, 2) and c.body(1) <= usual_body(c, 1) and inside(c, 1, 2)
-        down = white(c, 2) and black(c, 0) and c.close(0) < c.open(2)
-        up = black(c, 2) and white(c, 0) and c.close(0) > c.open(2)
-        return -100.0 * color(c, 2) if harami and (down or up) else 0.0
+        harami = long_body(c, 2) and c.body[1] <= c.usual[1] and inside(c, 1, 2)
+        down = white(c, 2) and black(c, 0) and c.close[0] < c.open[2]
+        up = black(c, 2) and white(c, 0) and c.close[0] > c.open[2]
+        return -100.0 * c.color[2] if harami and (down or up) else 0.0
 
 
 class ThreeOutside(CandlePattern):
@@ -70,18 +64,18 @@ class ThreeOutside(CandlePattern):
         up = (
             white(c, 1)
             and black(c, 2)
-            and c.close(1) > c.open(2)
-            and c.open(1) < c.close(2)
-            and c.close(0) > c.close(1)
+            and c.close[1] > c.open[2]
+            and c.open[1] < c.close[2]
+            and c.close[0] > c.close[1]
         )
         down = (
             black(c, 1)
             and white(c, 2)
-            and c.open(1) > c.close(2)
-            and c.close(1) < c.open(2)
-            and c.close(0) < c.close(1)
+            and c.open[1] > c.close[2]
+            and c.close[1] < c.open[2]
+            and c.close[0] < c.close[1]
         )
-        return 100.0 * color(c, 1) if up or down else 0.0
+        return 100.0 * c.color[1] if up or down else 0.0
 
 
 class ThreeStarsInSouth(CandlePattern):
@@ -92,10 +86,10 @@ class ThreeStarsInSouth(CandlePattern):
     def match(self, c: Any) -> float:
         if not (black(c, 2) and black(c, 1) and black(c, 0)):
             return 0.0
-        first = long_body(c, 2) and lower(c, 2) > c.body(2)
-        within = c.open(1) > c.close(2) and c.open(1) <= c.high(2) and c.low(1) < c.close(2) and c.low(1) >= c.low(2)
-        second = c.body(1) < c.body(2) and within and lower(c, 1) > tenth(c, 1)
-        third = short_body(c, 0) and no_lower(c, 0) and no_upper(c, 0) and c.low(0) > c.low(1) and c.high(0) < c.high(1)
+        first = long_body(c, 2) and c.lower[2] > c.body[2]
+        within = c.open[1] > c.close[2] and c.open[1] <= c.high[2] and c.low[1] < c.close[2] and c.low[1] >= c.low[2]
+        second = c.body[1] < c.body[2] and within and c.lower[1] > c.tenth[1]
+        third = short_body(c, 0) and no_lower(c, 0) and no_upper(c, 0) and c.low[0] > c.low[1] and c.high[0] < c.high[1]
         return 100.0 if first and second and third else 0.0
 
 
@@ -105,14 +99,14 @@ class AbandonedBaby(PenetrationPattern):
     bars_before = 12
 
     def match(self, c: Any) -> float:
-        if not (long_body(c, 2) and doji(c, 1) and c.body(0) > usual_body(c, 0)):
+        if not (long_body(c, 2) and doji(c, 1) and c.body[0] > c.usual[0]):
             return 0.0
-        depth = c.body(2) * self.penetration
+        depth = c.body[2] * self.penetration
         top_left = white(c, 2) and shadow_gap_up(c, 1, 2) and shadow_gap_down(c, 0, 1)
         bottom_left = black(c, 2) and shadow_gap_down(c, 1, 2) and shadow_gap_up(c, 0, 1)
-        down = top_left and black(c, 0) and c.close(0) < c.close(2) - depth
-        up = bottom_left and white(c, 0) and c.close(0) > c.close(2) + depth
-        return 100.0 * color(c, 0) if down or up else 0.0
+        down = top_left and black(c, 0) and c.close[0] < c.close[2] - depth
+        up = bottom_left and white(c, 0) and c.close[0] > c.close[2] + depth
+        return 100.0 * c.color[0] if down or up else 0.0
 
 
 class EveningDojiStar(PenetrationPattern):
@@ -122,7 +116,7 @@ class EveningDojiStar(PenetrationPattern):
 
     def match(self, c: Any) -> float:
         star = white(c, 2) and long_body(c, 2) and doji(c, 1) and gap_up(c, 1, 2)
-        back = black(c, 0) and c.body(0) > usual_body(c, 0) and c.close(0) < c.close(2) - c.body(2) * self.penetration
+        back = black(c, 0) and c.body[0] > c.usual[0] and c.close[0] < c.close[2] - c.body[2] * self.penetration
         return -100.0 if star and back else 0.0
 
 
@@ -132,8 +126,8 @@ class EveningStar(PenetrationPattern):
     bars_before = 12
 
     def match(self, c: Any) -> float:
-        star = white(c, 2) and long_body(c, 2) and c.body(1) <= usual_body(c, 1) and gap_up(c, 1, 2)
-        back = black(c, 0) and c.body(0) > usual_body(c, 0) and c.close(0) < c.close(2) - c.body(2) * self.penetration
+        star = white(c, 2) and long_body(c, 2) and c.body[1] <= c.usual[1] and gap_up(c, 1, 2)
+        back = black(c, 0) and c.body[0] > c.usual[0] and c.close[0] < c.close[2] - c.body[2] * self.penetration
         return -100.0 if star and back else 0.0
 
 
@@ -144,7 +138,7 @@ class MorningDojiStar(PenetrationPattern):
 
     def match(self, c: Any) -> float:
         star = black(c, 2) and long_body(c, 2) and doji(c, 1) and gap_down(c, 1, 2)
-        back = white(c, 0) and c.body(0) > usual_body(c, 0) and c.close(0) > c.close(2) + c.body(2) * self.penetration
+        back = white(c, 0) and c.body[0] > c.usual[0] and c.close[0] > c.close[2] + c.body[2] * self.penetration
         return 100.0 if star and back else 0.0
 
 
@@ -154,8 +148,8 @@ class MorningStar(PenetrationPattern):
     bars_before = 12
 
     def match(self, c: Any) -> float:
-        star = black(c, 2) and long_body(c, 2) and c.body(1) <= usual_body(c, 1) and gap_down(c, 1, 2)
-        back = white(c, 0) and c.body(0) > usual_body(c, 0) and c.close(0) > c.close(2) + c.body(2) * self.penetration
+        star = black(c, 2) and long_body(c, 2) and c.body[1] <= c.usual[1] and gap_down(c, 1, 2)
+        back = white(c, 0) and c.body[0] > c.usual[0] and c.close[0] > c.close[2] + c.body[2] * self.penetration
         return 100.0 if star and back else 0.0
 
 
@@ -165,12 +159,12 @@ class Tristar(CandlePattern):
     bars_before = 12
 
     def match(self, c: Any) -> float:
-        limit = tenth(c, 2)
-        if c.body(2) > limit or c.body(1) > limit or c.body(0) > limit:
+        limit = c.tenth[2]
+        if c.body[2] > limit or c.body[1] > limit or c.body[0] > limit:
             return 0.0
-        if gap_up(c, 1, 2) and top(c, 0) < top(c, 1):
+        if gap_up(c, 1, 2) and c.top[0] < c.top[1]:
             return -100.0
-        return 100.0 if gap_down(c, 1, 2) and bottom(c, 0) > bottom(c, 1) else 0.0
+        return 100.0 if gap_down(c, 1, 2) and c.bottom[0] > c.bottom[1] else 0.0
 
 
 class UniqueThreeRiver(CandlePattern):
@@ -179,9 +173,9 @@ class UniqueThreeRiver(CandlePattern):
     bars_before = 12
 
     def match(self, c: Any) -> float:
-        harami = black(c, 2) and long_body(c, 2) and black(c, 1) and c.close(1) > c.close(2) and c.open(1) <= c.open(2)
+        harami = black(c, 2) and long_body(c, 2) and black(c, 1) and c.close[1] > c.close[2] and c.open[1] <= c.open[2]
         return (
             100.0
-            if harami and c.low(1) < c.low(2) and white(c, 0) and short_body(c, 0) and c.open(0) > c.low(1)
+            if harami and c.low[1] < c.low[2] and white(c, 0) and short_body(c, 0) and c.open[0] > c.low[1]
             else 0.0
         )

@@ -6,24 +6,18 @@ from typing import Any
 
 from quantlytic.engine.indicators.candles.candles import (
     black,
-    bottom,
-    color,
     doji,
     equal,
     gap_down,
     gap_up,
     inside,
     long_body,
-    lower,
     near,
     no_lower,
     no_upper,
     shadow_gap_down,
     shadow_gap_up,
     short_body,
-    top,
-    upper,
-    usual_body,
     white,
 )
 from quantlytic.engine.indicators.candles.pattern import CandlePattern, PenetrationPattern
@@ -35,8 +29,8 @@ class Hammer(CandlePattern):
     bars_before = 11
 
     def match(self, c: Any) -> float:
-        shape = short_body(c, 0) and lower(c, 0) > c.body(0) and no_upper(c, 0)
-        return 100.0 if shape and bottom(c, 0) <= c.low(1) + near(c, 1) else 0.0
+        shape = short_body(c, 0) and c.lower[0] > c.body[0] and no_upper(c, 0)
+        return 100.0 if shape and c.bottom[0] <= c.low[1] + near(c, 1) else 0.0
 
 
 class HangingMan(CandlePattern):
@@ -45,8 +39,8 @@ class HangingMan(CandlePattern):
     bars_before = 11
 
     def match(self, c: Any) -> float:
-        shape = short_body(c, 0) and lower(c, 0) > c.body(0) and no_upper(c, 0)
-        return -100.0 if shape and bottom(c, 0) >= c.high(1) - near(c, 1) else 0.0
+        shape = short_body(c, 0) and c.lower[0] > c.body[0] and no_upper(c, 0)
+        return -100.0 if shape and c.bottom[0] >= c.high[1] - near(c, 1) else 0.0
 
 
 class InvertedHammer(CandlePattern):
@@ -55,7 +49,7 @@ class InvertedHammer(CandlePattern):
     bars_before = 11
 
     def match(self, c: Any) -> float:
-        shape = short_body(c, 0) and upper(c, 0) > c.body(0) and no_lower(c, 0)
+        shape = short_body(c, 0) and c.upper[0] > c.body[0] and no_lower(c, 0)
         return 100.0 if shape and gap_down(c, 0, 1) else 0.0
 
 
@@ -65,7 +59,7 @@ class ShootingStar(CandlePattern):
     bars_before = 11
 
     def match(self, c: Any) -> float:
-        shape = short_body(c, 0) and upper(c, 0) > c.body(0) and no_lower(c, 0)
+        shape = short_body(c, 0) and c.upper[0] > c.body[0] and no_lower(c, 0)
         return -100.0 if shape and gap_up(c, 0, 1) else 0.0
 
 
@@ -75,8 +69,8 @@ class Counterattack(CandlePattern):
     bars_before = 11
 
     def match(self, c: Any) -> float:
-        opposed = color(c, 1) == -color(c, 0) and long_body(c, 1) and long_body(c, 0)
-        return 100.0 * color(c, 0) if opposed and equal(c, c.close(0), c.close(1), 1) else 0.0
+        opposed = c.color[1] == -c.color[0] and long_body(c, 1) and long_body(c, 0)
+        return 100.0 * c.color[0] if opposed and equal(c, c.close[0], c.close[1], 1) else 0.0
 
 
 class DarkCloudCover(PenetrationPattern):
@@ -88,8 +82,8 @@ class DarkCloudCover(PenetrationPattern):
         super().__init__(penetration)
 
     def match(self, c: Any) -> float:
-        covered = c.close(0) > c.open(1) and c.close(0) < c.close(1) - c.body(1) * self.penetration
-        return -100.0 if white(c, 1) and long_body(c, 1) and black(c, 0) and c.open(0) > c.high(1) and covered else 0.0
+        covered = c.close[0] > c.open[1] and c.close[0] < c.close[1] - c.body[1] * self.penetration
+        return -100.0 if white(c, 1) and long_body(c, 1) and black(c, 0) and c.open[0] > c.high[1] and covered else 0.0
 
 
 class DojiStar(CandlePattern):
@@ -99,7 +93,7 @@ class DojiStar(CandlePattern):
 
     def match(self, c: Any) -> float:
         away = (white(c, 1) and gap_up(c, 0, 1)) or (black(c, 1) and gap_down(c, 0, 1))
-        return -100.0 * color(c, 1) if long_body(c, 1) and doji(c, 0) and away else 0.0
+        return -100.0 * c.color[1] if long_body(c, 1) and doji(c, 0) and away else 0.0
 
 
 class Engulfing(CandlePattern):
@@ -108,10 +102,10 @@ class Engulfing(CandlePattern):
     bars_before = 2
 
     def match(self, c: Any) -> float:
-        if color(c, 0) == color(c, 1) or top(c, 0) < top(c, 1) or bottom(c, 0) > bottom(c, 1):
+        above, below = c.top[0] - c.top[1], c.bottom[1] - c.bottom[0]
+        if c.color[0] == c.color[1] or above < 0.0 or below < 0.0 or above == below == 0.0:
             return 0.0
-        shared = (top(c, 0) == top(c, 1)) + (bottom(c, 0) == bottom(c, 1))
-        return (100.0, 80.0, 0.0)[shared] * color(c, 0)
+        return float((80.0 if above == 0.0 or below == 0.0 else 100.0) * c.color[0])
 
 
 class Harami(CandlePattern):
@@ -120,11 +114,11 @@ class Harami(CandlePattern):
     bars_before = 11
 
     def match(self, c: Any) -> float:
-        if not (long_body(c, 1) and c.body(0) <= usual_body(c, 0)):
+        if not (long_body(c, 1) and c.body[0] <= c.usual[0]):
             return 0.0
         if inside(c, 0, 1):
-            return -100.0 * color(c, 1)
-        return -80.0 * color(c, 1) if top(c, 0) <= top(c, 1) and bottom(c, 0) >= bottom(c, 1) else 0.0
+            return float(-100.0 * c.color[1])
+        return -80.0 * c.color[1] if c.top[0] <= c.top[1] and c.bottom[0] >= c.bottom[1] else 0.0
 
 
 class HaramiCross(CandlePattern):
@@ -136,8 +130,8 @@ class HaramiCross(CandlePattern):
         if not (long_body(c, 1) and doji(c, 0)):
             return 0.0
         if inside(c, 0, 1):
-            return -100.0 * color(c, 1)
-        return -80.0 * color(c, 1) if top(c, 0) <= top(c, 1) and bottom(c, 0) >= bottom(c, 1) else 0.0
+            return float(-100.0 * c.color[1])
+        return -80.0 * c.color[1] if c.top[0] <= c.top[1] and c.bottom[0] >= c.bottom[1] else 0.0
 
 
 class HomingPigeon(CandlePattern):
@@ -146,8 +140,8 @@ class HomingPigeon(CandlePattern):
     bars_before = 11
 
     def match(self, c: Any) -> float:
-        bodies = black(c, 1) and black(c, 0) and long_body(c, 1) and c.body(0) <= usual_body(c, 0)
-        return 100.0 if bodies and c.open(0) < c.open(1) and c.close(0) > c.close(1) else 0.0
+        bodies = black(c, 1) and black(c, 0) and long_body(c, 1) and c.body[0] <= c.usual[0]
+        return 100.0 if bodies and c.open[0] < c.open[1] and c.close[0] > c.close[1] else 0.0
 
 
 class InNeck(CandlePattern):
@@ -156,8 +150,8 @@ class InNeck(CandlePattern):
     bars_before = 11
 
     def match(self, c: Any) -> float:
-        opened = black(c, 1) and long_body(c, 1) and white(c, 0) and c.open(0) < c.low(1)
-        return -100.0 if opened and c.close(0) >= c.close(1) and equal(c, c.close(0), c.close(1), 1) else 0.0
+        opened = black(c, 1) and long_body(c, 1) and white(c, 0) and c.open[0] < c.low[1]
+        return -100.0 if opened and c.close[0] >= c.close[1] and equal(c, c.close[0], c.close[1], 1) else 0.0
 
 
 class OnNeck(CandlePattern):
@@ -166,8 +160,8 @@ class OnNeck(CandlePattern):
     bars_before = 11
 
     def match(self, c: Any) -> float:
-        opened = black(c, 1) and long_body(c, 1) and white(c, 0) and c.open(0) < c.low(1)
-        return -100.0 if opened and equal(c, c.close(0), c.low(1), 1) else 0.0
+        opened = black(c, 1) and long_body(c, 1) and white(c, 0) and c.open[0] < c.low[1]
+        return -100.0 if opened and equal(c, c.close[0], c.low[1], 1) else 0.0
 
 
 class Thrusting(CandlePattern):
@@ -176,9 +170,9 @@ class Thrusting(CandlePattern):
     bars_before = 11
 
     def match(self, c: Any) -> float:
-        opened = black(c, 1) and long_body(c, 1) and white(c, 0) and c.open(0) < c.low(1)
-        above = c.close(0) > c.close(1) and not equal(c, c.close(0), c.close(1), 1)
-        return -100.0 if opened and above and c.close(0) <= c.close(1) + c.body(1) * 0.5 else 0.0
+        opened = black(c, 1) and long_body(c, 1) and white(c, 0) and c.open[0] < c.low[1]
+        above = c.close[0] > c.close[1] and not equal(c, c.close[0], c.close[1], 1)
+        return -100.0 if opened and above and c.close[0] <= c.close[1] + c.body[1] * 0.5 else 0.0
 
 
 class Kicking(CandlePattern):
@@ -197,7 +191,7 @@ class Kicking(CandlePattern):
         )
         up = black(c, 1) and white(c, 0) and shadow_gap_up(c, 0, 1)
         down = white(c, 1) and black(c, 0) and shadow_gap_down(c, 0, 1)
-        return 100.0 * color(c, 0) if full and (up or down) else 0.0
+        return 100.0 * c.color[0] if full and (up or down) else 0.0
 
 
 class KickingByLength(CandlePattern):
@@ -216,8 +210,8 @@ class KickingByLength(CandlePattern):
         )
         up = black(c, 1) and white(c, 0) and shadow_gap_up(c, 0, 1)
         down = white(c, 1) and black(c, 0) and shadow_gap_down(c, 0, 1)
-        longer = 0 if c.body(0) > c.body(1) else 1
-        return 100.0 * color(c, longer) if full and (up or down) else 0.0
+        longer = 0 if c.body[0] > c.body[1] else 1
+        return 100.0 * c.color[longer] if full and (up or down) else 0.0
 
 
 class MatchingLow(CandlePattern):
@@ -226,7 +220,7 @@ class MatchingLow(CandlePattern):
     bars_before = 6
 
     def match(self, c: Any) -> float:
-        return 100.0 if black(c, 1) and black(c, 0) and equal(c, c.close(0), c.close(1), 1) else 0.0
+        return 100.0 if black(c, 1) and black(c, 0) and equal(c, c.close[0], c.close[1], 1) else 0.0
 
 
 class Piercing(CandlePattern):
@@ -235,8 +229,8 @@ class Piercing(CandlePattern):
     bars_before = 11
 
     def match(self, c: Any) -> float:
-        opened = black(c, 1) and long_body(c, 1) and white(c, 0) and long_body(c, 0) and c.open(0) < c.low(1)
-        return 100.0 if opened and c.close(0) < c.open(1) and c.close(0) > c.close(1) + c.body(1) * 0.5 else 0.0
+        opened = black(c, 1) and long_body(c, 1) and white(c, 0) and long_body(c, 0) and c.open[0] < c.low[1]
+        return 100.0 if opened and c.close[0] < c.open[1] and c.close[0] > c.close[1] + c.body[1] * 0.5 else 0.0
 
 
 class SeparatingLines(CandlePattern):
@@ -246,5 +240,5 @@ class SeparatingLines(CandlePattern):
 
     def match(self, c: Any) -> float:
         held = (white(c, 0) and no_lower(c, 0)) or (black(c, 0) and no_upper(c, 0))
-        same = color(c, 1) == -color(c, 0) and equal(c, c.open(0), c.open(1), 1)
-        return 100.0 * color(c, 0) if same and long_body(c, 0) and held else 0.0
+        same = c.color[1] == -c.color[0] and equal(c, c.open[0], c.open[1], 1)
+        return 100.0 * c.color[0] if same and long_body(c, 0) and held else 0.0
