@@ -79,6 +79,15 @@ from quantlytic.engine.indicators.candles.two import (
 )
 from quantlytic.engine.indicators.cci import CCI, AvgDev
 from quantlytic.engine.indicators.channels import AccelerationBands, ChandelierExit, DonchianChannel, KeltnerChannel
+from quantlytic.engine.indicators.cycle import (
+    MAMA,
+    DominantCyclePeriod,
+    DominantCyclePhase,
+    InstantaneousTrendline,
+    Phasor,
+    SineWave,
+    TrendMode,
+)
 from quantlytic.engine.indicators.directional import ADX, ADXR, DirectionalMovement
 from quantlytic.engine.indicators.ema import DEMA, EMA, RMA, T3, TEMA, ZLEMA
 from quantlytic.engine.indicators.indicator import Indicator
@@ -131,6 +140,7 @@ __all__ = [
     "HMA",
     "KAMA",
     "MACD",
+    "MAMA",
     "MFI",
     "NATR",
     "OBV",
@@ -179,6 +189,8 @@ __all__ = [
     "DirectionalMovement",
     "Doji",
     "DojiStar",
+    "DominantCyclePeriod",
+    "DominantCyclePhase",
     "DonchianChannel",
     "DragonflyDoji",
     "EaseOfMovement",
@@ -204,6 +216,7 @@ __all__ = [
     "IdenticalThreeCrows",
     "InNeck",
     "Indicator",
+    "InstantaneousTrendline",
     "InvertedHammer",
     "KeltnerChannel",
     "Kicking",
@@ -230,6 +243,7 @@ __all__ = [
     "OnNeck",
     "Parkinson",
     "PercentRank",
+    "Phasor",
     "Piercing",
     "RealisedVolatility",
     "RelativeVolume",
@@ -242,6 +256,7 @@ __all__ = [
     "SessionVWAP",
     "ShootingStar",
     "ShortLine",
+    "SineWave",
     "SpinningTop",
     "StalledPattern",
     "StdDev",
@@ -260,6 +275,7 @@ __all__ = [
     "ThreeStarsInSouth",
     "ThreeWhiteSoldiers",
     "Thrusting",
+    "TrendMode",
     "Tristar",
     "TrueRange",
     "TwoCrows",
