@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from quantlytic.engine.bars import Bars as Bars
     from quantlytic.engine.fees import Fees as Fees
+    from quantlytic.engine.fork import fork as fork
     from quantlytic.engine.param import param as param
     from quantlytic.engine.session import Session as Session
     from quantlytic.engine.strategy import Strategy as Strategy
@@ -44,6 +45,7 @@ _HOMES = {
     "Strategy": "quantlytic.engine.strategy",
     "TimeInForce": "quantlytic.model.order",
     "backtest": "quantlytic.research.run",
+    "fork": "quantlytic.engine.fork",
     "load_bars": "quantlytic.research.history",
     "param": "quantlytic.engine.param",
     "sweep": "quantlytic.research.sweep",

@@ -138,3 +138,25 @@ def _call(_context: Any, step: Any, kind: Any, state: Any, event: Any, broker: A
 @overload(primitives.call, strict=False)
 def _call_step(step: Any, kind: Any, state: Any, event: Any, broker: Any) -> Any:
     return lambda step, kind, state, event, broker: _call(step, kind, state, event, broker)
+
+
+@intrinsic
+def _call_run(
+    _context: Any, run: Any, arena: Any, bars: Any, first: Any, count: Any, equity: Any, journal: Any, step: Any
+) -> Any:
+    def codegen(context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        arguments = [types.intp] * 7
+        function = builder.inttoptr(args[0], context.call_conv.get_function_type(types.intp, arguments).as_pointer())
+        status, done = context.call_conv.call_function(builder, function, types.intp, arguments, args[1:])
+        with cgutils.if_unlikely(builder, status.is_error):
+            context.call_conv.return_status_propagate(builder, status)
+        return done
+
+    return types.intp(*[types.intp] * 8), codegen
+
+
+@overload(primitives.call_run, strict=False)
+def _call_run_at(run: Any, arena: Any, bars: Any, count: Any, equity: Any, journal: Any, step: Any) -> Any:
+    return lambda run, arena, bars, count, equity, journal, step: _call_run(
+        run, arena, bars, 0, count, equity, journal, step
+    )

@@ -222,3 +222,8 @@ def copy_in(source: Any, target: Any, size: int) -> None:
 def call(step: Callable[[int, Any, Any, Any], None], kind: int, state: Any, event: Any, broker: Any) -> None:
     """Call a strategy's step: `kind` is the handler, the rest are addresses."""
     step(kind, state, event, broker)
+
+
+def call_run(run: Callable[..., int], arena: Any, bars: Any, count: int, equity: Any, journal: Any, step: Any) -> int:
+    """Call the loop `run` over bars[:count]: compiled, by the address of its machine code, not as a part of the caller."""
+    return run(arena, bars, 0, count, equity, journal, step)

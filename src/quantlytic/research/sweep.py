@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,10 +20,13 @@ from quantlytic.engine.session import Session
 from quantlytic.engine.strategy import Strategy
 from quantlytic.engine.sweep import sample_rows
 from quantlytic.model.errors import InputError, StrategyError
+from quantlytic.research.peak import Peak, peak_of
 from quantlytic.research.space import Constraint, Params, Value, draw, grid
 from quantlytic.research.sweepjob import METRICS, Job, Outcome, Portable, run_cells
 
 if TYPE_CHECKING:
+    import os
+
     import polars as pl
 
 Progress = Callable[[int, int], None]
@@ -170,6 +175,35 @@ class Sweep:
     def row(self, cell: int) -> dict[str, Any]:
         """`cell`, its parameters and figures as a dict."""
         return {"cell": cell, **self.cells[cell], **self.outcomes[cell].figures}
+
+    def plateau(self, metric: str = "sharpe", *, largest: bool = True) -> Peak:
+        """How the best cell compares with its neighbours. Raises InputError when no cell has the figure."""
+        cell = int(self.best(metric, largest=largest)["cell"])
+        values = [math.nan if value is None else float(value) for value in self.values(metric)]
+        return peak_of(metric, self.cells, list(self.axes), np.array(values), cell)
+
+    def heatmap(
+        self, x: str | None = None, y: str | None = None, metric: str = "sharpe", *, path: str | os.PathLike[str]
+    ) -> Path:
+        """Write an HTML page with a heat map of the metric over two parameters (the first two that vary unless told), how
+        lonely the best cell is, and the best cells; needs no network. Where further parameters vary, each place shows the
+        median. Returns the path. Raises InputError for unknown names and when it cannot be written.
+        """
+        from quantlytic.research.heatmap import write_heatmap  # its template engine takes a while to import
+
+        names = [*self.axes, *(name for name in self.cells[0] if name not in self.axes)]
+        across = x or next((name for name in names if name != y), "")
+        up = y or next((name for name in names if name != across), "")
+        return write_heatmap(self, Path(path), across, up, metric)
+
+    def plot(self, path: str | os.PathLike[str] = "sweep.html", *, metric: str = "sharpe", show: bool = False) -> Path:
+        """Write the page of `heatmap` over the first two parameters that vary; `show=True` opens it in the browser."""
+        written = self.heatmap(metric=metric, path=path)
+        if show:
+            import webbrowser
+
+            webbrowser.open(written.resolve().as_uri())
+        return written
 
     def strategy_of(self, cell: int) -> Strategy:
         """The strategy with the cell's parameters, for a backtest of its own."""
