@@ -1,54 +1,175 @@
-"""Indicators against TA-Lib on real data, against themselves as plain objects, and over a million bars."""
+"""What holds for every indicator: `ready`, NaN, halves, flat prices, compiled and plain the same."""
 
 from __future__ import annotations
 
 import math
-from pathlib import Path
+from typing import Any
 
 import numpy as np
-import polars as pl
 import pytest
 import talib
-from numpy.typing import NDArray
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.engine.indicator_cases import CLASSES, NAMES, arrays_of, inputs_of, make, random_bars, run_plain
 from tests.engine.market import workload_bars
 
-from quantlytic.indicators import ATR, EMA, RSI, SMA, Indicator
+from quantlytic.engine.record import layout_of, pack
+from quantlytic.indicators import ATR, EMA, KAMA, MACD, RSI, SMA, WMA, BollingerBands, Indicator, Stochastic, Sum, Var
 from quantlytic.model.errors import InputError
 
-Columns = dict[str, NDArray[np.float64]]
+ROWS = 320
+BARS = random_bars(ROWS, seed=11)
+every_indicator = pytest.mark.parametrize("cls", CLASSES, ids=NAMES)
 
 
-@pytest.fixture(scope="module")
-def columns(market_data: Path) -> Columns:
-    frame = pl.read_parquet(market_data / "binance_spot_1h_staticklines.parquet").filter(pl.col("symbol") == "BTCUSDT")
-    return {name: frame[name].to_numpy().astype(float) for name in ("high", "low", "close")}
+@every_indicator
+def test_ready_from_the_first_value_on(cls: Any) -> None:
+    indicator = make(cls)
+    assert not indicator.ready
+    seen = False
+    traded = {**BARS, "volume": BARS["volume"] + 1.0}
+    for row in zip(*arrays_of(indicator, traded), strict=True):
+        value = indicator.update(*(float(x) for x in row))
+        assert indicator.ready is not math.isnan(value)
+        assert indicator.ready or not seen, "it was ready before"
+        seen = indicator.ready
+    assert seen
 
 
-@pytest.mark.parametrize(
-    ("name", "period"),
-    [("ATR", 1), *((name, period) for name in ("SMA", "EMA", "RSI", "ATR") for period in (2, 3, 14, 50, 200))],
+@every_indicator
+def test_a_saved_state_goes_on_as_if_nothing_had_been(cls: Any) -> None:
+    arrays = arrays_of(cls, BARS)
+    whole, first = make(cls), make(cls)
+    expected = run_plain(whole, arrays)
+    run_plain(first, [array[:100] for array in arrays])
+    layout = layout_of(first)
+    assert layout is layout_of(whole), "the layout must not depend on what came in"
+    state = np.zeros(1, layout.dtype)
+    pack(first, layout, state[0])
+    view = layout.view(state.view(np.uint8))
+    np.testing.assert_array_equal(run_plain(view, [array[100:] for array in arrays]), expected[:, 100:])
+
+
+@every_indicator
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_missing_input_does_no_lasting_harm(cls: Any, bad: float) -> None:
+    """Recursive indicators skip that bar. The others have no result while it matters, and never a wrong one."""
+    indicator = make(cls)
+    for name in set(inputs_of(cls)) - {"time"}:
+        holes = [5, 150, 151] if bad != bad or indicator.on_nan == "skip" else []
+        arrays = [BARS[column].copy() for column in inputs_of(cls)]
+        arrays[inputs_of(cls).index(name)][holes] = bad
+        results = run_plain(make(cls), arrays)
+        if indicator.on_nan == "skip":
+            kept = np.setdiff1d(np.arange(ROWS), holes)
+            expected = run_plain(make(cls), [array[kept] for array in arrays])
+            np.testing.assert_array_equal(results[:, kept], expected)
+            np.testing.assert_array_equal(results[:, holes], results[:, [4, 149, 149]])
+        else:
+            clean = run_plain(make(cls), arrays_of(cls, BARS))
+            known = ~np.isnan(results)
+            assert known[:, -60:].all()
+            np.testing.assert_allclose(results[known], clean[known], rtol=1e-9, atol=1e-9)
+            assert not holes or np.isnan(results[:, 150:252]).any(), "NaN in, a number out"
+
+
+@every_indicator
+@pytest.mark.parametrize(("price", "volume"), [(7.3, 2.0), (7.3, 0.0), (0.0, 0.0), (-3.0, 1.0)])
+def test_flat_prices_and_zeros_never_raise(cls: Any, price: float, volume: float) -> None:
+    """Nor does a result become infinite; where prices are above 0 and something is traded, all become ready."""
+    indicator = make(cls)
+    row = [{"volume": volume, "time": 0.0}.get(name, price) for name in inputs_of(cls)]
+    results = run_plain(indicator, [np.full(200, value) for value in row])
+    assert not np.isinf(results).any()
+    if price > 0.0 and volume > 0.0:
+        assert indicator.ready
+        assert len(np.unique(results[:, -20:].round(9), axis=1).T) <= 20
+    if set(indicator.outputs) == {"upper", "middle", "lower"} and price > 0.0:
+        assert results[:, -1].round(12).tolist() == [price] * 3
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(1, 40),
+    st.lists(st.floats(-1e6, 1e6, allow_subnormal=False), min_size=1, max_size=40),
 )
-def test_equal_to_talib(columns: Columns, name: str, period: int) -> None:
-    h, low, c = columns["high"], columns["low"], columns["close"]
-    if name == "ATR":
-        ours, theirs = ATR.over(h, low, c, period=period), talib.ATR(h, low, c, period)
-    else:
-        ours, theirs = globals()[name].over(c, period=period), getattr(talib, name)(c, period)
-    np.testing.assert_array_equal(np.isnan(ours), np.isnan(theirs))
-    np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=0)
+def test_windows_by_definition(period: int, values: list[float]) -> None:
+    arrays = [np.array(values)]
+    scale = 1e-9 * (1 + max(map(abs, values)))
+    total, mean, weighted = (run_plain(make(cls, period), arrays)[0] for cls in (Sum, SMA, WMA))
+    variance = run_plain(make(Var, period), arrays)[0]
+    weights = np.arange(1, period + 1) / (period * (period + 1) / 2)
+    for i in range(len(values)):
+        window = np.array(values[max(i - period + 1, 0) : i + 1])
+        if len(window) < period:
+            assert all(math.isnan(a[i]) for a in (total, mean, weighted, variance))
+            continue
+        assert total[i] == pytest.approx(math.fsum(window), abs=scale * period)
+        assert mean[i] == pytest.approx(math.fsum(window) / period, abs=scale)
+        assert weighted[i] == pytest.approx(float(weights @ window), abs=scale)
+        assert variance[i] == pytest.approx(window.var(), rel=1e-9, abs=scale * scale)
 
 
-@pytest.mark.parametrize("indicator", [SMA(7), EMA(7), RSI(7), ATR(7)])
-def test_the_plain_object_is_the_same(columns: Columns, indicator: Indicator) -> None:
-    n = 500
-    inputs = ("high", "low", "close") if isinstance(indicator, ATR) else ("close",)
-    arrays = [columns[name][:n] for name in inputs]
-    compiled = type(indicator).over(*arrays, period=7)
-    for k in range(n):
-        value = indicator.update(*(float(array[k]) for array in arrays))  # type: ignore[attr-defined]
-        assert indicator.ready is not math.isnan(compiled[k])  # type: ignore[attr-defined]
-        np.testing.assert_equal(value, compiled[k])
-        np.testing.assert_equal(indicator.value, compiled[k])
+@pytest.mark.parametrize("rows", [1, 2, 20])
+def test_a_period_as_long_as_the_data(rows: int) -> None:
+    for cls in (Sum, SMA, EMA, WMA, Var):
+        results = run_plain(make(cls, rows), [BARS["close"][:rows]])[0]
+        assert np.isnan(results).tolist() == [True] * (rows - 1) + [False]
+        assert np.isnan(run_plain(make(cls, rows + 1), [BARS["close"][:rows]])).all()
+
+
+def everything(classes: list[Any]) -> tuple[Any, list[str]]:
+    """One indicator that updates all of these: one function to compile."""
+    made = {f"i{k}": make(cls) for k, cls in enumerate(classes)}
+    lines, outputs = [], []
+    for name, indicator in made.items():
+        lines.append(f"    self.{name}.update({', '.join(inputs_of(indicator))})")
+        for output in indicator.outputs:
+            outputs.append(f"{name}_{output}")
+            lines.append(f"    self.{outputs[-1]} = self.{name}.{output}")
+    code = "def update(self, open, high, low, close, volume):\n    x, y, time = close, open, volume\n"
+    scope: dict[str, Any] = {"__name__": __name__}
+    exec(code + "\n".join(lines) + "\n    return self.value", scope)
+    cls = type(
+        "Everything", (Indicator,), {"update": scope["update"], "outputs": tuple(outputs), "__module__": __name__}
+    )
+    whole = cls()
+    whole.value = math.nan
+    for name, indicator in made.items():
+        setattr(whole, name, indicator)
+    for output in outputs:
+        setattr(whole, output, math.nan)
+    return whole, outputs
+
+
+def assert_compiled_is_plain(classes: list[Any]) -> None:
+    from quantlytic.engine.vectorise import run_over
+
+    whole, outputs = everything(classes)
+    columns = tuple(BARS[name] for name in ("open", "high", "low", "close", "volume"))
+    compiled = run_over(whole, columns)
+    plain = run_plain(whole, list(columns))
+    for output, ours, theirs in zip(outputs, compiled, plain, strict=True):
+        np.testing.assert_array_equal(ours, theirs, err_msg=output)
+
+
+def test_compiled_and_plain_give_the_same_bits() -> None:
+    assert_compiled_is_plain([SMA, EMA, RSI, ATR, KAMA, MACD, BollingerBands, Stochastic])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_compiled_and_plain_give_the_same_bits_for_all() -> None:
+    assert_compiled_is_plain(CLASSES)
+
+
+def test_several_results_over_arrays() -> None:
+    bands = BollingerBands.over(BARS["close"], period=20, width=2.0)
+    assert bands._fields == ("upper", "middle", "lower", "bandwidth", "percent_b")
+    for ours, theirs in zip(bands, talib.BBANDS(BARS["close"], 20, 2.0, 2.0), strict=False):
+        assert ours.flags.c_contiguous
+        np.testing.assert_allclose(ours, theirs, rtol=1e-9)
+    assert np.isnan(bands.upper[:19]).all()
 
 
 @pytest.mark.parametrize("period", [2, 50, 200, 399])
@@ -61,28 +182,48 @@ def test_the_moving_average_does_not_drift(period: int) -> None:
         )
 
 
-def test_a_spike_leaves_the_moving_average_with_the_window() -> None:
+def test_the_deviation_keeps_its_digits_at_large_prices() -> None:
+    """Sums of squares would keep none of them: 1e9 squared has 18 digits."""
+    values = 1e9 + np.random.default_rng(5).normal(0, 0.01, 3_000)
+    ours = run_plain(Var(50), [values])[0]
+    for i in range(49, 3_000, 50):
+        assert ours[i] == pytest.approx((values[i - 49 : i + 1] - 1e9).var(), rel=1e-9)
+
+
+def test_a_spike_leaves_with_the_window() -> None:
     values = np.array([1.0, 2, 3, 1e18, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14])
-    assert SMA.over(values, period=3)[-1] == 13.0
+    assert run_plain(SMA(3), [values])[0][-1] == 13.0
+    assert run_plain(WMA(3), [values])[0][-1] == pytest.approx((12 + 26 + 42) / 6)
 
 
-def test_flat_prices() -> None:
-    flat = np.full(50, 7.0)
-    assert SMA.over(flat, period=5)[-1] == EMA.over(flat, period=5)[-1] == 7.0
-    assert RSI.over(flat, period=5)[-1] == talib.RSI(flat, 5)[-1] == 0.0
-    assert ATR.over(flat, flat, flat, period=5)[-1] == 0.0
+def test_a_window_without_volume_has_no_average() -> None:
+    """0.1 + 0.2 - 0.1 - 0.2 is not 0: what is left must not become a price."""
+    from quantlytic.indicators import CMF, VWMA
+
+    volumes = np.array([0.1, 0.2, 0.3, 0.7, 0, 0, 0, 0])
+    assert np.isnan(run_plain(VWMA(3), [np.full(8, 5.0), volumes])[0][-2:]).all()
+    flow = run_plain(CMF(3), [np.full(8, 6.0), np.full(8, 5.0), np.full(8, 5.9), volumes])[0]
+    assert flow[-2:].tolist() == [0.0, 0.0]
 
 
 @pytest.mark.parametrize("period", [0, -1, 2.5, True])
-@pytest.mark.parametrize("indicator", [SMA, EMA, RSI, ATR])
-def test_a_bad_period_is_refused(indicator: type[Indicator], period: float) -> None:
-    with pytest.raises(InputError, match=f"{indicator.__name__}: the period is a whole number"):
-        indicator(period)  # type: ignore[call-arg]
+@pytest.mark.parametrize(
+    "cls", [cls for cls in CLASSES if make(cls, 3).__dict__.get("period") == 3], ids=lambda c: c.__name__
+)
+def test_a_bad_period_is_refused(cls: Any, period: float) -> None:
+    with pytest.raises(InputError, match=f"{cls.__name__}: the period is a whole number"):
+        cls(period)
+
+
+@pytest.mark.parametrize("width", [-1.0, math.nan, math.inf, True])
+def test_a_bad_width_is_refused(width: float) -> None:
+    with pytest.raises(InputError, match="BollingerBands: the width is a number, 0 or more"):
+        BollingerBands(20, width)
 
 
 def test_columns_must_fit() -> None:
-    with pytest.raises(InputError, match="ATR.over takes high, low, close: 3 arrays of one length"):
+    with pytest.raises(InputError, match=r"ATR\.over takes high, low, close: 3 arrays of one length"):
         ATR.over(np.ones(3), np.ones(3), np.ones(4), period=2)
-    with pytest.raises(InputError, match="SMA.over takes x: 1 arrays of one length, not shapes of none"):
+    with pytest.raises(InputError, match=r"SMA\.over takes x: 1 arrays of one length, not shapes of none"):
         SMA.over(period=2)
     assert len(SMA.over(np.ones(0), period=2)) == 0

@@ -67,6 +67,7 @@ class NATR(Indicator):
     on_nan = "skip"
 
     def __init__(self, period: int = 14) -> None:
+        self.check_period(period)
         self.atr = ATR(period)
         self.value = math.nan
 

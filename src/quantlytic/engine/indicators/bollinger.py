@@ -11,8 +11,8 @@ from quantlytic.engine.indicators.stddev import Var
 class BollingerBands(Indicator):
     """The mean of the last `period` values (`middle`) and `width` standard deviations (population) around it.
 
-    `bandwidth` is (upper - lower) / middle, NaN where that is 0; `percent_b` where the value lies: 0 at the lower band, 1 at the upper (0.5 when
-    they are one). Source: Bollinger, "Bollinger on Bollinger Bands" (2001); TA-Lib BBANDS.
+    `bandwidth` is (upper - lower) / middle, NaN where that is 0; `percent_b` where the value lies: 0 at the lower band,
+    1 at the upper, 0.5 when they are one. Source: Bollinger, "Bollinger on Bollinger Bands" (2001); TA-Lib BBANDS.
     """
 
     outputs = ("upper", "middle", "lower", "bandwidth", "percent_b")

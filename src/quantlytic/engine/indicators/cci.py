@@ -12,6 +12,7 @@ class AvgDev(Indicator):
     """The mean distance of the last `period` values from their `mean`. O(period) a bar. Source: TA-Lib AVGDEV."""
 
     def __init__(self, period: int = 14) -> None:
+        self.check_period(period)
         self.sma = SMA(period)
         self.mean = math.nan
         self.value = math.nan
@@ -31,6 +32,7 @@ class CCI(Indicator):
     0 when flat. O(period) a bar. Source: Lambert (1980); TA-Lib CCI."""
 
     def __init__(self, period: int = 14) -> None:
+        self.check_period(period)
         self.deviation = AvgDev(period)
         self.value = math.nan
 

@@ -20,6 +20,7 @@ class DonchianChannel(Indicator):
     outputs = ("upper", "middle", "lower")
 
     def __init__(self, period: int = 20) -> None:
+        self.check_period(period)
         self.highest = Max(period)
         self.lowest = Min(period)
         self.value = math.nan
@@ -46,6 +47,7 @@ class KeltnerChannel(Indicator):
     on_nan = "skip"
 
     def __init__(self, period: int = 20, atr_period: int = 10, width: float = 2.0) -> None:
+        self.check_period(period)
         self.check_number(width, "width")
         self.ema = EMA(period)
         self.atr = ATR(atr_period)
@@ -85,6 +87,7 @@ class AccelerationBands(Indicator):
     outputs = ("upper", "middle", "lower")
 
     def __init__(self, period: int = 20) -> None:
+        self.check_period(period)
         self.highs = SMA(period)
         self.closes = SMA(period)
         self.lows = SMA(period)
@@ -111,6 +114,7 @@ class ChandelierExit(Indicator):
     on_nan = "skip"
 
     def __init__(self, period: int = 22, multiplier: float = 3.0) -> None:
+        self.check_period(period)
         self.check_number(multiplier, "multiplier")
         self.highest = Max(period)
         self.lowest = Min(period)

@@ -86,6 +86,7 @@ class ADX(Indicator):
     on_nan = "skip"
 
     def __init__(self, period: int = 14) -> None:
+        self.check_period(period, low=2)
         self.movement = DirectionalMovement(period)
         self.period = int(period)
         self.count = 0
@@ -119,6 +120,7 @@ class ADXR(Indicator):
     on_nan = "skip"
 
     def __init__(self, period: int = 14) -> None:
+        self.check_period(period, low=2)
         self.adx = ADX(period)
         self.past = Lag(period)
         self.value = math.nan

@@ -52,6 +52,7 @@ class DEMA(Indicator):
     on_nan = "skip"
 
     def __init__(self, period: int) -> None:
+        self.check_period(period)
         self.first = EMA(period)
         self.second = EMA(period)
         self.value = math.nan
@@ -71,6 +72,7 @@ class TEMA(Indicator):
     on_nan = "skip"
 
     def __init__(self, period: int) -> None:
+        self.check_period(period)
         self.first = EMA(period)
         self.second = EMA(period)
         self.third = EMA(period)
@@ -93,6 +95,7 @@ class T3(Indicator):
     on_nan = "skip"
 
     def __init__(self, period: int = 5, factor: float = 0.7) -> None:
+        self.check_period(period)
         self.check_number(factor, "factor")
         self.first = EMA(period)
         self.second = EMA(period)

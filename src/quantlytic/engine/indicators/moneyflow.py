@@ -16,6 +16,7 @@ class MFI(Indicator):
     over `period` bars; 0 where there was none. Source: Quong & Soudack, TASC (1989); TA-Lib MFI."""
 
     def __init__(self, period: int = 14) -> None:
+        self.check_period(period)
         self.rising = Sum(period)
         self.falling = Sum(period)
         self.last = math.nan
@@ -45,6 +46,7 @@ class CMF(Indicator):
     """
 
     def __init__(self, period: int = 20) -> None:
+        self.check_period(period)
         self.flow = Sum(period)
         self.volume = Sum(period)
         self.value = math.nan
@@ -64,6 +66,7 @@ class ForceIndex(Indicator):
     on_nan = "skip"
 
     def __init__(self, period: int = 13) -> None:
+        self.check_period(period)
         self.ema = EMA(period)
         self.last = math.nan
         self.value = math.nan
@@ -81,6 +84,7 @@ class EaseOfMovement(Indicator):
     volume counts as 0. Source: Arms, "Volume Cycles in the Stock Market" (1983)."""
 
     def __init__(self, period: int = 14, scale: float = 1e8) -> None:
+        self.check_period(period)
         self.check_number(scale, "scale")
         self.mean = SMA(period)
         self.scale = float(scale)
@@ -100,6 +104,7 @@ class RelativeVolume(Indicator):
     """The volume by the mean of the `period` bars before it; 0 where that is 0. Source: TA-Lib RVOL."""
 
     def __init__(self, period: int = 20) -> None:
+        self.check_period(period)
         self.mean = SMA(period)
         self.value = math.nan
 

@@ -18,6 +18,7 @@ class TRIX(Indicator):
     on_nan = "skip"
 
     def __init__(self, period: int = 30) -> None:
+        self.check_period(period)
         self.first = EMA(period)
         self.second = EMA(period)
         self.third = EMA(period)
@@ -135,6 +136,7 @@ class CoppockCurve(Indicator):
     """WMA(`period`) of the sum of two rates of change in percent. Source: Coppock, Barron's (1962); TA-Lib COPPOCK."""
 
     def __init__(self, period: int = 10, fast: int = 11, slow: int = 14) -> None:
+        self.check_period(period)
         self.smooth = WMA(period)
         self.fast = ROC(fast)
         self.slow = ROC(slow)
@@ -150,6 +152,7 @@ class DetrendedPrice(Indicator):
     """The value `period` / 2 + 1 bars ago less the mean of the last `period`. Source: TA-Lib DPO."""
 
     def __init__(self, period: int = 20) -> None:
+        self.check_period(period)
         self.past = Lag(derived(period, lambda n: n // 2 + 1))
         self.mean = SMA(period)
         self.value = math.nan
@@ -170,6 +173,7 @@ class ElderRay(Indicator):
     on_nan = "skip"
 
     def __init__(self, period: int = 13) -> None:
+        self.check_period(period)
         self.ema = EMA(period)
         self.value = math.nan
         self.bull = math.nan
@@ -191,6 +195,7 @@ class Vortex(Indicator):
     outputs = ("plus", "minus")
 
     def __init__(self, period: int = 14) -> None:
+        self.check_period(period)
         self.plus_sum = Sum(period)
         self.minus_sum = Sum(period)
         self.range_sum = Sum(period)
@@ -222,6 +227,7 @@ class FisherTransform(Indicator):
     on_nan = "skip"
 
     def __init__(self, period: int = 10) -> None:
+        self.check_period(period)
         self.highest = Max(period)
         self.lowest = Min(period)
         self.place = 0.0

@@ -47,6 +47,7 @@ class ConnorsRSI(Indicator):
     on_nan = "skip"
 
     def __init__(self, period: int = 3, streak_period: int = 2, rank_period: int = 100) -> None:
+        self.check_period(period, low=2)
         self.price_rsi = RSI(period)
         self.streak_rsi = RSI(streak_period)
         self.rank = PercentRank(rank_period)

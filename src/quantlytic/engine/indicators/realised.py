@@ -23,6 +23,7 @@ class RealisedVolatility(Indicator):
     """Standard deviation (n - 1) of the last `period` log returns. Source: definition."""
 
     def __init__(self, period: int = 20, bars_per_year: float = 1.0) -> None:
+        self.check_period(period)
         self.check_number(bars_per_year, "number of bars per year")
         self.variance = Var(period, ddof=1)
         self.scale = float(bars_per_year)
@@ -41,6 +42,7 @@ class Parkinson(Indicator):
     """From the range: root of the mean of ln(high / low)^2 / (4 ln 2) over `period` bars. Source: Parkinson (1980)."""
 
     def __init__(self, period: int = 20, bars_per_year: float = 1.0) -> None:
+        self.check_period(period)
         self.check_number(bars_per_year, "number of bars per year")
         self.mean = SMA(period)
         self.scale = float(bars_per_year)
@@ -60,6 +62,7 @@ class GarmanKlass(Indicator):
     """
 
     def __init__(self, period: int = 20, bars_per_year: float = 1.0) -> None:
+        self.check_period(period)
         self.check_number(bars_per_year, "number of bars per year")
         self.mean = SMA(period)
         self.scale = float(bars_per_year)
@@ -80,6 +83,7 @@ class RogersSatchell(Indicator):
     """
 
     def __init__(self, period: int = 20, bars_per_year: float = 1.0) -> None:
+        self.check_period(period)
         self.check_number(bars_per_year, "number of bars per year")
         self.mean = SMA(period)
         self.scale = float(bars_per_year)

@@ -12,6 +12,7 @@ class Momentum(Indicator):
     """The value less the one `period` updates ago. Source: TA-Lib MOM."""
 
     def __init__(self, period: int = 10) -> None:
+        self.check_period(period)
         self.past = Lag(period)
         self.value = math.nan
 
@@ -25,6 +26,7 @@ class ROCR(Indicator):
     """The value over the one `period` updates ago; 0 where that was 0. Source: TA-Lib ROCR."""
 
     def __init__(self, period: int = 10) -> None:
+        self.check_period(period)
         self.past = Lag(period)
         self.value = math.nan
 
@@ -39,6 +41,7 @@ class ROCP(Indicator):
     """The change from the value `period` updates ago, over that value; 0 where that was 0. Source: TA-Lib ROCP."""
 
     def __init__(self, period: int = 10) -> None:
+        self.check_period(period)
         self.past = Lag(period)
         self.value = math.nan
 
@@ -53,6 +56,7 @@ class ROC(Indicator):
     """Rate of change: the change from the value `period` updates ago in percent of it. Source: TA-Lib ROC."""
 
     def __init__(self, period: int = 10) -> None:
+        self.check_period(period)
         self.share = ROCP(period)
         self.value = math.nan
 

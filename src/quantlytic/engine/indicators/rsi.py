@@ -61,6 +61,7 @@ class CMO(Indicator):
     on_nan = "skip"
 
     def __init__(self, period: int = 14) -> None:
+        self.check_period(period, low=2)
         self.rsi = RSI(period)
         self.value = math.nan
 

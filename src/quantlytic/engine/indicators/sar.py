@@ -34,7 +34,7 @@ class SARExt(Indicator):
         for number in (long_initial, long_step, short_initial, short_step):
             self.check_number(number, "acceleration")
         self.start = float(start)
-        self.offset = float(offset)
+        self.widening = float(offset)
         self.long_initial = min(float(long_initial), float(long_maximum))
         self.long_step = min(float(long_step), float(long_maximum))
         self.long_maximum = float(long_maximum)
@@ -81,7 +81,7 @@ class SARExt(Indicator):
     def _long(self, high: float, low: float) -> None:
         if low <= self.stop:
             self.stop = max(self.extreme, self.last_high, high)
-            self.stop += self.stop * self.offset
+            self.stop += self.stop * self.widening
             self.value = -self.stop
             self.trend, self.acceleration, self.extreme = -1.0, self.short_initial, low
             self.stop = max(self.stop + self.acceleration * (self.extreme - self.stop), self.last_high, high)
@@ -95,7 +95,7 @@ class SARExt(Indicator):
     def _short(self, high: float, low: float) -> None:
         if high >= self.stop:
             self.stop = min(self.extreme, self.last_low, low)
-            self.stop -= self.stop * self.offset
+            self.stop -= self.stop * self.widening
             self.value = self.stop
             self.trend, self.acceleration, self.extreme = 1.0, self.long_initial, high
             self.stop = min(self.stop + self.acceleration * (self.extreme - self.stop), self.last_low, low)

@@ -21,6 +21,7 @@ class MassIndex(Indicator):
     on_nan = "skip"
 
     def __init__(self, smooth: int = 9, period: int = 25) -> None:
+        self.check_period(period)
         self.first = EMA(smooth)
         self.second = EMA(smooth)
         self.sum = Sum(period)
@@ -41,6 +42,7 @@ class ChaikinVolatility(Indicator):
     on_nan = "skip"
 
     def __init__(self, period: int = 10, change: int = 10) -> None:
+        self.check_period(period)
         self.ema = EMA(period)
         self.change = ROC(change)
         self.value = math.nan
@@ -59,6 +61,7 @@ class UlcerIndex(Indicator):
     """
 
     def __init__(self, period: int = 14) -> None:
+        self.check_period(period)
         self.greatest = Max(period)
         self.mean = SMA(period)
         self.value = math.nan

@@ -83,6 +83,7 @@ class StdDev(Indicator):
     """The root of the variance of the last `period` values, times `width`. Source: TA-Lib STDDEV (ddof = 0)."""
 
     def __init__(self, period: int, width: float = 1.0, ddof: int = 0) -> None:
+        self.check_period(period)
         self.check_number(width, "width")
         self.variance = Var(period, ddof)
         self.width = float(width)

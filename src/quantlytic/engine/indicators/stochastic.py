@@ -17,6 +17,7 @@ class WilliamsR(Indicator):
     """
 
     def __init__(self, period: int = 14) -> None:
+        self.check_period(period)
         self.highest = Max(period)
         self.lowest = Min(period)
         self.value = math.nan
@@ -36,6 +37,7 @@ class StochasticFast(Indicator):
     outputs = ("k", "d")
 
     def __init__(self, period: int = 5, smooth: int = 3) -> None:
+        self.check_period(period)
         self.highest = Max(period)
         self.lowest = Min(period)
         self.mean = SMA(smooth)
@@ -60,6 +62,7 @@ class Stochastic(Indicator):
     outputs = ("k", "d")
 
     def __init__(self, period: int = 5, slow: int = 3, smooth: int = 3) -> None:
+        self.check_period(period)
         self.fast = StochasticFast(period, slow)
         self.mean = SMA(smooth)
         self.value = math.nan
@@ -81,6 +84,7 @@ class StochasticRSI(Indicator):
     on_nan = "skip"
 
     def __init__(self, period: int = 14, stochastic_period: int = 5, smooth: int = 3) -> None:
+        self.check_period(period, low=2)
         self.rsi = RSI(period)
         self.stochastic = StochasticFast(stochastic_period, smooth)
         self.value = math.nan

@@ -19,6 +19,7 @@ class Supertrend(Indicator):
     on_nan = "skip"
 
     def __init__(self, period: int = 10, multiplier: float = 3.0) -> None:
+        self.check_period(period)
         self.check_number(multiplier, "multiplier")
         self.atr = ATR(period)
         self.multiplier = float(multiplier)

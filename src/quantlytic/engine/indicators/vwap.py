@@ -65,6 +65,7 @@ class RollingVWAP(Indicator):
     """The typical price weighted by volume over the last `period` bars; NaN where none was traded. Source: definition."""
 
     def __init__(self, period: int = 20) -> None:
+        self.check_period(period)
         self.turnover = Sum(period)
         self.volume = Sum(period)
         self.value = math.nan
@@ -81,6 +82,7 @@ class VWMA(Indicator):
     """The mean of the last `period` values weighted by volume; NaN where none was traded. Source: TA-Lib VWMA."""
 
     def __init__(self, period: int = 20) -> None:
+        self.check_period(period)
         self.turnover = Sum(period)
         self.volume = Sum(period)
         self.value = math.nan

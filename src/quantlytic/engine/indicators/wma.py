@@ -123,6 +123,7 @@ class MidPoint(Indicator):
     """Halfway between the greatest and the least of the last `period` values. Source: TA-Lib MIDPOINT."""
 
     def __init__(self, period: int = 14) -> None:
+        self.check_period(period)
         self.greatest = Max(period)
         self.least = Min(period)
         self.value = math.nan
@@ -137,6 +138,7 @@ class MidPrice(Indicator):
     """Halfway between the highest high and the lowest low of the last `period` bars. Source: TA-Lib MIDPRICE."""
 
     def __init__(self, period: int = 14) -> None:
+        self.check_period(period)
         self.highest = Max(period)
         self.lowest = Min(period)
         self.value = math.nan
