@@ -40,6 +40,7 @@ from quantlytic.research.sampling import period_returns, periods_per_year, sampl
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from quantlytic.engine.bars import Bars
     from quantlytic.research.outcome import Outcome as Result
 
 Values = NDArray[np.float64]
@@ -96,7 +97,7 @@ def verdict(
     return judge(
         returns,
         per_year=periods_per_year(ends),
-        hold=hold_returns(result)[: len(returns)],
+        hold=hold_returns(result.bars)[: len(returns)],
         trials=trials,
         returns_matrix=returns_matrix,
         round_trips=len(result.round_trips),
@@ -104,12 +105,12 @@ def verdict(
     )
 
 
-def hold_returns(result: Result) -> Values:
-    """What holding all the run's instruments in equal parts returned, period by period (`sample_points`)."""
-    array = result.bars.array
+def hold_returns(bars: Bars) -> Values:
+    """What holding all the instruments in equal parts returned, period by period (`sample_points`)."""
+    array = bars.array
     at = sample_points(array["close_time"])
     growth = np.zeros(len(at))
-    for index in range(len(result.bars.instruments)):
+    for index in range(len(bars.instruments)):
         rows = np.flatnonzero(array["instrument"] == index)
         if len(rows):
             last = np.searchsorted(rows, at, "right") - 1
@@ -117,7 +118,7 @@ def hold_returns(result: Result) -> Values:
             growth += np.where(last < 0, 1.0, prices / array["open"][rows[0]])
         else:
             growth += 1.0
-    value = np.concatenate(([1.0], growth / max(len(result.bars.instruments), 1)))
+    value = np.concatenate(([1.0], growth / max(len(bars.instruments), 1)))
     found: Values = value[1:] / value[:-1] - 1.0
     return found
 

@@ -1,0 +1,330 @@
+"""Walk-forward analysis: choose parameters on the past, trade them on what came next, and go on (Pardo 1992, 2008).
+
+Rules, stated once:
+- Each fold sweeps the grid over its training bars and takes the cell with the best metric (of equal ones the first). A fold in
+  which no cell has the metric sits out.
+- The strategy then begins anew at the test stretch, flat, warmed up on the fold's training bars without trading in them. It
+  decides for the first time at the close of the first test bar.
+- At the end of each test stretch what is held is closed at the last close, for the taker's fee, and the money goes on to the
+  next fold. Nothing is carried over, for the next parameters did not open it.
+- A bar belongs to the stretch in which it closes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantlytic.engine.bars import Bars
+from quantlytic.engine.fees import Fees
+from quantlytic.engine.session import Session
+from quantlytic.engine.strategy import Strategy
+from quantlytic.engine.warmup import warm_up
+from quantlytic.model.errors import InputError
+from quantlytic.model.fill import FILL
+from quantlytic.model.time import duration_ns, iso
+from quantlytic.research.manifest import data_hash
+from quantlytic.research.metrics import equity_metrics
+from quantlytic.research.roundtrips import round_trips
+from quantlytic.research.sampling import period_returns, periods_per_year
+from quantlytic.research.space import Constraint, Params
+from quantlytic.research.splits import Fold, walk_forward_folds
+from quantlytic.research.sweep import Sweep, sweep
+from quantlytic.research.verdict import Tried, Verdict, hold_returns, judge
+from quantlytic.store.control.records import Trial
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class FoldResult:
+    """One fold. `params` is None where it sat out. `in_sample` is the metric of the chosen cell in training, `..._sharpe`
+    are annualised; `in_sample_growth` and `growth` are equity over cash at the end of each stretch; `cells` were tried."""
+
+    fold: Fold
+    params: Params | None
+    cells: int
+    in_sample: float | None
+    in_sample_sharpe: float | None
+    in_sample_growth: float | None
+    sharpe: float | None
+    growth: float
+    fills: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON; times as text."""
+        return {
+            "train_start": iso(self.fold.train_start),
+            "test_start": iso(self.fold.train_end),
+            "test_end": iso(self.fold.test_end),
+            "params": self.params,
+            "cells": self.cells,
+            "in_sample": self.in_sample,
+            "in_sample_sharpe": self.in_sample_sharpe,
+            "in_sample_return": None if self.in_sample_growth is None else self.in_sample_growth - 1.0,
+            "sharpe": self.sharpe,
+            "return": self.growth - 1.0,
+            "fills": self.fills,
+        }
+
+
+@dataclass(frozen=True)
+class WalkForward:
+    """What trading the chosen parameters out of sample gave: `equity` after each of the test bars, at `times` (ns UTC)."""
+
+    name: str
+    bars: Bars
+    cash: float
+    metric: str
+    anchored: bool
+    folds: list[FoldResult]
+    times: NDArray[np.int64]
+    equity: NDArray[np.float64]
+    fills: NDArray[Any]
+    trials: list[Trial]
+    """One a fold and cell, for the trial ledger, and one for the whole."""
+    tried: Tried
+    """The walk-forwards that count against this one, itself included."""
+
+    @cached_property
+    def metrics(self) -> dict[str, float | int | None]:
+        """Figures of the out-of-sample equity, as of a backtest."""
+        return equity_metrics(self.times, self.equity, self.cash)
+
+    @property
+    def efficiency(self) -> float | None:
+        """Growth a year out of sample over that in sample, of the folds that traded (walk-forward efficiency, Pardo): 1 keeps
+        all, above 0.5 is called good. None where nothing was earned in sample."""
+        inside = outside = 0.0
+        for one in self.folds:
+            if one.in_sample_growth is not None and one.in_sample_growth > 0.0 and one.growth > 0.0:
+                inside += math.log(one.in_sample_growth) / (one.fold.train_end - one.fold.train_start)
+                outside += math.log(one.growth) / (one.fold.test_end - one.fold.train_end)
+        return outside / inside if inside > 0.0 else None
+
+    @property
+    def degradation(self) -> float | None:
+        """Mean Sharpe ratio out of sample less that in sample, of the folds that have both: what choosing had made up."""
+        pairs = [
+            (one.sharpe, one.in_sample_sharpe)
+            for one in self.folds
+            if one.sharpe is not None and one.in_sample_sharpe is not None
+        ]
+        return math.fsum(out - into for out, into in pairs) / len(pairs) if pairs else None
+
+    @property
+    def profitable(self) -> float:
+        """Share of the folds that made money out of sample."""
+        return sum(one.growth > 1.0 for one in self.folds) / len(self.folds)
+
+    @cached_property
+    def verdict(self) -> Verdict:
+        """On the out-of-sample returns. Nothing was picked by them, so only other walk-forwards on the data count as trials."""
+        ends, returns = period_returns(self.times, self.equity, self.cash)
+        tested = self.bars.between(int(self.times[0]), int(self.times[-1]) + 1)
+        return judge(
+            returns,
+            per_year=periods_per_year(ends),
+            hold=hold_returns(tested)[: len(returns)],
+            trials=self.tried,
+            round_trips=len(round_trips(self.fills)),
+        )
+
+    def summary(self) -> dict[str, Any]:
+        """Flat, ready for JSON."""
+        array = self.bars.array
+        return {
+            "strategy": self.name,
+            "instruments": [one.id for one in self.bars.instruments],
+            "bars": len(array),
+            "test_bars": len(self.times),
+            "start": iso(int(array["open_time"].min())),
+            "end": iso(int(array["close_time"][-1])),
+            "anchored": self.anchored,
+            "metric": self.metric,
+            "cash": self.cash,
+            "final_equity": float(self.equity[-1]),
+            "fills": len(self.fills),
+            **self.metrics,
+            "efficiency": self.efficiency,
+            "degradation": self.degradation,
+            "profitable_folds": self.profitable,
+            "trials": len(self.trials) - 1,
+            "verdict": self.verdict.to_dict(),
+            "folds": [one.to_dict() for one in self.folds],
+        }
+
+    def plot(self, path: str | Path = "walkforward.html") -> Path:
+        """Write one HTML page that needs no network; returns its path. Raises InputError when it cannot be written."""
+        from quantlytic.research.walkpage import write_page  # its template engine takes a while to import
+
+        return write_page(self, Path(path))
+
+
+def walk_forward(
+    strategy: Strategy | type[Strategy],
+    bars: Bars,
+    grid: Mapping[str, Any],
+    *,
+    train: str | int,
+    test: str | int,
+    anchored: bool = False,
+    metric: str = "sharpe",
+    largest: bool = True,
+    cash: float = 1_000_000.0,
+    fees: Fees = Fees(),  # noqa: B008 - immutable
+    market: Any = None,
+    allow_short: bool = False,
+    draws: int | None = None,
+    seed: int = 0,
+    constraint: Constraint | None = None,
+    jobs: int | None = None,
+    compiled: bool = True,
+    progress: Progress | None = None,
+    name: str | None = None,
+    home: Path | None = None,
+) -> WalkForward:
+    """Choose on `train` ("180d", or ns), trade the next `test`, and go on to the end; `anchored` trains on all that was before.
+
+    `grid`, `draws`, `seed`, `constraint`, `jobs` are those of `sweep`, `metric` one of its figures (`largest`: more is
+    better). `progress` is called with (folds done, of). With the data folder `home` every cell of every fold goes into its
+    trial ledger, and the walk-forwards it has on this data count in the verdict.
+
+    Raises InputError where not even one fold fits, or no cell can be run.
+    """
+    if not isinstance(bars, Bars) or not len(bars):
+        raise InputError("a walk-forward needs bars: what load_bars returns, or Bars.of(...) makes; there must be some")
+    array = bars.array
+    base = strategy() if isinstance(strategy, type) else strategy
+    spans = [duration_ns(span) if isinstance(span, str) else span for span in (train, test)]
+    start, end = int(array["open_time"].min()), int(array["close_time"][-1]) + 1
+    folds = walk_forward_folds(start, end, spans[0], spans[1], anchored=anchored)
+    options: dict[str, Any] = {"allow_short": allow_short, "compiled": compiled}
+    options |= {} if market is None else {"market": market}
+    label = name or type(base).__name__
+    axes = {key: str(values) for key, values in grid.items()}
+    money_terms = [float(cash), fees.taker_rate, fees.maker_rate, allow_short, str(market)]
+    ledger = _Ledger(bars, label, [base.params, axes, spans, anchored, metric, largest, draws, seed, money_terms])
+    equity, times, fills, results, money = [], [], [], [], float(cash)
+    for number, fold in enumerate(folds):
+        training = bars.between(fold.train_start, fold.train_end)
+        testing = bars.between(fold.train_end, fold.test_end)
+        if not len(training):
+            raise InputError(f"no bars to train on from {iso(fold.train_start)}: take longer stretches")
+        found = sweep(
+            base, training, money, fees, draws=draws, seed=seed, constraint=constraint, jobs=jobs, over=grid, name=label,
+            market=market, allow_short=allow_short, compiled=compiled,
+        )  # fmt: skip
+        if found.interrupted:
+            raise KeyboardInterrupt
+        ledger.add(found, training)
+        order = found.ranked(metric, largest=largest)
+        chosen = found.strategy_of(order[0]) if order else None
+        values, made = _trade(chosen, training, testing, money, fees, options)
+        results.append(_result(fold, found, order, metric, testing, values, made, money))
+        equity.append(values)
+        times.append(testing.array["close_time"])
+        fills.append(made)
+        money = float(values[-1]) if len(values) else money
+        if progress is not None:
+            progress(number + 1, len(folds))
+        if not money > 0.0:
+            break
+    stitched = np.concatenate(equity)
+    if not len(stitched):
+        raise InputError("no bars to test on: take longer stretches")
+    all_times = np.concatenate(times)
+    trials = [*ledger.trials, ledger.whole(all_times, stitched, float(cash))]
+    tried = ledger.enter(home, trials) if home is not None else Tried()
+    made_all = np.concatenate(fills)
+    return WalkForward(
+        label, bars, float(cash), metric, anchored, results, all_times, stitched, made_all, trials, tried
+    )
+
+
+def _trade(
+    chosen: Strategy | None, training: Bars, testing: Bars, cash: float, fees: Fees, options: dict[str, Any]
+) -> tuple[NDArray[np.float64], NDArray[Any]]:
+    """(equity after each test bar, fills) of the chosen strategy, closed at the end."""
+    if chosen is None or not len(testing):
+        return np.full(len(testing), cash), np.zeros(0, FILL)
+    session = Session(chosen, testing.instruments, cash, fees, **options)
+    warm_up(session, training)
+    session.run(testing)
+    equity = session.equity[len(training) :].copy()
+    last = {one.id: index for index, one in enumerate(testing.instruments)}
+    for instrument, quantity in session.positions.items():
+        rows = np.flatnonzero(testing.array["instrument"] == last[instrument])
+        if quantity and len(rows):
+            equity[-1] -= abs(quantity) * float(testing.array["close"][rows[-1]]) * fees.taker_rate
+    return equity, session.fills.copy()
+
+
+def _result(
+    fold: Fold, found: Sweep, order: list[int], metric: str, testing: Bars,
+    equity: NDArray[np.float64], fills: NDArray[Any], cash: float,
+) -> FoldResult:  # fmt: skip
+    figures = found.outcomes[order[0]].figures if order else {}
+    outside = equity_metrics(testing.array["close_time"], equity, cash)
+    final = figures.get("final_equity")
+    return FoldResult(
+        fold=fold,
+        params={name: found.cells[order[0]][name] for name in found.cells[0]} if order else None,
+        cells=len(found),
+        in_sample=figures.get(metric),
+        in_sample_sharpe=figures.get("sharpe"),
+        in_sample_growth=None if final is None else final / cash,
+        sharpe=outside["sharpe"],
+        growth=float(equity[-1]) / cash if len(equity) else 1.0,
+        fills=len(fills),
+    )
+
+
+class _Ledger:
+    """Collects a trial for each cell of each fold."""
+
+    def __init__(self, bars: Bars, name: str, question: list[Any]) -> None:
+        self.bars, self.name, self.trials = bars, name, list[Trial]()
+        self.data, self.now = data_hash(bars), time.time_ns()
+        text = json.dumps([name, self.data, question], sort_keys=True, default=str)
+        self.run_id = "wf-" + hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def add(self, found: Sweep, training: Bars) -> None:
+        for params, outcome in zip(found.cells, found.outcomes, strict=True):
+            if not outcome.error:
+                sharpe = outcome.figures.get("sharpe")
+                self.trials.append(self._trial(params, sharpe, training.array["close_time"], "walkforward"))
+
+    def whole(self, times: NDArray[np.int64], equity: NDArray[np.float64], cash: float) -> Trial:
+        return self._trial({}, equity_metrics(times, equity, cash)["sharpe"], times, "walkforward-whole")
+
+    def _trial(self, params: Params, sharpe: float | None, times: NDArray[np.int64], kind: str) -> Trial:
+        return Trial(
+            strategy=self.name, params={name: float(value) for name, value in params.items()}, data=self.data,
+            time_ns=self.now, run_id=self.run_id, bars=len(times), sharpe=sharpe, kind=kind,
+            instruments=tuple(one.id for one in self.bars.instruments),
+            start_ns=int(times[0]), end_ns=int(times[-1]) + 1,
+        )  # fmt: skip
+
+    def enter(self, home: Path, trials: list[Trial]) -> Tried:
+        """Enter them, unless the same walk-forward was entered before; returns the walk-forwards on this data."""
+        from quantlytic.store.control import open_control
+
+        with open_control(home) as control:
+            known = control.trials.like(trials[-1])
+            if not any(one.run_id == self.run_id for one in known):
+                control.trials.add(trials)
+                known = [*known, trials[-1]]
+        wholes = {one.run_id: one.sharpe for one in known if one.kind == "walkforward-whole"}
+        ratios = [sharpe for sharpe in wholes.values() if sharpe is not None]
+        return Tried(max(len(wholes), 1), float(np.var(ratios, ddof=1)) if len(ratios) > 1 else None)
