@@ -260,7 +260,7 @@ def test_halves_keep_nothing() -> None:
     for bar in rows(*[(1.0, 1.0, 1.0, 1.0)] * 50):
         session.execute(bar)
         session.accept(*session.decide(bar)[1:])
-    assert len(session.save()) == size == session.state_bytes + 36
+    assert len(session.save()) == size == session.state_bytes + 44
     assert len(session.equity) == len(session.fills) == 0
 
 

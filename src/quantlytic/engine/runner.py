@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from quantlytic.engine.bars import Bars
 from quantlytic.engine.codes import FAULT_NONE, FAULT_TOO_MANY_REQUESTS, FAULT_UNKNOWN_INSTRUMENT
-from quantlytic.engine.desk import ACTIONS, BARS, DESK, NEVER, TRADES, make_desk
+from quantlytic.engine.desk import ACTIONS, BARS, DESK, FEED, FEED_BYTES, NEVER, TRADES, make_desk
 from quantlytic.engine.explain import blame
 from quantlytic.engine.journal import SAMPLES, JournalFile
 from quantlytic.engine.loop import FAULT_OUT_OF_ORDER
@@ -96,7 +96,7 @@ class Runner(Results):
     @property
     def equity_times(self) -> NDArray[np.int64]:
         """When each value of `equity` was, ns UTC. Empty after a run over bars alone: they are the bars' close times."""
-        return np.append(self._times.array, self._desk.time) if self._is_sampled else self._times.array
+        return np.append(self._times.array, self._desk["time"]) if self._is_sampled else self._times.array
 
     # ---- inside ----
 
@@ -146,8 +146,8 @@ class Runner(Results):
             if not seen and "on_timer" not in handlers:
                 given = ", ".join(WORDS[kind] for kind in tape.kinds if kind != ACTIONS) or "nothing"
                 raise StrategyError(f"{name} looks at none of what it is given ({given}): it has {_listed(handlers)}")
-            if self._desk_bytes is None and (plan[0] != (BARS,) or self._looks_at_time):
-                self._desk_bytes = self._new_desk(tape)
+            if plan[0] != (BARS,) or self._looks_at_time:
+                self._take_desk(self._new_desk(tape))
             self._plan = plan
         elif self._plan != plan:
             raise InputError("the session began with other inputs: give each piece the same ones, in the same order")
@@ -159,6 +159,23 @@ class Runner(Results):
             sample_ns=self._equity_every_ns if max(finest, default=-1) < 0 else 0,
             depth=self._book_depth, capacity=int(self._account.order_capacity),
         )  # fmt: skip
+
+    def _take_desk(self, fresh: Bytes) -> None:
+        """Begin with this desk, or go on with the one that was restored, if it is for the same inputs."""
+        if self._desk_bytes is None:
+            self._desk_bytes = fresh
+            return
+        ours = self._desk_bytes
+        first, last = int(self._desk["feeds_at"]), int(self._desk["feeds_at"]) + len(self.instruments) * FEED_BYTES
+        if len(fresh) == len(ours):
+            feeds = [desk[first:last].view(FEED.dtype)[["source", "finest"]] for desk in (fresh, ours)]
+            if np.array_equal(*feeds):
+                return
+        raise InputError("the saved state is of a run over other inputs: give the same ones, in the same order")
+
+    def _restore_desk(self, desk: bytes) -> None:
+        self._plan = None
+        self._desk_bytes = np.frombuffer(desk, np.uint8).copy() if desk else None
 
     def _run_bars(self, rows: Array) -> None:
         self._equity.reserve(len(rows))
@@ -232,11 +249,10 @@ class Runner(Results):
             tape = self._tape(chunk)
             if waiting is not None:
                 tape = tape.after(waiting)
-            if len(tape):
-                ready, waiting = tape.split()
-                if len(ready):
-                    yield ready
-        if waiting is not None and len(waiting):
+            ready, waiting = tape.split()
+            if len(ready):
+                yield ready
+        if waiting is not None:
             yield waiting
 
     def _take_journal(self) -> None:

@@ -28,7 +28,7 @@ from quantlytic.model.instrument import Instrument
 from quantlytic.model.order import ORDER, ORDER_AMEND, ORDER_CANCEL, ORDER_UPDATE
 
 Array = NDArray[Any]
-_MAGIC = b"QLS1"
+_MAGIC = b"QLS2"
 
 
 class Session(Runner):
@@ -157,20 +157,23 @@ class Session(Runner):
     def save(self) -> bytes:
         """The whole state between two calls. Results of `run` are not part of it."""
         end = len(self._arena) if self._outbox.counts.any() else self._outbox_at
-        return _MAGIC + self._identity + self._arena[:end].tobytes()
+        desk = b"" if self._desk_bytes is None else self._desk_bytes.tobytes()
+        return _MAGIC + self._identity + len(desk).to_bytes(8, "little") + desk + self._arena[:end].tobytes()
 
     def restore(self, state: bytes) -> None:
         """Go on from `save`. InputError when it was saved by another strategy, parameters, instruments or version."""
-        head = len(_MAGIC) + 32
-        size = len(state) - head
-        if state[:4] != _MAGIC or state[4:head] != self._identity:
+        head = len(_MAGIC) + 40
+        if state[:4] != _MAGIC or state[4 : head - 8] != self._identity:
             raise InputError(
                 f"the saved state is not of {type(self.strategy).__name__} with these parameters, instruments, cash and "
                 "fees in this version: start afresh, or with what it was saved with"
             )
+        desk_size = int.from_bytes(state[head - 8 : head], "little")
+        size = len(state) - head - desk_size
         if size not in (self._outbox_at, len(self._arena)):
             raise InputError("the saved state is truncated: restore an earlier one or start afresh")
-        self._arena[:size] = np.frombuffer(state, np.uint8, offset=head)
+        self._restore_desk(state[head : head + desk_size])
+        self._arena[:size] = np.frombuffer(state, np.uint8, offset=head + desk_size)
 
     # ---- how it stands ----
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from quantlytic.engine.account import ACTION_ROW, BAR_BYTES, BAR_ROW
+from quantlytic.engine.account import ACTION_ROW, BAR_ROW
 from quantlytic.engine.barmatch import match_bar
 from quantlytic.engine.broker import BROKER
 from quantlytic.engine.codes import FAULT_NONE
@@ -36,7 +36,7 @@ from quantlytic.engine.loop import (
     tell_fills,
 )
 from quantlytic.engine.orderbook import LEVEL
-from quantlytic.engine.record import Record, address_of, at, call, copy_in, layout_of
+from quantlytic.engine.record import Record, address_of, at, call, layout_of
 from quantlytic.engine.step import QUOTE_ROW, TRADE_ROW
 from quantlytic.engine.tickmatch import match_book, match_quote, match_trade, meet_trade
 from quantlytic.model.trade import TRADE
@@ -108,17 +108,20 @@ def run_tape(arena: Any, table: Any, bases: Any, heads: Any, journal: Any, step:
             time = at(event + offset, 0, MOMENT).time
             if time > bound or (time == bound and rival < best):
                 break
+            fault = _fault(account, desk, kind, event, time)
+            if fault != FAULT_NONE:
+                account.fault = fault
+                return False
             if time > desk.time:
                 if _close_time(account, desk, arena, table, time, log, step):
                     return False
                 if desk.sample_ns > 0 and time >= desk.next_sample:
                     sample(account, desk, time, log)
-            if not _take(account, desk, arena, kind, event, time, log, step):
-                return False
+            _take(account, desk, arena, kind, event, time, log, step)
             heads[best, CURSOR] += 1
             if _answer(account, arena, log) or log.box(SAMPLES).count >= log.box(SAMPLES).room:
                 return False
-    return not _close_time(account, desk, arena, table, desk.time + 1, log, step)
+    return desk.time == NEVER or not _close_time(account, desk, arena, table, desk.time + 1, log, step)
 
 
 def _first_two(bases: Any, heads: Any) -> tuple[int, int, int]:
@@ -135,11 +138,8 @@ def _first_two(bases: Any, heads: Any) -> tuple[int, int, int]:
     return best, rival if rival >= 0 else len(heads), bound
 
 
-def _take(
-    account: Any, desk: Any, arena: Any, kind: int, event: Any, time: int,
-    log: Any, step: Any,
-) -> bool:  # fmt: skip
-    """Let one event happen; false when its row cannot be."""
+def _fault(account: Any, desk: Any, kind: int, event: Any, time: int) -> int:
+    """Why a row cannot be taken, or FAULT_NONE."""
     instrument = at(event, 0, ACTION_ROW).instrument  # the first field of a row of any kind
     good = 0 <= instrument < account.instruments and time >= desk.time
     if good:
@@ -151,12 +151,14 @@ def _take(
             good = is_quote(at(event, 0, QUOTE_ROW))
         elif kind == BOOKS:
             good = is_level(at(event, 0, LEVEL_ROW))
-    if not good:
-        account.fault = fault_of(account, instrument, time, desk.time)
-        return False
+    return FAULT_NONE if good else fault_of(account, instrument, time, desk.time)
+
+
+def _take(account: Any, desk: Any, arena: Any, kind: int, event: Any, time: int, log: Any, step: Any) -> None:
+    """Let one event happen."""
     desk.time = time
     desk.events += 1
-    account.begin(instrument, time)
+    account.begin(at(event, 0, ACTION_ROW).instrument, time)
     if kind == TRADES:
         _trade(account, desk, arena, event, step)
     elif kind == BARS:
@@ -168,7 +170,6 @@ def _take(
     else:
         account.act(at(event, 0, ACTION_ROW))
         tell_fills(account, arena, step)
-    return True
 
 
 def _trade(account: Any, desk: Any, arena: Any, event: Any, step: Any) -> None:
@@ -201,14 +202,27 @@ def _bar(account: Any, desk: Any, arena: Any, event: Any, log: Any, step: Any) -
         if desk.sample_ns == 0:
             log.sample(bar.close_time, account.equity)
         if desk.slice_at > 0:
-            copy_in(event, address_of(desk.last_bar(instrument)), BAR_BYTES)
-            if not desk.open_slice:
-                desk.open_slice = True
-                desk.slice().time = bar.close_time
-                desk.slice().count = 0
-            desk.slice().count += 1
+            _enter_slice(desk, bar)
     tell_fills(account, arena, step)
     call(step, ON_BAR, state_of(account, arena, instrument), event, arena)
+
+
+def _enter_slice(desk: Any, bar: Any) -> None:
+    if not desk.open_slice:
+        desk.open_slice = True
+        desk.slice().time = bar.close_time
+        desk.slice().count = 0
+    desk.slice().count += 1
+    last = desk.last_bar(bar.instrument)  # field by field: the bytes between fields are no state
+    last.open_time = bar.open_time
+    last.close_time = bar.close_time
+    last.open = bar.open
+    last.high = bar.high
+    last.low = bar.low
+    last.close = bar.close
+    last.volume = bar.volume
+    last.quote_volume = bar.quote_volume
+    last.trades = bar.trades
 
 
 def _quote(account: Any, desk: Any, arena: Any, event: Any, step: Any) -> None:
@@ -249,7 +263,7 @@ def _close_time(account: Any, desk: Any, arena: Any, table: Any, until: int, log
         if _answer(account, arena, log):
             return True
     if desk.period > 0:
-        if desk.next_timer == NEVER and until > NEVER + 1:
+        if desk.next_timer == NEVER:
             desk.next_timer = -(-until // desk.period) * desk.period
         while desk.next_timer < until:
             desk.timer = desk.next_timer
