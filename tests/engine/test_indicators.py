@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from typing import Any
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from tests.engine.indicator_cases import CLASSES, NAMES, arrays_of, inputs_of, make, random_bars, run_plain
 from tests.engine.market import workload_bars
 
+from quantlytic.engine.param import Whole
 from quantlytic.engine.record import layout_of, pack
 from quantlytic.indicators import ATR, EMA, KAMA, MACD, RSI, SMA, WMA, BollingerBands, Indicator, Stochastic, Sum, Var
 from quantlytic.model.errors import InputError
@@ -116,6 +118,28 @@ def test_a_period_as_long_as_the_data(rows: int) -> None:
         results = run_plain(make(cls, rows), [BARS["close"][:rows]])[0]
         assert np.isnan(results).tolist() == [True] * (rows - 1) + [False]
         assert np.isnan(run_plain(make(cls, rows + 1), [BARS["close"][:rows]])).all()
+
+
+@pytest.mark.parametrize(
+    "cls",
+    [cls for cls in CLASSES if "period" in inspect.signature(cls.__init__).parameters],
+    ids=lambda cls: cls.__name__,
+)
+def test_one_layout_serves_a_sweep(cls: Any) -> None:
+    """Buffers take what the parameter's `high` needs: nothing is compiled again for another period."""
+    layouts = {layout_of(cls(period=Whole(period, high=100))) for period in (3, 16, 33, 100)}
+    assert len(layouts) == 1
+    results = [run_plain(cls(period=period), arrays_of(cls, BARS)) for period in (33, Whole(33, high=100))]
+    np.testing.assert_array_equal(*results)
+
+
+def test_an_indicator_of_another_one() -> None:
+    """The first results are NaN: a window waits for numbers, a recursive one begins with them."""
+    strength = run_plain(RSI(14), [BARS["close"]])[0]
+    for cls, theirs in ((SMA, talib.SMA), (EMA, talib.EMA), (WMA, talib.WMA)):
+        results = run_plain(cls(9), [strength])[0]
+        expected = np.concatenate((strength[:14], theirs(strength[14:], 9)))
+        np.testing.assert_allclose(results, expected, rtol=1e-9)
 
 
 def everything(classes: list[Any]) -> tuple[Any, list[str]]:
