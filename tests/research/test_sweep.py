@@ -84,10 +84,19 @@ def test_several_instruments_shorts_and_limits(seed: int, monkeypatch: pytest.Mo
     monkeypatch.setattr(engine_sweep, "BLOCK", 37)
     bars = ql.Bars(random_bars(seed, 150, 3), tuple(instruments_of(3, [0.0, 0.01])))
     sweep = ql.sweep(
-        Chaos, bars, 1e5, FEES, allow_short=True, over={"seed": [1, 2, 3]}, weight=[-0.5, 0.5], compiled=False, jobs=1
+        Chaos,
+        bars,
+        1e5,
+        FEES,
+        allow_short=True,
+        allow_gaps=True,
+        over={"seed": [1, 2, 3]},
+        weight=[-0.5, 0.5],
+        compiled=False,
+        jobs=1,
     )
     for cell in range(6):
-        assert_equals_backtest(sweep, cell, allow_short=True, compiled=False)
+        assert_equals_backtest(sweep, cell, allow_short=True, allow_gaps=True, compiled=False)
     assert sweep.table["round_trips"].max() > 30
 
 

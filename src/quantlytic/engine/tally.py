@@ -59,6 +59,7 @@ class Tally(Record):
     def __init__(self) -> None:
         self.fills = 0
         self.fees_paid = 0.0
+        self.slippage_paid = 0.0
         self.traded_value = 0.0
         self.round_trips = 0
         self.wins = 0
@@ -92,6 +93,7 @@ class Tally(Record):
             self.reach(fill.bar_offset, ends_before)
         self.fills += 1
         self.fees_paid += fill.fee
+        self.slippage_paid += fill.slippage
         self.traded_value += fill.quantity * fill.price
         holding = at(self, self.holdings_at + fill.instrument * HOLDING_BYTES, HOLDING)
         rest = fill.side * fill.quantity

@@ -17,11 +17,11 @@ from quantlytic.model.errors import InputError
 from quantlytic.model.time import iso
 from quantlytic.research.space import Value
 from quantlytic.research.sweeptext import figure, label
+from quantlytic.research.swept import Swept
 
 if TYPE_CHECKING:
     import jinja2
 
-    from quantlytic.research.sweep import Sweep
 
 SHOWN = ("sharpe", "total_return", "max_drawdown", "round_trips")
 _MAX_SIDE = 40  # values along a side of the map; more are put together
@@ -30,7 +30,7 @@ _TOP = 20
 _FAILED = 20
 
 
-def write_heatmap(sweep: Sweep, path: Path, x: str, y: str, metric: str) -> Path:
+def write_heatmap(sweep: Swept, path: Path, x: str, y: str, metric: str) -> Path:
     """Write the page to `path`, whole or not at all. Raises InputError when it cannot be written there."""
     if path.exists() and not path.is_file():
         raise InputError(f"the heat map cannot be written to {path}: it is not a regular file")
@@ -44,7 +44,7 @@ def write_heatmap(sweep: Sweep, path: Path, x: str, y: str, metric: str) -> Path
     return path
 
 
-def heatmap_html(sweep: Sweep, x: str, y: str, metric: str) -> str:
+def heatmap_html(sweep: Swept, x: str, y: str, metric: str) -> str:
     """The page as text: the same sweep gives the same bytes."""
     check_axes(sweep, x, y)
     names = [metric, *(name for name in SHOWN if name != metric)]
@@ -88,7 +88,7 @@ def heatmap_html(sweep: Sweep, x: str, y: str, metric: str) -> str:
     return page
 
 
-def check_axes(sweep: Sweep, x: str, y: str) -> None:
+def check_axes(sweep: Swept, x: str, y: str) -> None:
     """InputError unless both are parameters of the strategy, and not the same one."""
     for name in (x, y):
         if name not in sweep.cells[0]:
@@ -97,7 +97,7 @@ def check_axes(sweep: Sweep, x: str, y: str) -> None:
         raise InputError(f"the map needs two different parameters, not {x!r} twice")
 
 
-def _map(sweep: Sweep, x: str, y: str, metric: str) -> dict[str, Any]:
+def _map(sweep: Swept, x: str, y: str, metric: str) -> dict[str, Any]:
     """Rows of cells: the median over the runs that fall into each, its colour, and whether the best one is among them."""
     columns, column_of = _side(sweep, x)
     rows, row_of = _side(sweep, y)
@@ -135,7 +135,7 @@ def _map(sweep: Sweep, x: str, y: str, metric: str) -> dict[str, Any]:
     }
 
 
-def _side(sweep: Sweep, name: str) -> tuple[list[str], NDArray[np.int64]]:
+def _side(sweep: Swept, name: str) -> tuple[list[str], NDArray[np.int64]]:
     """The labels along a side, and where on it each cell lies. Many different values are put into equal ranges."""
     values = np.array([float(params[name]) for params in sweep.cells])
     distinct = np.unique(values)
@@ -163,7 +163,7 @@ def _value(value: Value) -> str:
     return ("yes" if value else "no") if isinstance(value, bool) else f"{value:.6g}"
 
 
-def _what(sweep: Sweep) -> str:
+def _what(sweep: Swept) -> str:
     first = sweep.bars.instruments[0]
     return (
         (first.symbol or first.id) if len(sweep.bars.instruments) == 1 else f"{len(sweep.bars.instruments)} instruments"

@@ -20,9 +20,11 @@ from quantlytic.engine.session import Session
 from quantlytic.engine.strategy import Strategy
 from quantlytic.engine.sweep import sample_rows
 from quantlytic.model.errors import InputError, StrategyError
+from quantlytic.research.holes import find_holes, refuse_holes
+from quantlytic.research.manifest import data_hash
 from quantlytic.research.peak import Peak, peak_of
 from quantlytic.research.space import Constraint, Params, Value, draw, grid
-from quantlytic.research.sweepjob import METRICS, Job, Outcome, Portable, run_cells
+from quantlytic.research.sweepjob import METRICS, CellOutcome, Job, Portable, run_cells
 
 if TYPE_CHECKING:
     import os
@@ -45,6 +47,8 @@ def sweep(
     *,
     market: Any = None,
     allow_short: bool = False,
+    allow_gaps: bool = False,
+    calendar: str | None = None,
     draws: int | None = None,
     seed: int = 0,
     constraint: Constraint | None = None,
@@ -54,6 +58,7 @@ def sweep(
     compiled: bool = True,
     progress: Progress | None = None,
     name: str | None = None,
+    record: bool | str | os.PathLike[str] = False,
     over: Mapping[str, Any] | None = None,
     **axes: Any,
 ) -> Sweep:
@@ -69,7 +74,9 @@ def sweep(
     was started before). The results are the same bytes for all of them. `progress` is called with (cells done, of).
     Ctrl-C ends the sweep early and keeps the cells that were finished (`Sweep.interrupted`).
 
-    A cell that fails is a row with its error. Raises InputError, or StrategyError, where none could be run.
+    A cell that fails is a row with its error. `allow_gaps` and `calendar` as in `backtest`. `record` enters every cell in
+    the trial ledger: True in that of the data folder, a path in that of the folder. Raises DataError for holes, InputError,
+    or StrategyError where no cell could be run.
     """
     if not isinstance(bars, Bars) or not len(bars):
         raise InputError("a sweep runs over bars: what load_bars returns, or Bars.of(...) makes; there must be some")
@@ -80,6 +87,8 @@ def sweep(
     cells = grid(base, wanted, constraint) if draws is None else draw(base, wanted, draws, seed, constraint)
     options = {"allow_short": allow_short, "compiled": compiled} | ({} if market is None else {"market": market})
     Session(base, bars.instruments, cash, fees, **options)  # says at once what is wrong for all of them
+    if not allow_gaps:
+        refuse_holes(bars, _holes(bars, calendar))
     samples = sample_rows(bars, MAX_SAMPLES)
     job = Job(Portable(type(base)), bars.instruments, cash, fees, options, samples, digests)
     begun = time.perf_counter()
@@ -89,15 +98,33 @@ def sweep(
         name=name or type(base).__name__,
         bars=bars,
         cash=float(cash),
+        fees=fees,
         cells=cells,
-        outcomes=[one or Outcome(np.full(len(samples), np.nan), error=_NOT_RUN) for one in outcomes],
+        outcomes=[one or CellOutcome(np.full(len(samples), np.nan), error=_NOT_RUN) for one in outcomes],
         return_times=bars.array["close_time"][samples],
         interrupted=any(one is None for one in outcomes),
         elapsed_s=time.perf_counter() - begun,
     )
     if not result.interrupted and all(one.error for one in result.outcomes):
         raise StrategyError(f"no cell could be run; the first: {result.outcomes[0].error}")
+    if record:
+        _record(result, record)
     return result
+
+
+def _holes(bars: Bars, calendar: str | None) -> NDArray[Any]:
+    if calendar is None:
+        return find_holes(bars)
+    from quantlytic.research.calendars import find_session_holes  # imports pandas
+
+    return find_session_holes(bars, calendar)
+
+
+def _record(found: Sweep, where: bool | str | os.PathLike[str]) -> None:
+    from quantlytic.research.sweepledger import enter_trials
+    from quantlytic.store.home import home_folder
+
+    enter_trials(found, home_folder() if isinstance(where, bool) else Path(where), time.time_ns())
 
 
 @dataclass(frozen=True, repr=False)
@@ -108,8 +135,9 @@ class Sweep:
     name: str
     bars: Bars
     cash: float
+    fees: Fees
     cells: list[Params]
-    outcomes: list[Outcome]
+    outcomes: list[CellOutcome]
     return_times: NDArray[np.int64]
     """Close times (ns UTC) at which equity was sampled: each day, or every k-th bar time, 2,000 at most."""
     interrupted: bool
@@ -127,6 +155,16 @@ class Sweep:
         """The parameters that vary, each with its values in order."""
         found = {name: sorted({params[name] for params in self.cells}) for name in self.cells[0]}
         return {name: values for name, values in found.items() if len(values) > 1}
+
+    @cached_property
+    def data_hash(self) -> str:
+        """That of `Result`: SHA-256 over the instruments' ids and the bars' columns."""
+        return data_hash(self.bars)
+
+    @cached_property
+    def times(self) -> int:
+        """How many different bar times there are."""
+        return int(np.count_nonzero(np.diff(self.bars.array["close_time"]))) + 1
 
     @cached_property
     def table(self) -> pl.DataFrame:
@@ -169,7 +207,8 @@ class Sweep:
         """The row of the best cell: `cell`, all parameters, all figures. Raises InputError when no cell has the figure."""
         order = self.ranked(metric, largest=largest)
         if not order:
-            raise InputError(f"no cell has a {metric}: they failed, never traded, or the data is too short")
+            short = " (sharpe_per_bar needs no 30 days)" if metric == "sharpe" else ""
+            raise InputError(f"no cell has a {metric}: they failed, never traded, or the data is too short{short}")
         return self.row(order[0])
 
     def row(self, cell: int) -> dict[str, Any]:
@@ -212,11 +251,11 @@ class Sweep:
 
 def _run(
     bars: Bars, job: Job, cells: Sequence[Params], jobs: int | None, backend: str | None, progress: Progress | None
-) -> list[Outcome | None]:
+) -> list[CellOutcome | None]:
     """The outcomes in the order of the cells; None for those that an interruption left undone."""
     import joblib
 
-    outcomes: list[Outcome | None] = [None] * len(cells)
+    outcomes: list[CellOutcome | None] = [None] * len(cells)
     stop, done = threading.Event(), 0
     try:
         with joblib.parallel_config(**({} if backend is None else {"backend": backend})):
@@ -236,7 +275,7 @@ def _run(
 
 def _finished(
     array: NDArray[Any], job: Job, cells: Sequence[Params], jobs: int, stop: threading.Event
-) -> Iterator[tuple[int, list[Outcome]]]:
+) -> Iterator[tuple[int, list[CellOutcome]]]:
     """(number of the first cell, outcomes) of each batch, as they come in."""
     import joblib
 
@@ -264,5 +303,5 @@ def _shares_memory(parallel: Any) -> bool:
 
 def _batch(
     array: NDArray[Any], job: Job, first: int, cells: Sequence[Params], stopped: Callable[[], bool] | None
-) -> tuple[int, list[Outcome] | None]:
+) -> tuple[int, list[CellOutcome] | None]:
     return first, run_cells(array, job, cells, stopped)

@@ -18,7 +18,8 @@ from quantlytic.engine.strategy import Strategy
 from quantlytic.engine.sweep import Cell, Grid, advance_cells
 from quantlytic.model.errors import QuantlyticError
 from quantlytic.model.instrument import Instrument
-from quantlytic.research.metrics import YEAR_NS
+from quantlytic.research.curve import DAY_NS
+from quantlytic.research.metrics import MIN_COMPOUND_DAYS, MIN_RATIO_DAYS, MIN_RETURNS, YEAR_NS
 from quantlytic.research.space import Params
 
 Figures = dict[str, float | int | None]
@@ -38,7 +39,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CellOutcome:
     """What became of a cell. `equity` is sampled; `error` is empty where all went well."""
 
     equity: NDArray[np.float64]
@@ -69,57 +70,50 @@ class Portable:
 
 def run_cells(
     array: NDArray[Any], job: Job, cells: Sequence[Params], stopped: Callable[[], bool] | None = None
-) -> list[Outcome] | None:
+) -> list[CellOutcome] | None:
     """Run the cells over the bars, together; one outcome each. None when it was stopped before the end."""
     grid = Grid(array, job.samples)
     made = [_made(job, params, grid) for params in cells]
     running = [cell for cell in made if isinstance(cell, Cell)]
     if not advance_cells(running, grid, stopped or (lambda: False)):
         return None
-    return [cell if isinstance(cell, Outcome) else _outcome(cell, array["close_time"], job.cash) for cell in made]
+    return [cell if isinstance(cell, CellOutcome) else _outcome(cell, array["close_time"], job.cash) for cell in made]
 
 
-def _made(job: Job, params: Params, grid: Grid) -> Cell | Outcome:
+def _made(job: Job, params: Params, grid: Grid) -> Cell | CellOutcome:
     try:
         strategy = job.strategy.strategy(**params)
         session = Session(strategy, job.instruments, job.cash, job.fees, **job.options)
     except QuantlyticError as error:
-        return Outcome(np.full(len(job.samples), np.nan), error=str(error))
+        return CellOutcome(np.full(len(job.samples), np.nan), error=str(error))
     return Cell(session, grid, job.digests)
 
 
-def _outcome(cell: Cell, times: NDArray[np.int64], cash: float) -> Outcome:
+def _outcome(cell: Cell, times: NDArray[np.int64], cash: float) -> CellOutcome:
     if cell.error:
-        return Outcome(np.full(len(cell.samples), np.nan), error=cell.error)
-    return Outcome(cell.samples, figures_of(cell, times, cash), cell.digest)
+        return CellOutcome(np.full(len(cell.samples), np.nan), error=cell.error)
+    return CellOutcome(cell.samples, figures_of(cell, times, cash), cell.digest)
 
 
 def figures_of(cell: Cell, times: NDArray[np.int64], cash: float) -> Figures:
     """The figures of a finished cell, each equal to the one of the same name in `Result.metrics`."""
     curve, tally = _plain(cell.curve), _plain(cell.tally)
-    span = (int(times[-1]) - int(times[0])) / YEAR_NS
-    points, trips = curve["points"], tally["round_trips"]
-    final = curve["last"]
-    growth = final / cash
-    cagr = _power(growth, span) if span > 0 and growth > 0 else None
-    mean_equity = curve["total"] / curve["bars"]
-    sane = math.isfinite(curve["total"]) and curve["lowest"] > 0
-    drawdown = curve["deepest"] - 1.0 if math.isfinite(curve["total"]) else None
-    figures: Figures = {
-        "final_equity": final,
+    span_ns = int(times[-1]) - int(times[0])
+    years, trips = span_ns / YEAR_NS, tally["round_trips"]
+    is_finite = math.isfinite(curve["total"])
+    growth, mean_equity = curve["last"] / cash, curve["total"] / curve["bars"]
+    cagr = _power(growth, years) if growth > 0 and span_ns >= MIN_COMPOUND_DAYS * DAY_NS else None
+    drawdown = curve["deepest"] - 1.0 if is_finite else None
+    lasts = span_ns >= MIN_RATIO_DAYS * DAY_NS and mean_equity > 0
+    figures: Figures = dict.fromkeys(METRICS) | {
+        "final_equity": curve["last"],
         "total_return": growth - 1.0,
         "cagr": cagr,
-        "volatility": None,
-        "sharpe": None,
-        "sortino": None,
         "calmar": _ratio(cagr, -drawdown) if drawdown is not None else None,
         "max_drawdown": drawdown,
-        "exposure": tally["exposed"] / points,
-        "turnover": tally["traded_value"] / mean_equity / span if mean_equity > 0 and span > 0 else None,
-        "fills": tally["fills"],
-        "fees_paid": tally["fees_paid"],
-        "traded_value": tally["traded_value"],
-        "round_trips": trips,
+        "exposure": tally["exposed"] / curve["points"],
+        "turnover": tally["traded_value"] / mean_equity / years if lasts else None,
+        **{name: tally[name] for name in ("fills", "fees_paid", "slippage_paid", "traded_value", "round_trips")},
         "win_rate": tally["wins"] / trips if trips else None,
         "profit_factor": _ratio(tally["won"], tally["lost"]),
         "avg_trade": (tally["won"] - tally["lost"]) / trips if trips else None,
@@ -128,30 +122,33 @@ def figures_of(cell: Cell, times: NDArray[np.int64], cash: float) -> Figures:
         "avg_holding_ns": int(tally["held_ns"] / trips) if trips else None,
         "rejected": cell.rejected,
     }
-    if sane and span > 0 and points > 2:
-        figures |= _risk(curve, points - 1, (points - 1) / span)
+    if is_finite and curve["lowest"] > 0 and curve["points"] > _FEWEST:
+        figures |= _risk(curve, curve["points"] - 1, span_ns)
     return {name: value if value is not None and math.isfinite(value) else None for name, value in figures.items()}
 
 
 METRICS = (
     "final_equity", "total_return", "cagr", "volatility", "sharpe", "sortino", "calmar", "max_drawdown", "exposure",
-    "turnover", "fills", "fees_paid", "traded_value", "round_trips", "win_rate", "profit_factor", "avg_trade", "best_trade",
-    "worst_trade", "avg_holding_ns", "rejected",
+    "turnover", "fills", "fees_paid", "slippage_paid", "traded_value", "round_trips", "win_rate", "profit_factor",
+    "avg_trade", "best_trade", "worst_trade", "avg_holding_ns", "rejected", "sharpe_per_bar",
 )  # fmt: skip
 """Their names, in order."""
 
+_FEWEST = 2  # points: one return has no deviation
 _ROUNDING = 1e-15  # a standard deviation of returns below this is rounding, not risk
 
 
-def _risk(curve: dict[str, Any], returns: int, bars_per_year: float) -> Figures:
-    scale = math.sqrt(bars_per_year)
+def _risk(curve: dict[str, Any], returns: int, span_ns: int) -> Figures:
     deviation = math.sqrt(curve["squares"] / (returns - 1))
     downside = math.sqrt(curve["losses"] / returns)
-    return {
-        "volatility": deviation * scale,
-        "sharpe": curve["mean"] / deviation * scale if deviation > _ROUNDING else None,
-        "sortino": curve["mean"] / downside * scale if downside > _ROUNDING else None,
-    }
+    per_bar = curve["mean"] / deviation if deviation > _ROUNDING else None
+    figures: Figures = {"sharpe_per_bar": per_bar}
+    if span_ns >= MIN_RATIO_DAYS * DAY_NS and returns >= MIN_RETURNS:
+        scale = math.sqrt(returns / (span_ns / YEAR_NS))
+        figures["volatility"] = deviation * scale
+        figures["sharpe"] = None if per_bar is None else per_bar * scale
+        figures["sortino"] = curve["mean"] / downside * scale if downside > _ROUNDING else None
+    return figures
 
 
 def _plain(record: Any) -> dict[str, Any]:
