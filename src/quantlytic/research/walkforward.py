@@ -48,8 +48,9 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class FoldResult:
-    """One fold. `params` is None where it sat out. `in_sample` is the metric of the chosen cell in training, `..._sharpe`
-    are annualised; `in_sample_growth` and `growth` are equity over cash at the end of each stretch; `cells` were tried."""
+    """One fold. `params` is None where it sat out. `in_sample` is the metric of the chosen cell in training (for "sharpe", per
+    bar). `in_sample_sharpe` and `sharpe` are annualised by the bars a year of the whole data, however short the fold.
+    `in_sample_growth` and `growth` are equity over cash at the end of each stretch; `cells` were tried."""
 
     fold: Fold
     params: Params | None
@@ -228,10 +229,10 @@ def walk_forward(
         if found.interrupted:
             raise KeyboardInterrupt
         ledger.add(found, training)
-        order = found.ranked(metric, largest=largest)
+        order = found.ranked(_comparable(metric), largest=largest)
         chosen = found.strategy_of(order[0]) if order else None
         values, made = _trade(chosen, training, testing, money, fees, options)
-        results.append(_result(fold, found, order, metric, testing, values, made, money))
+        results.append(_result(fold, found, order, metric, testing, values, made, money, ledger.bars_per_year))
         equity.append(values)
         times.append(testing.array["close_time"])
         fills.append(made)
@@ -272,7 +273,7 @@ def _trade(
 
 def _result(
     fold: Fold, found: Sweep, order: list[int], metric: str, testing: Bars,
-    equity: NDArray[np.float64], fills: NDArray[Any], cash: float,
+    equity: NDArray[np.float64], fills: NDArray[Any], cash: float, bars_per_year: float,
 ) -> FoldResult:  # fmt: skip
     figures = found.outcomes[order[0]].figures if order else {}
     outside = equity_metrics(testing.array["close_time"], equity, cash)
@@ -281,13 +282,24 @@ def _result(
         fold=fold,
         params={name: found.cells[order[0]][name] for name in found.cells[0]} if order else None,
         cells=len(found),
-        in_sample=figures.get(metric),
-        in_sample_sharpe=figures.get("sharpe"),
+        in_sample=figures.get(_comparable(metric)),
+        in_sample_sharpe=_annual(figures, bars_per_year),
         in_sample_growth=None if final is None else final / cash,
-        sharpe=outside["sharpe"],
+        sharpe=_annual(outside, bars_per_year),
         growth=float(equity[-1]) / cash if len(equity) else 1.0,
         fills=len(fills),
     )
+
+
+def _comparable(metric: str) -> str:
+    """A fold may be too short for an annualised Sharpe ratio; per bar it has the same order."""
+    return "sharpe_per_bar" if metric == "sharpe" else metric
+
+
+def _annual(figures: Mapping[str, float | int | None], bars_per_year: float) -> float | None:
+    """The Sharpe ratio at as many bars a year as the whole data has, so that folds of any length compare."""
+    ratio = figures.get("sharpe_per_bar")
+    return None if ratio is None else ratio * math.sqrt(bars_per_year)
 
 
 class _Ledger:
@@ -296,17 +308,19 @@ class _Ledger:
     def __init__(self, bars: Bars, name: str, question: list[Any]) -> None:
         self.bars, self.name, self.trials = bars, name, list[Trial]()
         self.data, self.now = data_hash(bars), time.time_ns()
+        self.bars_per_year = periods_per_year(bars.array["close_time"])
         text = json.dumps([name, self.data, question], sort_keys=True, default=str)
         self.run_id = "wf-" + hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def add(self, found: Sweep, training: Bars) -> None:
         for params, outcome in zip(found.cells, found.outcomes, strict=True):
             if not outcome.error:
-                sharpe = outcome.figures.get("sharpe")
+                sharpe = _annual(outcome.figures, self.bars_per_year)
                 self.trials.append(self._trial(params, sharpe, training.array["close_time"], "walkforward"))
 
     def whole(self, times: NDArray[np.int64], equity: NDArray[np.float64], cash: float) -> Trial:
-        return self._trial({}, equity_metrics(times, equity, cash)["sharpe"], times, "walkforward-whole")
+        sharpe = _annual(equity_metrics(times, equity, cash), self.bars_per_year)
+        return self._trial({}, sharpe, times, "walkforward-whole")
 
     def _trial(self, params: Params, sharpe: float | None, times: NDArray[np.int64], kind: str) -> Trial:
         return Trial(

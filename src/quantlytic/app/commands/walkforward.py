@@ -1,0 +1,112 @@
+"""`quantlytic walkforward`: choose parameters on the past, trade them on what came next, and say what was left."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from quantlytic.research.walkforward import WalkForward
+
+
+@click.command()
+@click.argument("strategy")
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option("--symbol", help="One symbol of the file; all of them without it.")
+@click.option("--bar-size", help="Size of a bar, such as 15m; without it, the most frequent step.")
+@click.option("--train", required=True, help="How much to choose parameters on, such as 180d.")
+@click.option("--test", required=True, help="How much to trade them on before choosing anew, such as 30d.")
+@click.option("--anchored", is_flag=True, help="Train on everything before, not only on the last --train.")
+@click.option(
+    "--param",
+    "params",
+    multiple=True,
+    required=True,
+    metavar="NAME=VALUES",
+    help="Values to choose from: 10:60:5 (from, below, step), 100,150,200, or one. May be repeated.",
+)
+@click.option("--metric", default="sharpe", show_default=True, help="What the best cell has most of.")
+@click.option("--draws", type=int, help="Try that many random sets, not all combinations.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the draws.")
+@click.option("--cash", type=float, default=1_000_000.0, show_default=True, help="Cash at the start.")
+@click.option("--fee-bps", type=float, default=10.0, show_default=True, help="Fee of every fill, in basis points.")
+@click.option("--allow-short", is_flag=True, help="Let the strategy sell what it does not hold.")
+@click.option("--allow-gaps", is_flag=True, help="Run over data with holes.")
+@click.option("--jobs", type=int, help="Processors to use; all of them without it.")
+@click.option("--out", type=click.Path(path_type=Path), help="Write a page to this HTML file.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def command(strategy: str, data: Path, out: Path | None, as_json: bool, **given: Any) -> None:
+    """Walk STRATEGY forward over the bars in DATA.
+
+    Parameters are chosen on one stretch and traded on the next, again and again: what is shown was never chosen by. Every
+    cell tried is entered in the trial ledger.
+    """
+    from quantlytic.app.axes import parse_axes
+    from quantlytic.engine.fees import Fees
+    from quantlytic.research.history import load_bars
+    from quantlytic.research.holes import find_holes, refuse_holes
+    from quantlytic.research.walkforward import walk_forward
+    from quantlytic.store.home import home_folder
+    from quantlytic.strategies.catalogue import find
+
+    axes = parse_axes(given["params"])
+    bars = load_bars(data, given["symbol"], given["bar_size"])
+    if not given["allow_gaps"]:
+        refuse_holes(bars, find_holes(bars))
+    chosen = ("train", "test", "anchored", "metric", "draws", "seed", "cash", "allow_short", "jobs")
+    found = walk_forward(
+        find(strategy),
+        bars,
+        axes,
+        fees=Fees(taker_bps=given["fee_bps"]),
+        progress=_progress if sys.stderr.isatty() else None,
+        name=strategy,
+        home=home_folder(),
+        **{key: given[key] for key in chosen},
+    )
+    written = None if out is None else found.plot(out)
+    if as_json:
+        click.echo(json.dumps(found.summary(), allow_nan=False))
+    else:
+        _print(found, written)
+
+
+def _progress(done: int, of: int) -> None:
+    click.echo(f"\rfold {done} of {of}", nl=done == of, err=True)
+
+
+def _print(found: WalkForward, page: Path | None) -> None:
+    from rich.table import Table
+
+    from quantlytic.app.console import print_table
+    from quantlytic.research import text
+
+    figures = found.metrics
+    click.echo(f"\n{found.verdict.sentence}\n")
+    table = Table(box=None, pad_edge=False)
+    for name in ("from", "to", "parameters", "sharpe in", "out", "return in", "out", "fills"):
+        table.add_column(name, justify="left" if name in ("from", "to", "parameters") else "right")
+    for one in found.folds:
+        inside = None if one.in_sample_growth is None else one.in_sample_growth - 1.0
+        chosen = (
+            "sat out" if one.params is None else " ".join(f"{name}={value:g}" for name, value in one.params.items())
+        )
+        table.add_row(
+            text.day(one.fold.train_end), text.day(one.fold.test_end), chosen,
+            text.ratio(one.in_sample_sharpe), text.ratio(one.sharpe),
+            text.percent(inside, sign=True), text.percent(one.growth - 1.0, sign=True), f"{one.fills:,}",
+        )  # fmt: skip
+    print_table(table)
+    click.echo(
+        f"\nout of sample  {text.percent(figures['total_return'], sign=True)}, Sharpe {text.ratio(figures['sharpe'])}, "
+        f"max drawdown {text.percent(figures['max_drawdown'])}"
+    )
+    click.echo(
+        f"kept           efficiency {text.ratio(found.efficiency)}, Sharpe {text.ratio(found.degradation)} against in "
+        f"sample, {text.percent(found.profitable)} of {len(found.folds)} folds earned"
+    )
+    click.echo(f"page           {page}" if page else "")

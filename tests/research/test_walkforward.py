@@ -1,0 +1,153 @@
+"""Walk-forward: what was chosen on the past, traded on what came next."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.research.leaky_rules import make_bars
+
+import quantlytic as ql
+from quantlytic.engine.bars import Bars
+from quantlytic.engine.fees import Fees
+from quantlytic.engine.session import Session
+from quantlytic.engine.warmup import warm_up
+from quantlytic.model.errors import InputError
+from quantlytic.research.sweep import sweep
+from quantlytic.research.walkforward import WalkForward, walk_forward
+from quantlytic.store.control import open_control
+
+FEES = Fees(taker_bps=10)
+BARS = make_bars(600, seed=9)
+GRID = {"period": [3, 8, 20]}
+
+
+class Above(ql.Strategy):
+    """Long above the average."""
+
+    period: int = ql.param(10, low=2, high=50)
+
+    def setup(self) -> None:
+        self.average = ql.SMA(self.period)
+
+    def on_bar(self, bar: Any, broker: Any) -> None:
+        mean = self.average.update(bar.close)
+        if not self.average.ready:
+            return
+        if bar.close > mean and broker.is_flat:
+            broker.target_weight(0.9)
+        elif bar.close < mean and broker.is_long:
+            broker.close()
+
+
+def run(**options: Any) -> WalkForward:
+    given = {"train": "200h", "test": "100h", "fees": FEES, "jobs": 1, "compiled": False} | options
+    return walk_forward(Above, options.pop("bars", BARS), GRID, **{k: v for k, v in given.items() if k != "bars"})
+
+
+@pytest.fixture(scope="module")
+def found() -> WalkForward:
+    return run()
+
+
+def test_each_fold_is_what_sweep_and_session_say(found: WalkForward) -> None:
+    money, at = 1e6, 0
+    assert len(found.folds) == 4
+    for one in found.folds:
+        training = BARS.between(one.fold.train_start, one.fold.train_end)
+        testing = BARS.between(one.fold.train_end, one.fold.test_end)
+        best = sweep(Above, training, money, FEES, over=GRID, jobs=1, compiled=False).best("sharpe_per_bar")
+        assert one.params == {"period": best["period"]}
+        assert one.in_sample == best["sharpe_per_bar"]
+        session = Session(Above(period=best["period"]), BARS.instruments, money, FEES, compiled=False)
+        warm_up(session, training)
+        session.run(testing)
+        wanted = session.equity[len(training) :].copy()
+        wanted[-1] -= abs(session.positions["test:A"]) * testing.array["close"][-1] * 0.001
+        assert np.array_equal(found.equity[at : at + len(testing)], wanted)
+        assert one.growth == wanted[-1] / money
+        money, at = wanted[-1], at + len(testing)
+    assert at == len(found.equity) == len(found.times)
+    assert found.metrics["total_return"] == pytest.approx(money / 1e6 - 1)
+
+
+def test_times_are_out_of_sample_and_increase(found: WalkForward) -> None:
+    assert found.times[0] >= found.folds[0].fold.train_end
+    assert (np.diff(found.times) > 0).all()
+    assert all(found.fills["event_time"] >= found.folds[0].fold.train_end)
+
+
+def test_the_future_does_not_change_a_fold(found: WalkForward) -> None:
+    array = BARS.array.copy()
+    late = array["close_time"] >= found.folds[2].fold.train_end
+    for name in ("open", "high", "low", "close"):
+        array[name][late] *= 1.7
+    array["open"][np.argmax(late)] = array["close"][np.argmax(late)]
+    other = run(bars=Bars(array, BARS.instruments))
+    assert other.folds[:2] == found.folds[:2]
+    kept = found.times < found.folds[2].fold.train_end
+    assert np.array_equal(other.equity[: kept.sum()], found.equity[kept])
+
+
+def test_anchored_trains_on_everything_before() -> None:
+    anchored = run(anchored=True)
+    assert {one.fold.train_start for one in anchored.folds} == {int(BARS.array["open_time"][0])}
+    assert all(one.cells == 3 for one in anchored.folds)
+
+
+def test_degradation_and_efficiency(found: WalkForward) -> None:
+    pairs = [(one.sharpe, one.in_sample_sharpe) for one in found.folds]
+    assert found.degradation == pytest.approx(np.mean([out - into for out, into in pairs]))
+    inside = sum(np.log(one.in_sample_growth) for one in found.folds) / 200
+    outside = sum(np.log(one.growth) for one in found.folds) / 100
+    assert found.efficiency == (pytest.approx(outside / inside) if inside > 0 else None)
+    assert found.profitable == sum(one.growth > 1 for one in found.folds) / 4
+
+
+def test_a_fold_without_a_figure_sits_out() -> None:
+    flat = BARS.array.copy()
+    for name in ("open", "high", "low", "close"):
+        flat[name] = 100.0
+    found = run(bars=Bars(flat, BARS.instruments))
+    assert [one.params for one in found.folds] == [None] * 4
+    assert (found.equity == 1e6).all()
+    assert found.verdict.label == "unproven"
+
+
+def test_every_cell_of_every_fold_is_in_the_ledger_once(tmp_path: Path) -> None:
+    first = run(home=tmp_path)
+    run(home=tmp_path)
+    with open_control(tmp_path) as control:
+        trials = control.trials.list()
+    assert len(trials) == 4 * 3 + 1
+    assert {one.kind for one in trials} == {"walkforward", "walkforward-whole"}
+    assert first.tried.count == 1
+    assert run(home=tmp_path, anchored=True).tried.count == 2
+
+
+def test_summary_is_json_and_the_page_stands_alone(found: WalkForward, tmp_path: Path) -> None:
+    told = json.loads(json.dumps(found.summary(), allow_nan=False))
+    assert told["folds"][0]["params"] == found.folds[0].params
+    assert told["trials"] == 12
+    page = found.plot(tmp_path / "page.html").read_text()
+    assert found.verdict.sentence in page
+    assert "http" not in page.replace("http://www.w3.org", "")
+    with pytest.raises(InputError, match="regular file"):
+        found.plot(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"train": "900h"}, "shorter"), ({"metric": "luck"}, "no metric"), ({"train": "soon"}, "not a duration")],
+)
+def test_what_cannot_be_walked(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        run(**options)
+
+
+def test_no_bars() -> None:
+    with pytest.raises(InputError, match="there must be some"):
+        walk_forward(Above, Bars(BARS.array[:0], BARS.instruments), GRID, train="1h", test="1h")
