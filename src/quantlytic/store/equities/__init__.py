@@ -1,1 +1,1 @@
-"""US equities in the formats of LEAN: what a company's tickers were, its splits and dividends, its raw daily bars."""
+"""Equities in the formats of LEAN (tickers of a company, splits and dividends, raw bars) and of Yahoo."""
