@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.engine.market import BTC, results, rows, workload_bars
+from tests.engine.tapes import ONE, level_rows, quote_rows, trade_rows
 
-from quantlytic import Session, Side, Strategy, TimeInForce, param
+from quantlytic import Bars, Session, Side, Strategy, TimeInForce, param
 from quantlytic.engine.record import layout_of
+from quantlytic.engine.tape import Tape, Ticks
 from quantlytic.indicators import SMA, Indicator
 from quantlytic.model.errors import InputError, StrategyError
 from quantlytic.strategies.sma_cross import SmaCross
@@ -273,9 +275,9 @@ def test_a_handler_that_raises_is_told_with_bar_and_time(compiled: bool) -> None
     session.run(BARS[:3])
     with pytest.raises(StrategyError, match=r"IndexError at bar 7 \(1970-01-01T00:08:00\.000000Z\)") as caught:
         session.run(BARS[3:])
-    assert str(Path(__file__)) in str(caught.value) or compiled
-    if not compiled:
-        assert f":{line_of('# out of range')}:" in str(caught.value)
+    assert f"{Path(__file__)}:{line_of('# out of range')}: " in str(caught.value)
+    assert len(session.equity) == 8
+    assert session.state_of(BTC.id)["count"] == 7
     halves = Session(Raising, [BTC], 1.0, compiled=compiled)
     for bar in BARS[:7]:
         halves.execute(bar)
@@ -283,6 +285,99 @@ def test_a_handler_that_raises_is_told_with_bar_and_time(compiled: bool) -> None
     halves.execute(BARS[7])
     with pytest.raises(StrategyError, match="IndexError at bar 7"):
         halves.decide(BARS[7])
+
+
+class RaisingAnywhere(Strategy):
+    """Raises in one of its handlers, at the third event of its kind; `handler` says in which."""
+
+    handler: int = param(0, low=0, high=6)
+
+    def setup(self) -> None:
+        self.every(60_000_000_000)
+        self.counts = np.zeros(7, np.int64)
+        self.table = np.zeros(2)
+
+    def seen(self, handler: int) -> int:
+        self.counts[handler] += 1
+        return self.counts[handler] if handler == self.handler else 0
+
+    def on_bar(self, bar: Any, broker: Any) -> None:
+        self.table[max(self.seen(0) - 1, 0)] = bar.close  # in on_bar
+        if broker.is_flat:
+            broker.buy(1.0)
+        else:
+            broker.close()
+
+    def on_trade(self, trade: Any, broker: Any) -> None:
+        self.table[max(self.seen(1) - 1, 0)] = trade.price  # in on_trade
+
+    def on_quote(self, quote: Any, broker: Any) -> None:
+        self.table[max(self.seen(2) - 1, 0)] = quote.bid  # in on_quote
+
+    def on_book(self, book: Any, broker: Any) -> None:
+        self.table[max(self.seen(3) - 1, 0)] = book.bid  # in on_book
+
+    def on_slice(self, slice: Any, broker: Any) -> None:
+        self.table[max(self.seen(4) - 1, 0)] = slice.close(0)  # in on_slice
+
+    def on_fill(self, fill: Any, broker: Any) -> None:
+        self.table[max(self.seen(5) - 1, 0)] = fill.price  # in on_fill
+
+    def on_timer(self, time: int, broker: Any) -> None:
+        self.table[max(self.seen(6) - 1, 0)] = time  # in on_timer
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize("handler", range(7))
+def test_every_handler_that_raises_is_told_with_its_line(handler: int, compiled: bool) -> None:
+    session = Session(RaisingAnywhere(handler=handler), [ONE], 1e3, compiled=compiled)
+    minutes = np.arange(1, 9) * 60_000_000_000
+    names = ("on_bar", "on_trade", "on_quote", "on_book", "on_slice", "on_fill", "on_timer")
+    bids = [(int(time), 1, 9.0, 1.0, True) for time in minutes]
+    tape = Tape(
+        bars=Bars(rows(*[(10.0, 11.0, 9.0, 10.0)] * 8), (ONE,)),
+        trades=Ticks(trade_rows(minutes, 10.0), (ONE,)),
+        quotes=Ticks(quote_rows(minutes, 9.0, 11.0), (ONE,)),
+        book=Ticks(level_rows((1, -1, 11.0, 1.0, False), *bids), (ONE,)),
+    )
+    with pytest.raises(StrategyError, match=r"IndexError at event \d+ \(1970-01-01T00:0\d:00") as caught:
+        session.run(tape)
+    assert f"{Path(__file__)}:{line_of('# in ' + names[handler])}: " in str(caught.value)
+    assert session.state_of(ONE.id)["counts"][handler] == 3
+
+
+@pytest.mark.parametrize("name", ["on_trade", "on_quote", "on_book", "on_slice", "on_fill"])
+def test_names_that_an_event_does_not_have_are_told(name: str) -> None:
+    def handler(self: Any, event: Any, broker: Any) -> None:
+        broker.buy(event.vwap)  # of event
+
+    cls = type("Asking", (Strategy,), {name: handler, "on_bar": lambda self, bar, broker: None})
+    with pytest.raises(StrategyError, match=rf"no such name|there is no such name") as caught:
+        Session(cls, [ONE], 1.0)
+    assert f"{Path(__file__).resolve()}:{line_of('# of event')}: " in str(caught.value)
+    assert f"{name.removeprefix('on_')}.vwap" in str(caught.value).lower()
+
+
+def test_handlers_take_an_event_and_the_broker() -> None:
+    class Short(Strategy):
+        def on_trade(self, trade: Any) -> None: ...  # short
+
+    with pytest.raises(StrategyError, match=r"Short\.on_trade .* write on_trade\(self, trade, broker\)") as caught:
+        Session(Short, [ONE], 1.0)
+    assert f"{Path(__file__)}:{line_of('# short')}: " in str(caught.value)
+
+    class Timeless(Strategy):
+        def on_timer(self, time: int, broker: Any) -> None: ...
+
+    with pytest.raises(StrategyError, match=r"Timeless has on_timer and no period: call self\.every\(ns\) in setup"):
+        Session(Timeless, [ONE], 1.0)
+
+    class Hasty(Timeless):
+        def setup(self) -> None:
+            self.every(10)
+
+    with pytest.raises(InputError, match=r"Hasty: every\(\) takes whole ns, 1000 or more, not 10"):
+        Session(Hasty, [ONE], 1.0)
 
 
 def test_a_strategy_needs_on_bar_and_no_init() -> None:

@@ -49,11 +49,11 @@ def explain(message: str, strategy: type) -> str:
     return f"{where}: {what} (compiled=False runs the same class in plain Python)"
 
 
-def blame(error: Exception, strategy: type, bar: int, time: int) -> StrategyError:
-    """A handler raised: where, at which bar, and what."""
+def blame(error: Exception, strategy: type, bar: int, time: int, word: str = "bar") -> StrategyError:
+    """A handler raised: where, at which bar (or other event: `word`), and what."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_users(frame.filename)]
     where = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else strategy.__name__
-    found = StrategyError(f"{where}: {type(error).__name__} at bar {bar} ({iso(time)}): {error}")
+    found = StrategyError(f"{where}: {type(error).__name__} at {word} {bar} ({iso(time)}): {error}")
     found.bar = bar
     return found
 

@@ -100,3 +100,7 @@ class JournalFile:
         rows = self._rows[kind][: int(self._boxes["count"][kind])]
         self._boxes["count"][kind] = 0
         return rows
+
+    def clear(self) -> None:
+        """Drop all rows."""
+        self._boxes["count"] = 0

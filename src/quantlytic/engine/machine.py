@@ -83,7 +83,7 @@ class _Compiled:
 _FUNCTIONS: tuple[tuple[Callable[..., Any], str], ...] = (
     (loop.run, "intp(intp, intp, intp, intp, intp, intp, intp)"),
     (tapeloop.run_trades, "intp(intp, intp, intp, intp, intp, intp, intp)"),
-    (tapeloop.run_tape, "boolean(intp, intp, int64[::1], int64[:, ::1], intp, intp)"),
+    (tapeloop.run_tape, "boolean(intp, intp, int64[::1], int64[:, ::1], intp, intp, intp)"),
     (loop.execute, "void(intp, intp)"),
     (loop.apply, "void(intp, intp, intp, intp, intp, intp)"),
     (loop.decide, "void(intp, intp, intp)"),

@@ -22,6 +22,14 @@ from quantlytic.engine.explain import NO_SUCH_NAME
 from quantlytic.engine.fingerprint import fingerprint_of
 from quantlytic.engine.record import Layout, Record
 from quantlytic.engine.strategy import Strategy
+from quantlytic.model.bar import BAR
+from quantlytic.model.fill import FILL
+from quantlytic.model.quote import QUOTE
+from quantlytic.model.trade import TRADE
+
+
+_WORDS = {BAR: "bar", FILL: "fill", QUOTE: "quote", TRADE: "trade"}
+"""What rows of these dtypes are called in a handler."""
 
 
 @functools.cache
@@ -106,7 +114,8 @@ class _MissingAttribute(AttributeTemplate):
             return record.typeof(name)
         if name in _members(record.layout.cls):
             return None
-        what = "bar" if record.layout.cls is Record else record.layout.cls.__name__
+        cls = record.layout.cls
+        what = _WORDS.get(record.layout.dtype, "row") if cls is Record else cls.__name__
         hint = (
             "give it a first value in setup()" if issubclass(record.layout.cls, Strategy) else "there is no such name"
         )

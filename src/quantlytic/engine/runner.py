@@ -14,9 +14,10 @@ from quantlytic.engine.desk import ACTIONS, BARS, DESK, FEED, FEED_BYTES, NEVER,
 from quantlytic.engine.explain import blame
 from quantlytic.engine.journal import SAMPLES, JournalFile
 from quantlytic.engine.loop import FAULT_OUT_OF_ORDER
-from quantlytic.engine.machine import Machine
+from quantlytic.engine.machine import Machine, build, locator
 from quantlytic.engine.outbox import Outbox
-from quantlytic.engine.record import Bytes
+from quantlytic.engine.passes import BarsPass, Pass, TapePass, TradesPass, replay
+from quantlytic.engine.record import Bytes, Layout
 from quantlytic.engine.results import Results
 from quantlytic.engine.rowcheck import what_is_wrong
 from quantlytic.engine.strategy import Strategy
@@ -37,7 +38,7 @@ class Runner(Results):
     strategy: Strategy
     instruments: tuple[Instrument, ...]
     _arena: Bytes
-    _arena_at: Any
+    _layout: Layout
     _at: Any
     _account: Any
     _machine: Machine
@@ -58,7 +59,6 @@ class Runner(Results):
                 count * open_orders, count * open_orders, count + 8,
             )
         )  # fmt: skip
-        self._journal_at = self._at(self._journal.buffer)
 
     def run(self, data: Data) -> None:
         """Advance over all of it: bars in (close_time, instrument) order, trades, or a `Tape` of several inputs.
@@ -72,11 +72,14 @@ class Runner(Results):
         tape = self._tape(data)
         self._check_plan(tape)
         if tape.kinds == (BARS,) and not self._looks_at_time:
-            self._run_bars(tape.arrays[0])
+            rows, start = tape.arrays[0], self._equity.count
+            self._equity.reserve(len(rows))
+            self._go(BarsPass(rows, self._equity.buffer[8 * start : 8 * (start + len(rows))]))
         elif tape.kinds == (TRADES,) and not self._looks_at_time:
-            self._run_trades(tape.arrays[0])
+            self._go(TradesPass(tape.arrays[0]))
         else:
-            self._run_tape(tape)
+            self._check_start(tape)
+            self._go(TapePass(tape))
 
     def run_chunks(self, chunks: Iterable[Data]) -> None:
         """Advance over the chunks, one after the other; they may be cut anywhere, also in the middle of one time.
@@ -177,59 +180,39 @@ class Runner(Results):
         self._plan = None
         self._desk_bytes = np.frombuffer(desk, np.uint8).copy() if desk else None
 
-    def _run_bars(self, rows: Array) -> None:
-        self._equity.reserve(len(rows))
-        start, done = self._equity.count, 0
-        equity = self._at(self._equity.buffer[8 * start :])
-        begun, address = int(self._account.bars), self._at(rows.view(np.uint8))
-        while done < len(rows):
-            try:
-                done = self._machine.run(
-                    self._arena_at, address, done, len(rows), equity, self._journal_at, self._machine.step
-                )
-            except Exception as error:
-                done = int(self._account.bars) - begun
-                raise self._blame(error) from error
-            finally:
-                self._take_journal()
-                self._equity.count = start + done
-            self._check_fault(BARS, rows, done)
+    def _go(self, one: Pass) -> None:
+        """Make a pass; what is finished when something goes wrong stays."""
+        account, desk = self._account, self._desk_bytes
+        begun = int(account.bars)
+        before = (self._arena.copy(), None if desk is None else desk.copy()) if self.compiled else None
+        try:
+            while not one.done:
+                try:
+                    one.go(self._machine, self._at, self._arena, desk, self._journal.buffer)
+                finally:
+                    self._take_journal()
+                self._check_fault(*one.bad_row(desk))
+        except Exception as error:
+            if isinstance(error, InputError | StrategyError):
+                raise
+            raise self._blame(self._with_line(error, one, begun, before)) from error
+        finally:
+            if isinstance(one, BarsPass):
+                self._equity.count += one.next if one.done or account.fault else int(account.bars) - begun
 
-    def _run_trades(self, rows: Array) -> None:
-        done, address, desk_at = 0, self._at(rows.view(np.uint8)), self._at(self._desk_bytes)
-        while done < len(rows):
-            try:
-                done = self._machine.run_trades(
-                    self._arena_at, desk_at, address, done, len(rows), self._journal_at, self._machine.step
-                )
-            except Exception as error:
-                raise self._blame(error) from error
-            finally:
-                self._take_journal()
-            self._check_fault(TRADES, rows, done)
-
-    def _run_tape(self, tape: Tape) -> None:
-        heads = np.zeros((len(tape.kinds), 5), np.int64)
-        for k, (kind, array) in enumerate(zip(tape.kinds, tape.arrays, strict=True)):
-            offset = (DTYPES[kind].fields or {})[time_field(kind)][1]
-            heads[k] = kind, len(array), 0, array.itemsize, offset
-        self._check_start(tape)
-        bases: Any = [self._at(array.view(np.uint8)) for array in tape.arrays]
-        if self.compiled:
-            bases = np.array(bases, np.int64)
-        desk_at, done = self._at(self._desk_bytes), False
-        while not done:
-            try:
-                done = self._machine.run_tape(
-                    self._arena_at, desk_at, bases, heads, self._journal_at, self._machine.step
-                )
-            except Exception as error:
-                raise self._blame(error) from error
-            finally:
-                self._take_journal()
-            k = int(self._desk["input"])
-            if self._account.fault != FAULT_NONE:
-                self._check_fault(tape.kinds[k], tape.arrays[k], int(heads[k, 2]))
+    def _with_line(
+        self, error: Exception, one: Pass, begun: int, before: tuple[Bytes, Bytes | None] | None
+    ) -> Exception:
+        """The same exception with the line it was raised at, which compiled code does not know."""
+        if before is None:
+            return error
+        plain = build(type(self.strategy), self._layout, compiled=False)
+        arena, desk = self._arena.copy(), None if self._desk_bytes is None else self._desk_bytes.copy()
+        events = int(self._account.bars) - begun
+        again = replay(
+            one, events, arena, desk, before, self._machine, plain, (self._at, locator(compiled=False)), self._journal
+        )
+        return again if again is not None and type(again) is type(error) else error
 
     def _check_start(self, tape: Tape) -> None:
         """A time that is over does not go on, where it would matter."""
@@ -287,7 +270,8 @@ class Runner(Results):
         return InputError(f"a bar names instrument {row['instrument']}: there are {len(self.instruments)}")
 
     def _blame(self, error: Exception) -> StrategyError:
-        return blame(error, type(self.strategy), int(self._account.bars) - 1, int(self._account.time))
+        word = "bar" if self._plan is None or self._plan[0] == (BARS,) else "event"
+        return blame(error, type(self.strategy), int(self._account.bars) - 1, int(self._account.time), word)
 
 
 def _listed(handlers: frozenset[str]) -> str:

@@ -82,6 +82,15 @@ class Tape:
     def __len__(self) -> int:
         return sum(len(array) for array in self.arrays)
 
+    def heads(self) -> NDArray[np.int64]:
+        """The inputs as the compiled loop wants them told: kind, rows, rows taken, bytes a row, where in it its time is."""
+        found = np.zeros((len(self.kinds), 5), np.int64)
+        for k, (kind, array) in enumerate(zip(self.kinds, self.arrays, strict=True)):
+            fields = DTYPES[kind].fields
+            assert fields is not None
+            found[k] = kind, len(array), 0, array.itemsize, fields[time_field(kind)][1]
+        return found
+
     def split(self) -> tuple[Tape, Tape]:
         """What lies before the tape's last time, and what is of that time."""
         ends = [array[time_field(kind)][-1] for kind, array in zip(self.kinds, self.arrays, strict=True) if len(array)]

@@ -91,10 +91,13 @@ def run_trades(arena: Any, table: Any, trades: Any, first: int, count: int, jour
     return count
 
 
-def run_tape(arena: Any, table: Any, bases: Any, heads: Any, journal: Any, step: Any) -> bool:
-    """Advance over all inputs; true when done, false when a log is full (call again) or at a fault.
+def run_tape(
+    arena: Any, table: Any, bases: Any, heads: Any, final: int, journal: Any, step: Any
+) -> bool:  # fmt: skip
+    """Advance over all inputs; true when done, false when the journal is full (call again) or at a fault.
 
-    `bases` are the addresses of the inputs' first rows, `heads` says the rest of them and how far they are.
+    `bases` are the addresses of the inputs' first rows, `heads` says the rest of them and how far they are. Where `final` is
+    not 0, the last time is over at the end.
     """
     account, desk, log = at(arena, 0, BROKER).account, at(table, 0, DESK), at(journal, 0, JOURNAL)
     while True:
@@ -121,7 +124,9 @@ def run_tape(arena: Any, table: Any, bases: Any, heads: Any, journal: Any, step:
             heads[best, CURSOR] += 1
             if _answer(account, arena, log) or log.box(SAMPLES).count >= log.box(SAMPLES).room:
                 return False
-    return desk.time == NEVER or not _close_time(account, desk, arena, table, desk.time + 1, log, step)
+    if final == 0 or desk.time == NEVER:
+        return True
+    return not _close_time(account, desk, arena, table, desk.time + 1, log, step)
 
 
 def _first_two(bases: Any, heads: Any) -> tuple[int, int, int]:
