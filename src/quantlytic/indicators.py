@@ -79,6 +79,7 @@ from quantlytic.engine.indicators.candles.two import (
 )
 from quantlytic.engine.indicators.cci import CCI, AvgDev
 from quantlytic.engine.indicators.channels import AccelerationBands, ChandelierExit, DonchianChannel, KeltnerChannel
+from quantlytic.engine.indicators.correlation import Beta, Correlation, HalfLife
 from quantlytic.engine.indicators.cycle import (
     MAMA,
     DominantCyclePeriod,
@@ -93,6 +94,7 @@ from quantlytic.engine.indicators.ema import DEMA, EMA, RMA, T3, TEMA, ZLEMA
 from quantlytic.engine.indicators.indicator import Indicator
 from quantlytic.engine.indicators.kama import KAMA, EfficiencyRatio
 from quantlytic.engine.indicators.macd import APO, MACD, PPO, MACDExt, MACDFix
+from quantlytic.engine.indicators.moments import Autocorrelation, Entropy, Hurst, Kurtosis, Skewness
 from quantlytic.engine.indicators.moneyflow import CMF, MFI, EaseOfMovement, ForceIndex, RelativeVolume
 from quantlytic.engine.indicators.oscillators import (
     BOP,
@@ -106,9 +108,12 @@ from quantlytic.engine.indicators.oscillators import (
     UltimateOscillator,
     Vortex,
 )
+from quantlytic.engine.indicators.pairs import Cointegration, KalmanRegression
 from quantlytic.engine.indicators.price import AvgPrice, HeikinAshi, MedPrice, TypPrice, WclPrice
+from quantlytic.engine.indicators.quantile import Median, Quantile
 from quantlytic.engine.indicators.rank import ConnorsRSI, PercentRank
 from quantlytic.engine.indicators.realised import GarmanKlass, Parkinson, RealisedVolatility, RogersSatchell, YangZhang
+from quantlytic.engine.indicators.regression import LinearRegression
 from quantlytic.engine.indicators.roc import ROC, ROCP, ROCR, Momentum
 from quantlytic.engine.indicators.rsi import CMO, RSI
 from quantlytic.engine.indicators.sar import SAR, SARExt
@@ -168,10 +173,12 @@ __all__ = [
     "ArgMax",
     "ArgMin",
     "Aroon",
+    "Autocorrelation",
     "AvgDev",
     "AvgPrice",
     "AwesomeOscillator",
     "BeltHold",
+    "Beta",
     "BollingerBands",
     "Breakaway",
     "CandlePatterns",
@@ -180,9 +187,11 @@ __all__ = [
     "ChandelierExit",
     "Choppiness",
     "ClosingMarubozu",
+    "Cointegration",
     "ConcealingBabySwallow",
     "ConnorsRSI",
     "CoppockCurve",
+    "Correlation",
     "Counterattack",
     "DarkCloudCover",
     "DetrendedPrice",
@@ -197,6 +206,7 @@ __all__ = [
     "EfficiencyRatio",
     "ElderRay",
     "Engulfing",
+    "Entropy",
     "EveningDojiStar",
     "EveningStar",
     "FisherTransform",
@@ -204,6 +214,7 @@ __all__ = [
     "GapSideSideWhite",
     "GarmanKlass",
     "GravestoneDoji",
+    "HalfLife",
     "Hammer",
     "HangingMan",
     "Harami",
@@ -212,17 +223,21 @@ __all__ = [
     "HighWave",
     "Hikkake",
     "HomingPigeon",
+    "Hurst",
     "Ichimoku",
     "IdenticalThreeCrows",
     "InNeck",
     "Indicator",
     "InstantaneousTrendline",
     "InvertedHammer",
+    "KalmanRegression",
     "KeltnerChannel",
     "Kicking",
     "KickingByLength",
+    "Kurtosis",
     "LadderBottom",
     "Lag",
+    "LinearRegression",
     "LongLeggedDoji",
     "LongLine",
     "MACDExt",
@@ -233,6 +248,7 @@ __all__ = [
     "MatchingLow",
     "Max",
     "MedPrice",
+    "Median",
     "MidPoint",
     "MidPrice",
     "Min",
@@ -245,6 +261,7 @@ __all__ = [
     "PercentRank",
     "Phasor",
     "Piercing",
+    "Quantile",
     "RealisedVolatility",
     "RelativeVolume",
     "RickshawMan",
@@ -257,6 +274,7 @@ __all__ = [
     "ShootingStar",
     "ShortLine",
     "SineWave",
+    "Skewness",
     "SpinningTop",
     "StalledPattern",
     "StdDev",
