@@ -19,7 +19,7 @@ import pytest
 
 from quantlytic.app.cli import main
 from quantlytic.app.commands.backtest import parse_params, sparkline
-from quantlytic.app.home import home_folder
+from quantlytic.store.home import home_folder
 from quantlytic.model.errors import InputError
 from quantlytic.store.control import open_control
 

@@ -31,7 +31,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
             pl.DataFrame(
                 {
                     "symbol": symbol,
-                    "ts": 1_700_000_000_000_000_000 + 900_000_000_000 * np.arange(count),
+                    "ts": 1_700_000_000_000_000_000 + 3_600_000_000_000 * np.arange(count),
                     "open": path[:, 0],
                     "high": path.max(1),
                     "low": path.min(1),
@@ -72,14 +72,48 @@ def test_report_works(chromium: Any, report: Path, width: int, theme: str) -> No
     sizes = page.eval_on_selector_all("#chart canvas", "all => all.map(one => [one.clientWidth, one.clientHeight])")
     assert max(size[0] for size in sizes) > width * 0.6
     assert max(size[1] for size in sizes) > 200
-    assert page.locator(".legend").count() == 4
+    assert page.locator(".legend").count() == 5
     assert "Equity" in page.locator(".legend").nth(2).inner_text()
+    assert "Sharpe" in page.locator(".legend").nth(4).inner_text()
     assert "in view" in page.locator("#hint").inner_text()
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python").Axe()
+    found = axe.run(page).response["violations"]
+    assert not found, [(one["id"], one["nodes"][0]["html"]) for one in found]
+    page.click("#log")
+    assert page.locator("#log").get_attribute("aria-pressed") == "true"
     before = page.locator("#hint").inner_text()
     page.select_option("#instrument", "1")
     assert page.locator(".legend").first.inner_text().startswith("BBB")
     page.click("text=Best")
     page.locator("tr[data-from] button:visible").first.click()
     page.wait_for_function("text => document.getElementById('hint').innerText !== text", arg=before)
+    assert not problems
+    context.close()
+
+
+@pytest.mark.parametrize(("width", "theme"), [(1440, "light"), (390, "dark")])
+def test_comparison_works(chromium: Any, report: Path, tmp_path: Path, width: int, theme: str) -> None:
+    import quantlytic as ql
+    from quantlytic.research.compare import compare
+    from quantlytic.research.comparepage import write_comparison
+    from quantlytic.research.runfolder import save_run
+    from quantlytic.strategies.sma_cross import SmaCross
+
+    bars = ql.load_bars(report.parent / "bars.parquet")
+    folders = [save_run(ql.backtest(SmaCross(fast=f, slow=60, weight=0.4), bars), tmp_path, 1)[0] for f in (10, 20, 30)]
+    path = write_comparison(compare(folders), tmp_path / "compare.html")
+    context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=theme)
+    page = context.new_page()
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.goto(path.as_uri())
+    page.wait_for_selector("#chart[data-ready]")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    sizes = page.eval_on_selector_all("#chart canvas", "all => all.map(one => [one.clientWidth, one.clientHeight])")
+    assert max(size[0] for size in sizes) > width * 0.6
+    page.click("#log")
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python").Axe()
+    found = axe.run(page).response["violations"]
+    assert not found, [(one["id"], one["nodes"][0]["html"]) for one in found]
     assert not problems
     context.close()

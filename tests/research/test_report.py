@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from importlib import resources
 from pathlib import Path
@@ -12,11 +13,13 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from quantlytic.engine.bars import Bars
 from quantlytic.engine.fees import Fees
 from quantlytic.model.errors import InputError
 from quantlytic.research.history import load_bars
 from quantlytic.research.report import report_html
 from quantlytic.research.run import Result, backtest
+from quantlytic.research.verdict import verdict
 from quantlytic.strategies.sma_cross import SmaCross
 
 from .peer_bars import peer_bars
@@ -79,8 +82,39 @@ def test_page_states_figures_assumptions_and_holes(result: Result) -> None:
     assert result.run_id in html
     assert result.data_hash in html
     assert "Return by month" in html
-    assert html.count("<caption") >= 4
+    assert "Holes in the data" in html
+    assert "Costs by cause" in html
+    assert "Against buy and hold" in html
+    assert "Orders that were refused" not in html
+    assert html.count("<caption") >= 6
     assert "<th>" not in html  # every header cell says what it heads
+
+
+def test_the_verdict_is_on_top(result: Result) -> None:
+    html = report_html(result)
+    assert html.index('<p class="label">loses</p>') < html.index("Final equity")
+    assert "not entered in the trial ledger" in html
+    judged = verdict(result, trials=12)
+    page = report_html(result, judged)
+    assert "not entered in the trial ledger" not in page
+    assert "12 different trials on this data are on record" in page
+
+
+def test_refused_orders_and_short_runs_say_why(tmp_path: Path) -> None:
+    path = tmp_path / "short.parquet"
+    peer_bars(200).write_parquet(path)
+    result = replace(backtest(SmaCross(fast=2, slow=5), load_bars(path)), rejections={"insufficient-cash": 3})
+    html = report_html(result)
+    assert "Orders that were refused" in html
+    assert "more than the cash there was" in html
+    assert "the run spans 3.3 hours: nothing is annualised below 30 days" in html
+
+
+def test_a_benchmark_of_ones_own_is_named(result: Result) -> None:
+    other = Bars(result.bars.array[result.bars.array["instrument"] == 0], result.bars.instruments[:1])
+    html = report_html(replace(result, benchmark_given=other))
+    assert "Against AAA held" in html
+    assert 'data-rival="AAA held"' in html
 
 
 def test_chart_data_survives_names_that_look_like_tags(result: Result) -> None:

@@ -20,8 +20,13 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("quantlytic.app.commands.run", "Run one service, or several, in this process."),
     "exchange": ("quantlytic.app.commands.exchange", "Run the exchange in a box."),
     "backtest": ("quantlytic.app.commands.backtest", "Run a strategy over history and report."),
+    "walkforward": (
+        "quantlytic.app.commands.walkforward",
+        "Choose parameters on the past, trade them on what came next.",
+    ),
     "sweep": ("quantlytic.app.commands.sweep", "Run many parameter sets of a strategy; heat map and table."),
     "data": ("quantlytic.app.commands.data", "List, check, import, export and rebuild recorded data."),
+    "compare": ("quantlytic.app.commands.compare", "Lay back-tests side by side: figures, equity, what differs."),
     "runs": ("quantlytic.app.commands.runs", "List runs: back-tests and paper."),
     "parity": ("quantlytic.app.commands.parity", "Replay a paper run through the back-test and compare everything."),
     "doctor": ("quantlytic.app.commands.doctor", "Look for what is off: versions, folders, ports, stores."),

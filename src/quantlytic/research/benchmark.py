@@ -18,8 +18,14 @@ from quantlytic.model.errors import InputError
 from quantlytic.research.curve import DAY_NS, Curve
 from quantlytic.research.metrics import MIN_RATIO_DAYS, MIN_RETURNS, Figures, curve_metrics, finite
 
-HOLD = "buy and hold"
 _FLAT = 1e-15
+
+
+def benchmark_name(given: Bars | Curve | None) -> str:
+    """What a page calls it."""
+    if isinstance(given, Bars):
+        return ", ".join(one.symbol or one.id for one in given.instruments[:3]) + " held"
+    return "buy and hold" if given is None else "the benchmark"
 
 
 def benchmark_of(bars: Bars, cash: float, given: Bars | Curve | None = None) -> Curve:

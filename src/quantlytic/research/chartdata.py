@@ -6,14 +6,14 @@ lowest low, the last close; the last equity; the deepest drawdown, so that resam
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from quantlytic.model.instrument import Instrument
-from quantlytic.research.metrics import drawdown_curve, last_of_each_time
+from quantlytic.research.curve import DAY_NS, Curve
+from quantlytic.research.metrics import MIN_RATIO_DAYS, MIN_RETURNS, rolling_sharpe
+from quantlytic.research.outcome import Outcome
 from quantlytic.research.positions import position_after
 
 MAX_POINTS = 5000
@@ -24,28 +24,28 @@ MAX_FILLS = 10_000
 Chart = dict[str, Any]
 
 
-def chart_data(
-    bars: NDArray[Any], instruments: Sequence[Instrument], equity: NDArray[np.float64], fills: NDArray[Any], cash: float
-) -> Chart:
-    """Everything the page draws, as JSON-ready lists of rounded numbers; times in seconds. Shapes as in `Result`."""
+def chart_data(result: Outcome) -> Chart:
+    """Everything the page draws, as JSON-ready lists of rounded numbers; times in seconds."""
+    bars, instruments, fills, curve = result.bars.array, result.bars.instruments, result.fills, result.curve
     shown = _most_traded(len(instruments), fills)
     points = max(min(MAX_POINTS, MAX_CANDLES // len(shown)), 2)
     is_new = np.append(True, np.diff(bars["close_time"]) != 0)
-    times, at_time = bars["close_time"][is_new], np.cumsum(is_new) - 1
-    per_point = -(-len(times) // points)
-    starts = np.arange(0, len(times), per_point)
+    at_time = np.cumsum(is_new) - 1
+    per_point = -(-len(curve) // points)
+    starts = np.arange(0, len(curve), per_point)
     point_of_bar = at_time // per_point
-    _, equity_at = last_of_each_time(bars["close_time"], equity)
-    last = np.append(starts[1:], len(times)) - 1
+    last = np.append(starts[1:], len(curve)) - 1
+    window = rolling_window(curve)
     return {
-        "time": [round(value / 1e9, 3) for value in _labels(bars, times, at_time)[starts].tolist()],
+        "time": [round(value / 1e9, 3) for value in _labels(bars, curve.times, at_time)[starts].tolist()],
         "barsPerPoint": int(per_point),
-        "equity": _rounded(equity_at[last]),
-        "hold": _rounded(buy_and_hold(bars, len(instruments), cash, point_of_bar, len(starts))),
-        "drawdown": _rounded(np.minimum.reduceat(drawdown_curve(equity_at), starts) * 100, 4),
+        "equity": _rounded(curve.values[last]),
+        "hold": _rounded(result.benchmark.values[last]),
+        "drawdown": _rounded(np.minimum.reduceat(curve.drawdown, starts) * 100, 4),
+        "sharpe": [] if window is None else _rounded(rolling_sharpe(curve, window, last), 4),
         "instruments": [
             {"name": instruments[index].symbol or instruments[index].id}
-            | _candles(bars, index, equity, fills, point_of_bar)
+            | _candles(bars, index, result.equity, fills, point_of_bar)
             | _fills(fills, index, point_of_bar)
             for index in shown
         ],
@@ -53,19 +53,12 @@ def chart_data(
     }
 
 
-def buy_and_hold(
-    bars: NDArray[Any], count: int, cash: float, point_of_bar: NDArray[np.int64], points: int
-) -> NDArray[np.float64]:
-    """The cash split equally over the instruments, each bought at its first open without fees, valued at each point."""
-    value = np.zeros(points)
-    for index in range(count):
-        rows = np.flatnonzero(bars["instrument"] == index)
-        growth = np.full(points, np.nan)
-        if len(rows):
-            growth[point_of_bar[rows]] = bars["close"][rows] / bars["open"][rows[0]]
-        known = np.maximum.accumulate(np.where(np.isnan(growth), -1, np.arange(points)))
-        value += cash / count * np.where(known < 0, 1.0, growth[known])
-    return value
+def rolling_window(curve: Curve) -> int | None:
+    """How many returns the rolling Sharpe ratio is over: 90 days of them, or a quarter of a shorter run; None for one too
+    short to be annualised in quarters."""
+    span = min(90 * DAY_NS, curve.span_ns // 4)
+    window = int(span / curve.span_ns * (len(curve) - 1)) if curve.span_ns else 0
+    return window if span >= MIN_RATIO_DAYS * DAY_NS and window >= MIN_RETURNS and curve.is_sound else None
 
 
 def _most_traded(count: int, fills: NDArray[Any]) -> list[int]:

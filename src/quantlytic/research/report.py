@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import functools
 import json
-import os
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
 from quantlytic.engine.bars import Bars
-from quantlytic.model.errors import InputError
+from quantlytic.research import reportparts as parts
 from quantlytic.research import text
-from quantlytic.research.chartdata import MAX_INSTRUMENTS, chart_data
-from quantlytic.research.metrics import Figures, drawdowns, last_of_each_time, monthly_returns
+from quantlytic.research.benchmark import benchmark_name
+from quantlytic.research.chartdata import MAX_INSTRUMENTS, chart_data, rolling_window
+from quantlytic.research.curve import DAY_NS
+from quantlytic.research.htmlpage import asset, library, template, write_page
+from quantlytic.research.metrics import Figures, drawdowns, monthly_returns
 from quantlytic.research.outcome import Outcome
 from quantlytic.research.verdict import Verdict, verdict_of
 from quantlytic.store.barfile import most_frequent
@@ -29,102 +28,90 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 
 def write_report(result: Outcome, path: Path, verdict: Verdict | None = None) -> Path:
     """Write the report to `path`, whole or not at all. Raises InputError when it cannot be written there."""
-    if path.exists() and not path.is_file():  # the report takes the place of what is there: of a device, never
-        raise InputError(f"the report cannot be written to {path}: it is not a regular file")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(report_html(result, verdict), encoding="utf-8")
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise InputError(f"the report cannot be written to {path}: {error.strerror}") from None
-    return path
+    return write_page(report_html(result, verdict), path)
 
 
 def report_html(result: Outcome, verdict: Verdict | None = None) -> str:
-    """The page as text. The same result gives the same bytes, but for the time the run took."""
-    summary, manifest = result.summary(), result.manifest()
-    chart = chart_data(result.bars.array, result.bars.instruments, result.equity, result.fills, result.cash)
+    """The page as text. The same result gives the same bytes, but for the time the run took.
+
+    `verdict`: the one that counts the trial ledger's trials; without it, one that knows of no others.
+    """
+    summary, manifest, figures = result.summary(), result.manifest(), result.metrics
+    chart = chart_data(result)
+    judged = verdict or verdict_of(result)
     names = [one["name"] for one in chart["instruments"]]
     what = names[0] if len(names) == 1 else f"{len(result.bars.instruments)} instruments"
-    hold = chart["hold"][-1] / result.cash - 1
+    window = rolling_window(result.curve)
     times = result.bars.array["close_time"]
-    page = _template().render(
+    page = template("report.html").render(
         title=f"{summary['strategy'].rpartition(':')[2]} on {what}",
         summary=summary,
         manifest=manifest,
         manifest_json=json.dumps(manifest, indent=2),
         period=f"{summary['start'][:10]} to {summary['end'][:10]}",
         bar_size=_bar_size(result.bars),
-        verdict=verdict or verdict_of(result),
-        told=_told(result, summary, hold),
-        holes=_holes(summary["holes"]),
-        tiles=_tiles(result.metrics, summary, hold),
+        verdict={"label": judged.label, "why": judged.sentence.partition(": ")[2] or judged.sentence},
+        evidence=parts.evidence(judged, figures, verdict is not None),
+        told=_told(result, summary),
+        short=result.reasons.get("sharpe", ""),
+        holes=parts.holes(result.hole_rows, result.bars) if result.holes else None,
+        tiles=_tiles(figures, summary),
         instruments=names,
-        chart_label=f"Price of {names[0]} with fills, position, equity against buy and hold, and drawdown over time",
+        chart_label=f"Price of {names[0]} with fills, position, equity against {_rival(result)}, and drawdown over time",
+        rival=_rival(result),
+        window="" if window is None else f"{result.curve.span_ns / DAY_NS * window / (len(result.curve) - 1):.0f} days",
         years=_years(times, result.equity, result.cash),
         month_names=_MONTHS,
-        drawdowns=_drawdowns(times, result.equity),
+        drawdowns=_drawdowns(result),
+        costs=parts.costs(figures),
+        cost_total=(text.money(figures["costs"]), text.ratio(figures["cost_bps"])),
+        against=parts.against(figures),
+        groups=parts.more_figures(figures, result.reasons),
+        histogram=parts.trade_histogram(result),
+        excursions=parts.excursions(result),
+        rejections=parts.rejections(result.rejections),
         trips=_trips(result),
         facts=_facts(result, summary, manifest),
-        per_year=f"{result.metrics['bars_per_year'] or 0:,.0f}",
+        per_year=f"{figures['bars_per_year'] or 0:,.0f}",
         data=Markup(json.dumps(chart, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")),
-        css=_asset("report.css"),
-        script=_asset("report.js"),
-        library=_library(),
+        css=asset("report.css"),
+        script=asset("report.js"),
+        library=library(),
     )
     return page
 
 
-@functools.cache
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
-    return environment.from_string(_asset("report.html"))
-
-
-@functools.cache
-def _asset(name: str) -> Markup:
-    return Markup((resources.files("quantlytic.research") / "templates" / name).read_text(encoding="utf-8"))
-
-
-@functools.cache
-def _library() -> Markup:
-    return Markup((resources.files("litecharts") / "js" / "lightweight-charts.js").read_text(encoding="utf-8"))
+def _rival(result: Outcome) -> str:
+    return benchmark_name(result.benchmark_given)
 
 
 def _bar_size(bars: Bars) -> str:
     return text.duration(most_frequent(bars.array["close_time"] - bars.array["open_time"]))
 
 
-def _told(result: Outcome, summary: dict[str, Any], hold: float) -> Markup:
-    """The answer in two sentences."""
+def _told(result: Outcome, summary: dict[str, Any]) -> Markup:
+    """What it did, in two sentences."""
+    held = result.benchmark_given is None
     several = "the instruments in equal parts" if len(result.bars.instruments) > 1 else "it"
+    rival = f"buying {several} and holding" if held else _rival(result)
     sentences = Markup(
         "It turned <strong>{start}</strong> into <strong>{end}</strong> (<strong>{gain}</strong>); "
-        "buying {what} and holding would have given <strong>{hold}</strong>."
+        "{rival} would have given <strong>{hold}</strong>."
     ).format(
         start=text.money(result.cash),
         end=text.money(summary["final_equity"]),
         gain=text.percent(summary["total_return"], sign=True),
-        what=several,
-        hold=text.percent(hold, sign=True),
+        rival=rival,
+        hold=text.percent(summary["benchmark_return"], sign=True),
     )
     if not summary["fills"]:
         return sentences + " It never traded."
-    fees = Markup(" Fees took {fees}, on {fills} fills.").format(
-        fees=text.money(summary["fees_paid"]), fills=f"{summary['fills']:,}"
+    return sentences + Markup(" Costs took {costs}, on {fills} fills.").format(
+        costs=text.money(summary["costs"]), fills=f"{summary['fills']:,}"
     )
-    return sentences + fees
 
 
-def _holes(count: int) -> str:
-    bars = "1 bar is" if count == 1 else f"{count:,} bars are"
-    return f"{bars} missing in the data. Holes are never filled: nothing is decided and nothing fills in them."
-
-
-def _tiles(figures: Figures, summary: dict[str, Any], hold: float) -> list[dict[str, str]]:
+def _tiles(figures: Figures, summary: dict[str, Any]) -> list[dict[str, str]]:
     def tile(name: str, value: str, note: str = "", tone: float | None = None) -> dict[str, str]:
         return {"name": name, "value": value, "note": note, "tone": text.tone(tone)}
 
@@ -133,9 +120,10 @@ def _tiles(figures: Figures, summary: dict[str, Any], hold: float) -> list[dict[
         "" if start is None else f"since {text.day(start)}" if end is None else f"{text.day(start)} to {text.day(end)}"
     )
     gain = summary["total_return"]
+    hold = text.percent(figures["benchmark_return"], sign=True)
     return [
         tile("Final equity", text.money(summary["final_equity"]), f"from {text.money(summary['cash'])}"),
-        tile("Total return", text.percent(gain, sign=True), f"buy and hold {text.percent(hold, sign=True)}", gain),
+        tile("Total return", text.percent(gain, sign=True), f"benchmark {hold}", gain),
         tile("Return a year", text.percent(figures["cagr"], sign=True), "compound", figures["cagr"]),
         tile("Sharpe", text.ratio(figures["sharpe"]), f"Sortino {text.ratio(figures['sortino'])}"),
         tile("Max drawdown", text.percent(figures["max_drawdown"]), lasted, figures["max_drawdown"]),
@@ -143,9 +131,9 @@ def _tiles(figures: Figures, summary: dict[str, Any], hold: float) -> list[dict[
         tile("Round trips", f"{figures['round_trips']:,}", f"{figures['fills']:,} fills"),
         tile("Win rate", text.percent(figures["win_rate"]), f"profit factor {text.ratio(figures['profit_factor'])}"),
         tile("Average trade", text.money(figures["avg_trade"]), "after fees", figures["avg_trade"]),
-        tile("Fees paid", text.money(figures["fees_paid"]), f"{summary['fee_bps']:g} bps a fill"),
+        tile("Costs", text.money(figures["costs"]), f"{text.ratio(figures['cost_bps'])} bps of value traded"),
         tile("Exposure", text.percent(figures["exposure"]), "of the time in a position"),
-        tile("Turnover", f"{text.ratio(figures['turnover'])} ×", "of mean equity, a year"),
+        tile("Capacity", text.money(figures["capacity"]), "cash until impact eats half"),
     ]
 
 
@@ -172,7 +160,7 @@ def _heat(value: float, strength: float) -> dict[str, str]:
     return {"text": text.percent(value, unit=False), "style": style}
 
 
-def _drawdowns(times: NDArray[np.int64], equity: NDArray[np.float64]) -> list[dict[str, str]]:
+def _drawdowns(result: Outcome) -> list[dict[str, str]]:
     return [
         {
             "depth": text.percent(one.depth),
@@ -180,8 +168,9 @@ def _drawdowns(times: NDArray[np.int64], equity: NDArray[np.float64]) -> list[di
             "trough": text.day(one.trough_time),
             "end": "not yet" if one.end_time is None else text.day(one.end_time),
             "lasted": text.duration(one.duration_ns),
+            "recovery": text.NONE if one.recovery_ns is None else text.duration(one.recovery_ns),
         }
-        for one in drawdowns(*last_of_each_time(times, equity), count=6)
+        for one in drawdowns(result.curve.times, result.curve.values, count=8)
     ]
 
 
@@ -227,6 +216,8 @@ def _trip(trip: Any, bars: Bars) -> dict[str, Any]:
         "entry_price": text.price(trip["entry_price"]),
         "exit_price": text.price(trip["exit_price"]),
         "fees": text.money(trip["fees"]),
+        "mae": text.percent(trip["mae"] / value),
+        "mfe": text.percent(trip["mfe"] / value),
         "entry": text.minute(int(trip["entry_time"])),
         "exit": text.minute(int(trip["exit_time"])),
     }

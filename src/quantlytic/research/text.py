@@ -76,5 +76,36 @@ def tone(value: float | None) -> str:
     return "" if value is None or value == 0 else "up" if value > 0 else "down"
 
 
+_PERCENTS = (
+    "total_return", "cagr", "volatility", "max_drawdown", "exposure", "win_rate", "expectancy", "alpha", "var_95",
+    "cvar_95", "ulcer_index", "tracking_error", "time_in_drawdown", "positive_days", "best_day", "worst_day",
+    "benchmark_return", "benchmark_cagr", "benchmark_max_drawdown", "avg_mae", "avg_mfe",
+)  # fmt: skip
+_MONEY = (
+    "final_equity",
+    "costs",
+    "avg_trade",
+    "capacity",
+    "traded_value",
+    "avg_win",
+    "avg_loss",
+    "best_trade",
+    "worst_trade",
+)
+
+
+def figure(name: str, value: float | None) -> str:
+    """A figure of a run's summary, by its name: percent, money, time, count or ratio."""
+    if value is None:
+        return NONE
+    if name.endswith("_ns"):
+        return duration(int(value))
+    if name in _PERCENTS:
+        return percent(value)
+    if name in _MONEY or name.endswith(("_paid", "_fees", "_received")):
+        return money(value)
+    return f"{value:,}" if isinstance(value, int) else ratio(value)
+
+
 def _minus(figure: str) -> str:
     return figure.replace("-", "−")

@@ -52,7 +52,7 @@ def command(strategy: str | None, report: Path | None, debug: bool, as_json: boo
     STRATEGY is a built-in one (sma-cross) or path/to/file.py:ClassName. The run is kept in the data folder, under
     runs/RUN_ID, and listed by `quantlytic runs`; its trial counts in the verdict on all others on the same data.
     """
-    from quantlytic.app.home import home_folder
+    from quantlytic.store.home import home_folder
 
     home = home_folder()
     if given["from_manifest"] is not None:

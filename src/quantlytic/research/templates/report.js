@@ -37,11 +37,14 @@
   const hold = chart.addSeries(L.LineSeries, { ...quiet, lineWidth: 1 }, 2);
   const equity = chart.addSeries(L.LineSeries, { ...quiet, lineWidth: 2 }, 2);
   const drawdown = chart.addSeries(L.AreaSeries, { ...quiet, lineWidth: 1, invertFilledArea: true, priceFormat: custom(percent) }, 3);
-  chart.panes().forEach((pane, i) => pane.setStretchFactor([46, 11, 28, 15][i]));
-  [0.12, 0.42, 0.18, 0.3].forEach((top, i) => chart.priceScale("right", i).applyOptions({ scaleMargins: { top, bottom: 0.08 } }));
+  const rolling = data.sharpe.length ? chart.addSeries(L.BaselineSeries, { ...quiet, lineWidth: 1.5, baseValue: { type: "price", price: 0 }, priceFormat: custom((value) => number(value, 1).replace("-", "−"), 0.1) }, 4) : null;
+  chart.panes().forEach((pane, i) => pane.setStretchFactor([46, 11, 28, 15, 14][i]));
+  [0.12, 0.42, 0.18, 0.3, 0.34].slice(0, chart.panes().length).forEach((top, i) => chart.priceScale("right", i).applyOptions({ scaleMargins: { top, bottom: 0.08 } }));
   const onCandles = L.createSeriesMarkers(candles, [], { autoScale: false });
   const onLine = L.createSeriesMarkers(line, [], { autoScale: false });
   drawdown.setData(points(data.drawdown));
+  if (rolling) rolling.setData(points(data.sharpe));
+  const rival = box.dataset.rival[0].toUpperCase() + box.dataset.rival.slice(1);
 
   // ---- legends: one a pane, following the crosshair
 
@@ -51,6 +54,11 @@
     box.append(legend);
     return legend;
   });
+  const escaped = (name) => {
+    const label = document.createElement("span");
+    label.textContent = name;
+    return label.innerHTML;
+  };
   const key = (name) => `<span class="key" style="background:var(--${name})"></span>`;
 
   function placeLegends() {
@@ -65,15 +73,14 @@
     const own = current();
     const at = own.index.get(point);
     const narrow = box.clientWidth < 560;
-    const label = document.createElement("span");
-    label.textContent = own.name;
     const ohlc = at === undefined ? "no bar" : (narrow ? ["close"] : ["open", "high", "low", "close"])
       .map((name) => `${name[0].toUpperCase()} <b>${number(own[name][at], own.digits)}</b>`).join(" ");
-    legends[0].innerHTML = `<b>${label.innerHTML}</b> · ${stamp(times[point])} · ${ohlc}`;
+    legends[0].innerHTML = `<b>${escaped(own.name)}</b> · ${stamp(times[point])} · ${ohlc}`;
     legends[1].innerHTML = `${key("position")}Position${narrow ? "" : ", share of equity"} <b>${at === undefined ? "–" : percent(own.weight[at])}</b>`;
     const value = (list, show) => (list[point] === null ? "–" : show(list[point]));
-    legends[2].innerHTML = `${key("equity")}Equity <b>${value(data.equity, money)}</b> &nbsp; ${key("hold")}${narrow ? "Hold" : "Buy and hold"} <b>${value(data.hold, money)}</b>`;
+    legends[2].innerHTML = `${key("equity")}Equity <b>${value(data.equity, money)}</b> &nbsp; ${key("hold")}${narrow && rival.length > 14 ? "Benchmark" : escaped(rival)} <b>${value(data.hold, money)}</b>`;
     legends[3].innerHTML = `${key("down")}Drawdown <b>${value(data.drawdown, percent)}</b>`;
+    if (rolling) legends[4].innerHTML = `${key("equity")}Sharpe${narrow ? "" : ` of the last ${box.dataset.window}`} <b>${value(data.sharpe, (ratio) => number(ratio, 2).replace("-", "−"))}</b>`;
   }
 
   chart.subscribeCrosshairMove((event) => {
@@ -253,6 +260,12 @@
     });
     equity.applyOptions({ color: colour("equity") });
     hold.applyOptions({ color: colour("hold") });
+    if (rolling) {
+      rolling.applyOptions({
+        topLineColor: colour("equity"), topFillColor1: fade(colour("equity"), 0.22), topFillColor2: fade(colour("equity"), 0.04),
+        bottomLineColor: down, bottomFillColor1: fade(down, 0.04), bottomFillColor2: fade(down, 0.22),
+      });
+    }
     drawdown.applyOptions({ lineColor: down, topColor: fade(down, 0.08), bottomColor: fade(down, 0.35) });
     showDetail();
   }
