@@ -185,8 +185,8 @@ def measure_halves(bars: Bars) -> float:
     for bar in rows:
         reports, fills, _ = executor.execute(bar)
         strategist.apply(reports if updates is None else np.concatenate((updates, reports)), fills, bar)
-        _, orders, cancels = strategist.decide(bar)
-        updates = executor.accept(orders, cancels)
+        _, orders, cancels, amends = strategist.decide(bar)
+        updates = executor.accept(orders, cancels, amends)
     return (time.perf_counter() - begun) / len(rows) * 1e6
 
 
