@@ -10,8 +10,8 @@ from quantlytic.engine.indicators.stddev import Var
 
 
 def log_ratio(a: float, b: float) -> float:
-    """ln(a / b), NaN unless both are above 0."""
-    return math.log(a / b) if a > 0.0 and b > 0.0 else math.nan
+    """ln(a / b), NaN unless both are finite and above 0."""
+    return math.log(a / b) if a > 0.0 and b > 0.0 and math.isfinite(a + b) else math.nan
 
 
 def root(x: float) -> float:

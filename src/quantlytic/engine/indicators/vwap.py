@@ -53,6 +53,8 @@ class SessionVWAP(Indicator):
 
     def update(self, time: float, high: float, low: float, close: float, volume: float) -> float:
         """Take the next bar; returns the average price of its session so far."""
+        if not math.isfinite(time + high + low + close + volume):
+            return self.value
         session = int((time - self.offset_ns) // self.session_ns)
         if session != self.session:
             self.session = session

@@ -74,7 +74,7 @@ class Lag(Indicator):
     def update(self, x: float) -> float:
         """Take the next value; returns the one `period` updates before it, NaN until there is one."""
         self.value = self.window[self.next]
-        self.window[self.next] = x
+        self.window[self.next] = x if math.isfinite(x) else math.nan
         self.next += 1
         if self.next == self.period:
             self.next = 0
