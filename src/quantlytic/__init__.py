@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from quantlytic.model.instrument import Instrument as Instrument
     from quantlytic.model.order import TimeInForce as TimeInForce
     from quantlytic.model.side import Side as Side
+    from quantlytic.research.history import lake as lake
     from quantlytic.research.history import load_bars as load_bars
     from quantlytic.research.run import backtest as backtest
     from quantlytic.research.sweep import sweep as sweep
@@ -46,6 +47,7 @@ _HOMES = {
     "TimeInForce": "quantlytic.model.order",
     "backtest": "quantlytic.research.run",
     "fork": "quantlytic.engine.fork",
+    "lake": "quantlytic.research.history",
     "load_bars": "quantlytic.research.history",
     "param": "quantlytic.engine.param",
     "sweep": "quantlytic.research.sweep",

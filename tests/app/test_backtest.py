@@ -19,9 +19,9 @@ import pytest
 
 from quantlytic.app.cli import main
 from quantlytic.app.commands.backtest import parse_params, sparkline
-from quantlytic.store.home import home_folder
 from quantlytic.model.errors import InputError
 from quantlytic.store.control import open_control
+from quantlytic.store.home import home_folder
 
 SYMBOLS = ("BTCUSDT", "DOGEUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT")
 
@@ -186,6 +186,12 @@ BAD = {
     "cash in words": (("sma-cross", "--cash", "much"), 2, "See: quantlytic backtest --help"),
     "lines in a name": (("sma\ncross\x1b[31m",), 2, "no strategy"),
     "device": (("sma-cross", "--report", "/dev/null"), 2, "not a regular file"),
+    "no strategy": ((), 2, "name a strategy"),
+    "no time": (("sma-cross", "--start", "yesterday"), 2, "'yesterday' is no time"),
+    "empty range": (("sma-cross", "--start", "2030-01-01"), 2, "no bars that open in that range"),
+    "two sources": (("sma-cross", "--lake"), 2, "--data FILE or --lake"),
+    "benchmark": (("sma-cross", "--benchmark", "none.csv"), 2, "none.csv does not exist"),
+    "no manifest": (("--from-manifest", "bt-none"), 2, "no manifest"),
     "report": (("sma-cross", "--report", "none/there/report.html"), 2, "report"),
 }
 
@@ -256,6 +262,102 @@ def test_home_that_cannot_be_written_is_one_line(tmp_path: Path, bars: Path) -> 
     done = quantlytic(tmp_path, "backtest", "sma-cross", "--data", str(bars), "--json")
     assert done.returncode == 4
     assert done.stderr.count("\n") == 1
+
+
+def test_holes_are_refused_unless_allowed(tmp_path: Path, bars: Path) -> None:
+    lines = bars.read_text().splitlines(keepends=True)
+    (tmp_path / "holes.csv").write_text("".join([*lines[:100], *lines[103:]]))
+    refused = quantlytic(tmp_path, "backtest", "sma-cross", "--data", "holes.csv", "--json")
+    assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (3, "", 1)
+    assert "3 bars are missing" in refused.stderr
+    assert "--allow-gaps" in refused.stderr
+    found = answer(tmp_path, "sma-cross", "--data", "holes.csv", "--allow-gaps", "--report", "report.html")
+    assert found["holes"] == 3
+    assert "3 bars are missing in the data" in (tmp_path / "report.html").read_text()
+
+
+def test_a_range_and_a_benchmark(tmp_path: Path, bars: Path) -> None:
+    found = answer(
+        tmp_path, "sma-cross", "--data", str(bars), "--start", "2023-11-14T23:00", "--end", "2023-11-15T02:00",
+        "--benchmark", f"{bars}:BTCUSDT",
+    )  # fmt: skip
+    assert found["bars"] == 180
+    assert found["start"] == "2023-11-14T23:00:20.000000Z"
+    assert found["sharpe"] is None
+    assert "nothing is annualised below 30 days" in found["reasons"]["sharpe"]
+    assert found["benchmark_return"] is not None
+
+
+def test_the_verdict_counts_every_trial(tmp_path: Path, bars: Path) -> None:
+    for count, fast in enumerate(("5", "7", "9"), 1):
+        found = answer(tmp_path, "sma-cross", "--data", str(bars), "-p", f"fast={fast}", "-p", "slow=20")
+        assert found["verdict"]["figures"]["trials"] == count
+    part = answer(tmp_path, "sma-cross", "--data", str(bars), "--start", "2023-11-15")  # no fresh data: it overlaps
+    assert part["verdict"]["figures"]["trials"] == 4
+    assert found["verdict"]["label"] in found["verdict"]["sentence"]
+
+
+def test_from_manifest(tmp_path: Path, bars: Path) -> None:
+    mine = tmp_path / "bars.csv"
+    mine.write_text(bars.read_text())
+    run_id = answer(tmp_path, "sma-cross", "--data", "bars.csv", "-p", "fast=5", "-p", "slow=20")["run_id"]
+    manifest = f"quantlytic-data/runs/{run_id}/manifest.json"
+    for name in (manifest, run_id):
+        again = answer(tmp_path, "--from-manifest", name)
+        assert again["reproduced"] is True
+        assert again["run_id"] == run_id
+    assert "to the last bit" in quantlytic(tmp_path, "backtest", "--from-manifest", run_id).stdout
+    for more in (("sma-cross",), ("--cash", "5"), ("-p", "fast=3")):
+        refused = quantlytic(tmp_path, "backtest", "--from-manifest", run_id, *more)
+        assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+        assert "leave out" in refused.stderr
+    mine.write_text(mine.read_text().replace(",1.0\n", ",2.0\n", 1))
+    changed = quantlytic(tmp_path, "backtest", "--from-manifest", run_id, "--json")
+    assert (changed.returncode, changed.stdout, changed.stderr.count("\n")) == (6, "", 1)
+    assert "data changed (bars.csv)" in changed.stderr
+    mine.unlink()
+    assert quantlytic(tmp_path, "backtest", "--from-manifest", run_id).returncode == 2
+
+
+def test_a_strategy_that_raises_leaves_a_failed_run(tmp_path: Path, bars: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from quantlytic import Strategy\n"
+        "class Breaks(Strategy):\n"
+        "    def setup(self):\n"
+        "        self.seen = 0\n"
+        "    def on_bar(self, bar, broker):\n"
+        "        self.seen += 1\n"
+        "        if self.seen == 300:\n"
+        "            raise ValueError('enough')\n"
+    )
+    done = quantlytic(tmp_path, "backtest", "mine.py", "--data", str(bars), "--json", "--debug")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (7, "", 1)
+    for words in ("mine.py:8", "bar 299", "enough", "seen=300"):
+        assert words in done.stderr
+    (run,) = json.loads(quantlytic(tmp_path, "runs", "--json").stdout)
+    assert run["status"] == "failed"
+    assert run["summary"]["failure"]["bar"] == 299
+    assert (tmp_path / "quantlytic-data" / "runs" / run["run_id"] / "failure.json").is_file()
+
+
+def test_bars_of_the_lake(tmp_path: Path, bars: Path) -> None:
+    from quantlytic.model.bar import Bar
+    from quantlytic.store.lake import Lake
+
+    table = pl.read_csv(bars)
+    rows = [
+        Bar("box:BTCUSDT", ts, ts + 60_000_000_000, *prices, 1.0)
+        for ts, *prices in table.select("ts", "open", "high", "low", "close").rows()
+    ]
+    Lake(tmp_path / "quantlytic-data" / "lake").append("bars.box", range(len(rows)), rows)
+    lake = ("--lake", "--symbol", "box:BTCUSDT", "--bar-size", "1m")
+    found = answer(tmp_path, "sma-cross", *lake, "-p", "fast=5", "-p", "slow=20")
+    assert found["instruments"] == ["box:BTCUSDT"]
+    assert (
+        found["final_equity"]
+        == answer(tmp_path, "sma-cross", "--data", str(bars), "-p", "fast=5", "-p", "slow=20")["final_equity"]
+    )
+    assert answer(tmp_path, "--from-manifest", found["run_id"])["reproduced"] is True
 
 
 def test_all_symbols_of_real_data(tmp_path: Path, market_data: Path) -> None:

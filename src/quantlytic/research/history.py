@@ -46,7 +46,10 @@ def load_bars(
             within &= opens >= first
         if last is not None:
             within &= opens < last
-        array = array[within]
+        kept = np.zeros(int(within.sum()), array.dtype)  # also the padding between fields: equal bars are equal bytes
+        for name in array.dtype.names or ():
+            kept[name] = array[name][within]
+        array = kept
         if not len(array):
             raise InputError(
                 f"{os.fspath(path)} has no bars that open in that range: it goes from {iso(int(opens.min()))[:19]} to "
