@@ -30,6 +30,7 @@ from quantlytic.engine.explain import blame
 from quantlytic.engine.journal import JOURNAL, SAMPLES
 from quantlytic.engine.outbox import AMENDS, CANCELS, ORDERS, SIGNALS, UPDATES
 from quantlytic.engine.record import Bytes, Layout, at, call_run, copy_in, layout_of
+from quantlytic.engine.runaddress import run_address
 from quantlytic.engine.session import Session
 from quantlytic.model.bar import BAR
 from quantlytic.model.errors import InputError, StrategyError
@@ -288,7 +289,7 @@ class _Tries:
         return _compiled_tries() if self._compiled else np.errstate(all="ignore")(try_closes)
 
     def _run(self) -> Any:
-        return _run_address() if self._compiled else self._machine.run
+        return run_address() if self._compiled else self._machine.run
 
     def _blame(self, error: Exception) -> StrategyError:
         broker: Any = BROKER.view(self._base)
@@ -310,7 +311,7 @@ def try_closes(
         row.close = close
         row.high = max(close, row.open)
         row.low = min(close, row.open)
-        call_run(run, room, bar, 1, equity, journal, step)
+        call_run(run, room, bar, 0, 1, equity, journal, step)
         at(kinds, k * CELL_BYTES, KIND).value = kind_of(log)
         for box in range(log.boxes):
             log.box(box).count = 0
@@ -341,19 +342,6 @@ def _compiled_tries() -> Any:
 
     assert isinstance(try_closes, FunctionType)
     return compile_function(try_closes, f"intp({', '.join(['intp'] * 11)})")
-
-
-@functools.cache
-def _run_address() -> int:
-    from quantlytic.engine import loop
-    from quantlytic.engine.jit import compile_function, native_address
-
-    function = compile_function(loop.run, f"intp({', '.join(['intp'] * 7)})")
-    _keep.append(function)
-    return native_address(function)
-
-
-_keep: list[Any] = []
 
 
 def _aligned_copy(arena: Bytes) -> Bytes:

@@ -156,7 +156,9 @@ def _call_run(
 
 
 @overload(primitives.call_run, strict=False)
-def _call_run_at(run: Any, arena: Any, bars: Any, count: Any, equity: Any, journal: Any, step: Any) -> Any:
-    return lambda run, arena, bars, count, equity, journal, step: _call_run(
-        run, arena, bars, 0, count, equity, journal, step
+def _call_run_at(
+    run: Any, arena: Any, bars: Any, first: Any, count: Any, equity: Any, journal: Any, step: Any
+) -> Any:
+    return lambda run, arena, bars, first, count, equity, journal, step: _call_run(
+        run, arena, bars, first, count, equity, journal, step
     )

@@ -36,7 +36,7 @@ class Layout:
 
     @classmethod
     def intern(cls, owner: type[Record], dtype: np.dtype[Any], nested: Mapping[str, Layout]) -> Layout:
-        key = (owner, str(dtype), dtype.itemsize, *((name, id(layout)) for name, layout in nested.items()))
+        key = (owner, dtype, dtype.itemsize, *((name, id(layout)) for name, layout in nested.items()))
         found = cls._interned.get(key)
         # `setdefault` so that two threads get the same one.
         return cls._interned.setdefault(key, cls(owner, dtype, nested)) if found is None else found
@@ -224,6 +224,8 @@ def call(step: Callable[[int, Any, Any, Any], None], kind: int, state: Any, even
     step(kind, state, event, broker)
 
 
-def call_run(run: Callable[..., int], arena: Any, bars: Any, count: int, equity: Any, journal: Any, step: Any) -> int:
-    """Call the loop `run` over bars[:count]: compiled, by the address of its machine code, not as a part of the caller."""
-    return run(arena, bars, 0, count, equity, journal, step)
+def call_run(
+    run: Callable[..., int], arena: Any, bars: Any, first: int, count: int, equity: Any, journal: Any, step: Any
+) -> int:
+    """Call the loop `run`: compiled, by the address of its machine code, not as a part of the caller."""
+    return run(arena, bars, first, count, equity, journal, step)

@@ -23,7 +23,7 @@ from quantlytic.model.fill import FILL
 FILL_ROW = layout_of(FILL)
 FILL_BYTES = FILL.itemsize
 _DUST = 1e-9  # a rest below this share of its fill, or of all that was traded, is rounding
-_FIRST_LOTS = 64
+_FIRST_LOTS = 4096  # what one flush of the journal can bring, and as much again; only what is used costs memory
 
 
 class Lot(Record):
@@ -194,9 +194,9 @@ def compiled_tally() -> tuple[Any, Any]:
     )
 
 
-def make_tally(instruments: int, lots: int = _FIRST_LOTS) -> Bytes:
+def make_tally(instruments: int) -> Bytes:
     """The buffer of a tally that has seen nothing."""
-    tally = Tally()
+    tally, lots = Tally(), _FIRST_LOTS
     tally.capacity = lots
     tally.holdings_at = TALLY.size
     tally.lots_at = tally.holdings_at + instruments * HOLDING_BYTES

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from quantlytic.engine.fees import Fees
 from quantlytic.engine.session import Session
 from quantlytic.engine.strategy import Strategy
-from quantlytic.engine.sweep import Cell, Grid, advance_cells
+from quantlytic.engine.sweep import Cell, Cells, Grid
 from quantlytic.model.errors import QuantlyticError
 from quantlytic.model.instrument import Instrument
 from quantlytic.research.curve import DAY_NS
@@ -73,20 +73,21 @@ def run_cells(
 ) -> list[CellOutcome] | None:
     """Run the cells over the bars, together; one outcome each. None when it was stopped before the end."""
     grid = Grid(array, job.samples)
-    made = [_made(job, params, grid) for params in cells]
-    running = [cell for cell in made if isinstance(cell, Cell)]
-    if not advance_cells(running, grid, stopped or (lambda: False)):
+    batch = Cells(
+        lambda strategy: Session(strategy, job.instruments, job.cash, job.fees, **job.options), grid, job.digests
+    )
+    made: list[Cell | CellOutcome] = []
+    for params in cells:
+        if stopped is not None and stopped():
+            return None
+        try:
+            made.append(batch.add(job.strategy.strategy(**params)))
+        except QuantlyticError as error:
+            made.append(CellOutcome(np.full(len(job.samples), np.nan), error=str(error)))
+    if not batch.advance(stopped or (lambda: False)):
         return None
-    return [cell if isinstance(cell, CellOutcome) else _outcome(cell, array["close_time"], job.cash) for cell in made]
-
-
-def _made(job: Job, params: Params, grid: Grid) -> Cell | CellOutcome:
-    try:
-        strategy = job.strategy.strategy(**params)
-        session = Session(strategy, job.instruments, job.cash, job.fees, **job.options)
-    except QuantlyticError as error:
-        return CellOutcome(np.full(len(job.samples), np.nan), error=str(error))
-    return Cell(session, grid, job.digests)
+    times = array["close_time"]
+    return [one if isinstance(one, CellOutcome) else _outcome(one, times, job.cash) for one in made]
 
 
 def _outcome(cell: Cell, times: NDArray[np.int64], cash: float) -> CellOutcome:
