@@ -9,9 +9,6 @@ import pytest
 from tests.app.conftest import Command, answer
 from tests.research.leaky_rules import make_bars
 
-from quantlytic.app.axes import parse_axes
-from quantlytic.model.errors import InputError
-
 
 @pytest.fixture
 def bars_file(tmp_path: Path) -> str:
@@ -22,7 +19,7 @@ def bars_file(tmp_path: Path) -> str:
 
 
 def test_as_json_and_as_a_page(quantlytic: Command, bars_file: str, tmp_path: Path) -> None:
-    words = ["walkforward", "sma-cross", bars_file, "--train", "200h", "--test", "100h", "--param", "fast=3:8:2"]
+    words = ["walkforward", "sma-cross", bars_file, "--train", "200h", "--test", "100h", "--param", "fast=3:7:2"]
     words += ["--param", "slow=10,20", "--jobs", "1"]
     told = answer(quantlytic(*words, "--json", "--out", "page.html"))
     assert len(told["folds"]) == 4
@@ -49,20 +46,3 @@ def test_one_line_for_what_is_wrong(quantlytic: Command, bars_file: str, words: 
     assert code == 2
     assert message in err
     assert "Traceback" not in err
-
-
-def test_values() -> None:
-    assert parse_axes(("a=10:60:20", "b=0.1:0.4:0.1", "c=5", "d=true,false", "e=1:3")) == {
-        "a": [10, 30, 50], "b": [0.1, 0.2, pytest.approx(0.3)], "c": [5], "d": [True, False], "e": [1, 2],
-    }  # fmt: skip
-
-
-@pytest.mark.parametrize("text", ["a", "a=", "=1", "a=1:2:0", "a=5:1:1", "a=1:2:3:4", "a=x", "a=nan", "a=1:9000000:1"])
-def test_values_that_are_none(text: str) -> None:
-    with pytest.raises(InputError, match="--param"):
-        parse_axes((text,))
-
-
-def test_a_name_given_twice() -> None:
-    with pytest.raises(InputError, match="already"):
-        parse_axes(("a=1", "a=2"))

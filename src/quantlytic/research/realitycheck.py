@@ -121,7 +121,7 @@ def _kernel_variance(centred: Values, restart: float) -> Values:
     variance: Values = (centred**2).sum(axis=0) / periods
     for lag in range(1, periods):
         weight = (periods - lag) / periods * (1.0 - restart) ** lag + lag / periods * (1.0 - restart) ** (periods - lag)
-        if weight < 1e-12 and lag < periods // 2:
+        if weight < 1e-12:
             continue
         variance = variance + 2.0 * weight * (centred[lag:] * centred[:-lag]).sum(axis=0) / periods
     return variance

@@ -4,7 +4,7 @@ A result is "likely real" only when the evidence left after the search is worth 
 at most one run in twenty may be called so, however many were tried. The rule, in order:
 
 1. `loses`: the run lost money, or earned nothing on average.
-2. `unproven`: fewer than 30 periods, fewer than 10 round trips, or it never traded.
+2. `unproven`: fewer than 30 periods, fewer than 5 round trips, or it never traded.
 3. `likely real`: deflated Sharpe ratio >= 0.95, of the returns and (where a buy-and-hold is known) of what is left of them
    without the market's share (beta times its return): a rising market lifts every long-only rule. With a table of all the
    search's returns, Hansen's SPA p-value must also be <= 0.05, and the best of one half must not lose in the other.
@@ -48,7 +48,7 @@ Values = NDArray[np.float64]
 LIKELY_REAL, UNPROVEN, LIKELY_LUCK, LOSES = "likely real", "unproven", "likely luck", "loses"
 CONFIDENCE = 0.95
 _FEWEST_PERIODS = 30
-_FEWEST_TRIPS = 10
+_FEWEST_TRIPS = 5
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ from quantlytic.engine.warmup import warm_up
 from quantlytic.model.errors import InputError
 from quantlytic.model.fill import FILL
 from quantlytic.model.time import duration_ns, iso
+from quantlytic.research.holes import find_holes, refuse_holes
 from quantlytic.research.manifest import data_hash
 from quantlytic.research.metrics import equity_metrics
 from quantlytic.research.roundtrips import round_trips
@@ -186,6 +187,8 @@ def walk_forward(
     fees: Fees = Fees(),  # noqa: B008 - immutable
     market: Any = None,
     allow_short: bool = False,
+    allow_gaps: bool = False,
+    calendar: str | None = None,
     draws: int | None = None,
     seed: int = 0,
     constraint: Constraint | None = None,
@@ -201,10 +204,13 @@ def walk_forward(
     better). `progress` is called with (folds done, of). With the data folder `home` every cell of every fold goes into its
     trial ledger, and the walk-forwards it has on this data count in the verdict.
 
-    Raises InputError where not even one fold fits, or no cell can be run.
+    Raises DataError for bars with holes, unless `allow_gaps` (`calendar` says when none are to be expected), InputError where
+    not even one fold fits, or no cell can be run.
     """
     if not isinstance(bars, Bars) or not len(bars):
         raise InputError("a walk-forward needs bars: what load_bars returns, or Bars.of(...) makes; there must be some")
+    if not allow_gaps:
+        refuse_holes(bars, find_holes(bars) if calendar is None else _session_holes(bars, calendar))
     array = bars.array
     base = strategy() if isinstance(strategy, type) else strategy
     spans = [duration_ns(span) if isinstance(span, str) else span for span in (train, test)]
@@ -224,7 +230,7 @@ def walk_forward(
             raise InputError(f"no bars to train on from {iso(fold.train_start)}: take longer stretches")
         found = sweep(
             base, training, money, fees, draws=draws, seed=seed, constraint=constraint, jobs=jobs, over=grid, name=label,
-            market=market, allow_short=allow_short, compiled=compiled,
+            allow_gaps=True, **options,
         )  # fmt: skip
         if found.interrupted:
             raise KeyboardInterrupt
@@ -289,6 +295,12 @@ def _result(
         growth=float(equity[-1]) / cash if len(equity) else 1.0,
         fills=len(fills),
     )
+
+
+def _session_holes(bars: Bars, calendar: str) -> NDArray[Any]:
+    from quantlytic.research.calendars import find_session_holes  # imports pandas
+
+    return find_session_holes(bars, calendar)
 
 
 def _comparable(metric: str) -> str:

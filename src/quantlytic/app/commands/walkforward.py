@@ -15,20 +15,24 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("strategy")
-@click.argument("data", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path))
 @click.option("--symbol", help="One symbol of the file; all of them without it.")
+@click.option("--start", help="Only bars that open at or after this time, UTC: 2026-01-31 or 2026-01-31T12:00:00.")
+@click.option("--end", help="Only bars that open before this time.")
 @click.option("--bar-size", help="Size of a bar, such as 15m; without it, the most frequent step.")
 @click.option("--train", required=True, help="How much to choose parameters on, such as 180d.")
 @click.option("--test", required=True, help="How much to trade them on before choosing anew, such as 30d.")
 @click.option("--anchored", is_flag=True, help="Train on everything before, not only on the last --train.")
 @click.option(
+    "-p",
     "--param",
     "params",
     multiple=True,
     required=True,
     metavar="NAME=VALUES",
-    help="Values to choose from: 10:60:5 (from, below, step), 100,150,200, or one. May be repeated.",
+    help="Values to choose from: 10:60:5 (from 10 to 60, both included, by 5), 100,150,200 or one. May be repeated.",
 )
+@click.option("--where", metavar="A<B", help="Only sets in which one parameter is below another: fast<slow.")
 @click.option("--metric", default="sharpe", show_default=True, help="What the best cell has most of.")
 @click.option("--draws", type=int, help="Try that many random sets, not all combinations.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the draws.")
@@ -36,28 +40,28 @@ if TYPE_CHECKING:
 @click.option("--fee-bps", type=float, default=10.0, show_default=True, help="Fee of every fill, in basis points.")
 @click.option("--allow-short", is_flag=True, help="Let the strategy sell what it does not hold.")
 @click.option("--allow-gaps", is_flag=True, help="Run over data with holes.")
+@click.option("--calendar", help="The exchange that closes, such as XNYS: what it is closed for is no hole.")
 @click.option("--jobs", type=int, help="Processors to use; all of them without it.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write a page to this HTML file.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def command(strategy: str, data: Path, out: Path | None, as_json: bool, **given: Any) -> None:
-    """Walk STRATEGY forward over the bars in DATA.
+def command(strategy: str, file: Path, out: Path | None, as_json: bool, **given: Any) -> None:
+    """Walk STRATEGY forward over the bars of FILE.
 
     Parameters are chosen on one stretch and traded on the next, again and again: what is shown was never chosen by. Every
     cell tried is entered in the trial ledger.
     """
-    from quantlytic.app.axes import parse_axes
+    from quantlytic.app.commands.sweep import parse_axes, parse_constraint
     from quantlytic.engine.fees import Fees
     from quantlytic.research.history import load_bars
-    from quantlytic.research.holes import find_holes, refuse_holes
     from quantlytic.research.walkforward import walk_forward
     from quantlytic.store.home import home_folder
     from quantlytic.strategies.catalogue import find
 
-    axes = parse_axes(given["params"])
-    bars = load_bars(data, given["symbol"], given["bar_size"])
-    if not given["allow_gaps"]:
-        refuse_holes(bars, find_holes(bars))
-    chosen = ("train", "test", "anchored", "metric", "draws", "seed", "cash", "allow_short", "jobs")
+    axes = parse_axes(given["params"], given["draws"] is not None)
+    bars = load_bars(file, given["symbol"], given["bar_size"], given["start"], given["end"])
+    chosen = (
+        "train", "test", "anchored", "metric", "draws", "seed", "cash", "allow_short", "allow_gaps", "calendar", "jobs",
+    )  # fmt: skip
     found = walk_forward(
         find(strategy),
         bars,
@@ -65,6 +69,7 @@ def command(strategy: str, data: Path, out: Path | None, as_json: bool, **given:
         fees=Fees(taker_bps=given["fee_bps"]),
         progress=_progress if sys.stderr.isatty() else None,
         name=strategy,
+        constraint=parse_constraint(given["where"]),
         home=home_folder(),
         **{key: given[key] for key in chosen},
     )
