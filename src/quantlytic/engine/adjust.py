@@ -60,6 +60,18 @@ def unadjust(bars: NDArray[Any], actions: NDArray[Any], *, dividends: bool = Tru
     return raw
 
 
+def adjust_fills(fills: NDArray[Any], actions: NDArray[Any]) -> NDArray[Any]:
+    """Fills (dtype FILL) in units of after all splits, as `adjust(bars, actions, dividends=False)` has the bars: an entry and
+    an exit with a split between them are of one quantity then. A fill at a split's time or later came after it."""
+    adjusted = fills.copy()
+    for action in actions[actions["kind"] == ActionKind.SPLIT]:
+        before = (fills["instrument"] == action["instrument"]) & (fills["event_time"] < action["event_time"])
+        units = _checked_split(float(action["value"]), int(action["event_time"]))
+        adjusted["quantity"][before] *= units
+        adjusted["price"][before] /= units
+    return adjusted
+
+
 def _steps(
     bars: NDArray[Any], actions: NDArray[Any], dividends: bool
 ) -> list[tuple[NDArray[np.int64], list[tuple[int, list[tuple[int, float, int]]]]]]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from quantlytic.engine.adjust import adjust
 from quantlytic.engine.bars import Bars
+from quantlytic.engine.tape import Tape, Ticks
 from quantlytic.model.action import ACTION, ActionKind
 from quantlytic.model.bar import BAR
 from quantlytic.model.errors import DataError
@@ -52,14 +53,22 @@ class Equity:
         rows = adjust(self.bars.array, self.actions, dividends=False)
         return Bars(rows, self.bars.instruments, f"{self.bars.label}, split-adjusted")
 
+    def tape(self, calendar: str | None = None) -> Tape:
+        """Raw bars and actions as one stream; with a `calendar` (such as "XNYS") also the opens and closes of its sessions,
+        by which DAY orders end and orders at the open and the close are filled."""
+        return _tape(self.bars, self.actions, calendar)
+
 
 @dataclass(frozen=True)
 class Equities:
-    """Several companies as one stream: what a portfolio backtest takes."""
+    """Several companies as one stream: what a portfolio backtest takes. Fields and `tape` as those of `Equity`."""
 
     bars: Bars
     actions: NDArray[Any]
     notes: tuple[str, ...] = ()
+
+    def tape(self, calendar: str | None = None) -> Tape:
+        return _tape(self.bars, self.actions, calendar)
 
 
 def load_equity(path: str | os.PathLike[str], ticker: str, size: str = "1d", *, calendar: str | None = None) -> Equity:
@@ -106,6 +115,19 @@ def load_equities(
     order = np.argsort(actions["event_time"], kind="stable")
     notes = tuple(f"{part.company.name}: {note}" for part in parts for note in part.notes)
     return Equities(bars, actions[order], notes)
+
+
+def _tape(bars: Bars, actions: NDArray[Any], calendar: str | None) -> Tape:
+    given = [Ticks(actions, bars.instruments, "corporate actions")]
+    if calendar is not None and len(bars):
+        from quantlytic.research.calendars import session_actions, sessions  # imports pandas
+
+        first, last = (
+            str(day) for day in bars.array["open_time"][[0, -1]].astype("datetime64[ns]").astype("datetime64[D]")
+        )
+        known = session_actions(sessions(calendar, first, last), len(bars.instruments))
+        given.append(Ticks(known, bars.instruments, f"sessions of {calendar}"))
+    return Tape(bars=bars, actions=given)
 
 
 def _own_bars(folder: Path, company: Company, size: str) -> tuple[pl.DataFrame, list[str]]:

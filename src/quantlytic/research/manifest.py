@@ -10,6 +10,7 @@ from importlib import resources
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from quantlytic.engine.bars import Bars
 from quantlytic.engine.strategy import Strategy
@@ -19,14 +20,15 @@ from quantlytic.research.outcome import Outcome
 _HASHED_ROWS = 4096  # columns are hashed by chunks of rows, which stay in the processor's cache
 
 
-def data_hash(bars: Bars) -> str:
-    """SHA-256 over the instruments' ids and the bars' columns; the padding between them does not count."""
+def data_hash(bars: Bars, actions: NDArray[Any] | None = None) -> str:
+    """SHA-256 over the instruments' ids and the bars' columns, and the actions' where there are any; the padding between
+    them does not count."""
     digest = hashlib.sha256("\n".join(one.id for one in bars.instruments).encode())
-    array = bars.array
-    for start in range(0, len(array), _HASHED_ROWS):
-        chunk = array[start : start + _HASHED_ROWS]
-        for column in chunk.dtype.names or ():
-            digest.update(np.ascontiguousarray(chunk[column]).data)
+    for array in (bars.array,) if actions is None else (bars.array, actions):
+        for start in range(0, len(array), _HASHED_ROWS):
+            chunk = array[start : start + _HASHED_ROWS]
+            for column in chunk.dtype.names or ():
+                digest.update(np.ascontiguousarray(chunk[column]).data)
     return digest.hexdigest()
 
 

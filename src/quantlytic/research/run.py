@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from quantlytic.engine.adjust import adjust, adjust_fills
 from quantlytic.engine.bars import Bars
 from quantlytic.engine.fees import Fees
 from quantlytic.engine.session import Session
 from quantlytic.engine.strategy import Strategy
+from quantlytic.engine.tape import Tape, Ticks
 from quantlytic.model.cashflow import CASH_FLOW
 from quantlytic.model.errors import InputError, StrategyError
 from quantlytic.model.order import OrderStatus, Reason
@@ -46,6 +48,7 @@ def backtest(
     allow_gaps: bool = False,
     calendar: str | None = None,
     benchmark: Bars | Curve | None = None,
+    actions: NDArray[Any] | None = None,
     record: bool | str | os.PathLike[str] = False,
     name: str | None = None,
 ) -> Result:
@@ -57,8 +60,9 @@ def backtest(
 
     Bars that are missing are refused, unless `allow_gaps`; `calendar` (an exchange's code, such as XNYS) says when none
     are to be expected. `benchmark` is what it is measured against: another instrument's bars or a curve; without one,
-    the same instruments bought and held. Nothing is written, unless `record` asks for it: True keeps the run and enters
-    its trial in the data folder (QUANTLYTIC_HOME, else ./quantlytic-data), a path in that folder.
+    the same instruments bought and held. `actions` (dtype ACTION, by time: what `load_equity` finds) are splits, dividends
+    and delistings of the bars' instruments, whose prices are raw. Nothing is written, unless `record` asks for it: True
+    keeps the run and enters its trial in the data folder (QUANTLYTIC_HOME, else ./quantlytic-data), a path in that folder.
 
     Raises InputError for no bars or no cash, DataError for holes, StrategyError when the strategy does not compile, and
     BacktestFailed, which has the results so far, when it raises in the middle.
@@ -74,7 +78,7 @@ def backtest(
     session = Session(strategy, bars.instruments, cash, fees, compiled=compiled, allow_short=allow_short)
     given: dict[str, Any] = {
         "name": name or type(session.strategy).__name__, "cash": float(cash), "fees": fees, "compiled": compiled,
-        "allow_short": allow_short, "calendar": calendar, "benchmark_given": benchmark,
+        "allow_short": allow_short, "calendar": calendar, "benchmark_given": benchmark, "actions": actions,
     }  # fmt: skip
 
     def result_of(session: Session, bars: Bars, holes: NDArray[Any]) -> Result:
@@ -92,14 +96,17 @@ def backtest(
         )
 
     try:
-        session.run(bars)
+        session.run(_data(bars, actions))
     except StrategyError as error:
         if error.bar < 0:  # it does not compile, or there is no telling where it stopped
             raise
-        upto = Bars(bars.array[: error.bar], bars.instruments, bars.label)
-        again = Session(strategy, bars.instruments, cash, fees, compiled=compiled, allow_short=allow_short)
-        again.run(upto)
-        partial = result_of(again, upto, _holes(upto, calendar)) if len(upto) else None
+        done = len(session.equity)  # what was finished before stays in the session
+        if actions is not None:
+            error.bar = max(
+                done - 1, 0
+            )  # actions are events too; on a tape the last bar has its equity before it is told
+        upto = Bars(bars.array[:done], bars.instruments, bars.label, bars.source)
+        partial = result_of(session, upto, _holes(upto, calendar)) if done else None
         failure = failed(error, session, bars, partial)
         if record:
             _record(failure, record)
@@ -108,6 +115,14 @@ def backtest(
     if record:
         _record(result, record)
     return result
+
+
+def _data(bars: Bars, actions: NDArray[Any] | None) -> Bars | Tape:
+    """What the session runs over: bars, and their actions until they end."""
+    if actions is None or not len(bars):
+        return bars
+    known = actions[actions["event_time"] <= bars.array["close_time"][-1]]
+    return Tape(bars=bars, actions=Ticks(known, bars.instruments, "corporate actions"))
 
 
 def _record(outcome: Result | BacktestFailed, where: bool | str | os.PathLike[str]) -> None:
@@ -160,11 +175,21 @@ class Result:
     holes_found: NDArray[Any] | None = None
     calendar: str | None = None
     benchmark_given: Bars | Curve | None = None
+    actions: NDArray[Any] | None = None
+
+    @cached_property
+    def comparable(self) -> tuple[Bars, NDArray[Any]]:
+        """Bars and fills in units of after all splits: the run's own where there were none."""
+        if self.actions is None:
+            return self.bars, self.fills
+        array = adjust(self.bars.array, self.actions, dividends=False)
+        return Bars(array, self.bars.instruments, self.bars.label), adjust_fills(self.fills, self.actions)
 
     @cached_property
     def round_trips(self) -> NDArray[Any]:
-        """Entries with their exits, first in, first out: rows of dtype ROUND_TRIP, by exit."""
-        return round_trips(self.fills, self.bars.array)
+        """Entries with their exits, first in, first out: rows of dtype ROUND_TRIP, by exit; in units of after all splits."""
+        bars, fills = self.comparable
+        return round_trips(fills, bars.array)
 
     @cached_property
     def hole_rows(self) -> NDArray[Any]:
@@ -183,8 +208,11 @@ class Result:
 
     @cached_property
     def benchmark(self) -> Curve:
-        """What the same cash would be worth in the benchmark, at the times of `curve`."""
-        return benchmark_of(self.bars, self.cash, self.benchmark_given)
+        """What the same cash would be worth in the benchmark, at the times of `curve`; dividends put back where known."""
+        if self.actions is None:
+            return benchmark_of(self.bars, self.cash, self.benchmark_given)
+        adjusted = Bars(adjust(self.bars.array, self.actions), self.bars.instruments, self.bars.label)
+        return benchmark_of(adjusted, self.cash, self.benchmark_given)
 
     @cached_property
     def metrics(self) -> Figures:
@@ -195,8 +223,9 @@ class Result:
         mean_equity, traded = float(self.equity.mean()), float(figures["traded_value"] or 0.0)
         lasts = curve.span_ns >= MIN_RATIO_DAYS * DAY_NS and mean_equity > 0
         figures["turnover"] = traded / mean_equity / curve.years if lasts else None
-        figures["exposure"] = exposure(self.bars.array["close_time"], self.fills)
-        figures["capacity"] = capacity(self.bars, self.fills, self.cash, float(self.equity[-1]) - self.cash)
+        bars, fills = self.comparable
+        figures["exposure"] = exposure(bars.array["close_time"], fills)
+        figures["capacity"] = capacity(bars, fills, self.cash, float(self.equity[-1]) - self.cash)
         return figures
 
     @cached_property
@@ -211,8 +240,8 @@ class Result:
 
     @cached_property
     def data_hash(self) -> str:
-        """SHA-256 over the instruments' ids and the bars' columns."""
-        return manifest.data_hash(self.bars)
+        """SHA-256 over the instruments' ids and the bars' columns, and those of the actions where there are any."""
+        return manifest.data_hash(self.bars, self.actions)
 
     @cached_property
     def run_id(self) -> str:
