@@ -29,8 +29,10 @@ if TYPE_CHECKING:
     from quantlytic.model.side import Side as Side
     from quantlytic.research.history import lake as lake
     from quantlytic.research.history import load_bars as load_bars
+    from quantlytic.research.lookahead import detect_lookahead as detect_lookahead
     from quantlytic.research.run import backtest as backtest
     from quantlytic.research.sweep import sweep as sweep
+    from quantlytic.research.walkforward import walk_forward as walk_forward
 
 _HOMES = {
     "ATR": "quantlytic.indicators",
@@ -48,9 +50,11 @@ _HOMES = {
     "backtest": "quantlytic.research.run",
     "fork": "quantlytic.engine.fork",
     "lake": "quantlytic.research.history",
+    "detect_lookahead": "quantlytic.research.lookahead",
     "load_bars": "quantlytic.research.history",
     "param": "quantlytic.engine.param",
     "sweep": "quantlytic.research.sweep",
+    "walk_forward": "quantlytic.research.walkforward",
 }
 
 __all__ = [*_HOMES]  # noqa: PLE0604 - the names are those of _HOMES
