@@ -11,6 +11,7 @@ from tests.app.conftest import Command, answer
 
 from quantlytic import load_bars
 from quantlytic.engine.infobars import BarRule
+from quantlytic.research.holes import find_holes
 from quantlytic.research.tradebars import make_bars
 
 
@@ -25,6 +26,7 @@ def test_bars_of_real_trades(quantlytic: Command, market_data: Path, tmp_path: P
     assert (back.array == made.bars.array).all()
     assert back.array["trades"].sum() + made.left_over == 20_000
     assert (back.array["volume"] >= 1000).all()
+    assert len(find_holes(back)) == 0  # bars by activity have no holes
     code, out, _ = quantlytic("data", "bars", "es.parquet", *words[:-1], "-o", "bars.csv")
     assert (code, out.split(":")[0]) == (0, "bars.csv")
     assert (load_bars(tmp_path / "bars.csv").array == made.bars.array).all()

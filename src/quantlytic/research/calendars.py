@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from quantlytic.engine.bars import Bars
 from quantlytic.model.action import ACTION, ActionKind
 from quantlytic.model.errors import InputError
-from quantlytic.research.holes import HOLE
+from quantlytic.research.holes import HOLE, has_size
 from quantlytic.store.barfile import most_frequent
 
 _DAY_NS = 86_400_000_000_000
@@ -94,15 +94,16 @@ def find_session_holes(bars: Bars, calendar: str) -> NDArray[Any]:
 
     Nights, weekends, holidays and lunch breaks are no holes, nor is the afternoon of an early close. Of daily bars each session
     must have one; of smaller ones each slot of the bar size that overlaps a session. (A slot in which nobody traded has no bar
-    either: the two cannot be told apart.) Bars outside of sessions are not looked at.
+    either: the two cannot be told apart.) Bars outside of sessions are not looked at, nor bars by activity.
 
     Raises InputError for bars larger than a day and as `sessions` does.
     """
     found = [np.zeros(0, HOLE)]
     array = bars.array
     for index, instrument in enumerate(bars.instruments):
-        opens = array["open_time"][array["instrument"] == index]
-        if len(opens) < 2:
+        own = array[array["instrument"] == index]
+        opens = own["open_time"]
+        if len(opens) < 2 or not has_size(own):
             continue
         size = most_frequent(np.diff(opens))
         if size > _DAY_NS:

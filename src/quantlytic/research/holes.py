@@ -20,14 +20,16 @@ def find_holes(bars: Bars) -> NDArray[Any]:
     """The holes, instrument by instrument in order of time: rows of dtype HOLE.
 
     A bar is missing for each whole bar size (the most frequent step between the instrument's opens) in a step, but one.
-    Nights and weekends of an exchange that closes are holes here; `calendars.find_session_holes` knows better.
+    Nights and weekends of an exchange that closes are holes here; `calendars.find_session_holes` knows better. Bars by
+    activity, whose length varies, have no holes.
     """
     found = [np.zeros(0, HOLE)]
     array = bars.array
     for index in range(len(bars.instruments)):
-        opens = array["open_time"] if len(bars.instruments) == 1 else array["open_time"][array["instrument"] == index]
+        own = array if len(bars.instruments) == 1 else array[array["instrument"] == index]
+        opens = own["open_time"]
         steps = np.diff(opens)
-        if not len(steps):
+        if not len(steps) or not has_size(own):
             continue
         size = most_frequent(steps)
         at = np.flatnonzero(steps >= 2 * size)
@@ -36,6 +38,12 @@ def find_holes(bars: Bars) -> NDArray[Any]:
         holes["start"], holes["end"] = opens[at] + size, opens[at + 1]
         found.append(holes)
     return np.concatenate(found)
+
+
+def has_size(bars: NDArray[Any]) -> bool:
+    """Whether most of an instrument's bars are of one length (bars by activity are not)."""
+    lengths = bars["close_time"] - bars["open_time"]
+    return 2 * int(np.count_nonzero(lengths == most_frequent(lengths))) > len(lengths)
 
 
 def refuse_holes(bars: Bars, holes: NDArray[Any]) -> None:
