@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from quantlytic.engine.bars import Bars as Bars
+    from quantlytic.engine.currency import Rates as Rates
+    from quantlytic.engine.currency import convert_bars as convert_bars
     from quantlytic.engine.fees import Fees as Fees
     from quantlytic.engine.fork import fork as fork
     from quantlytic.engine.param import param as param
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from quantlytic.model.order import TimeInForce as TimeInForce
     from quantlytic.model.side import Side as Side
     from quantlytic.research.history import lake as lake
+    from quantlytic.research.equities import load_equities as load_equities
+    from quantlytic.research.equities import load_equity as load_equity
     from quantlytic.research.history import load_bars as load_bars
     from quantlytic.research.lookahead import detect_lookahead as detect_lookahead
     from quantlytic.research.run import backtest as backtest
@@ -43,15 +47,19 @@ _HOMES = {
     "Instrument": "quantlytic.model.instrument",
     "RSI": "quantlytic.indicators",
     "SMA": "quantlytic.indicators",
+    "Rates": "quantlytic.engine.currency",
     "Session": "quantlytic.engine.session",
     "Side": "quantlytic.model.side",
     "Strategy": "quantlytic.engine.strategy",
     "TimeInForce": "quantlytic.model.order",
     "backtest": "quantlytic.research.run",
+    "convert_bars": "quantlytic.engine.currency",
     "fork": "quantlytic.engine.fork",
     "lake": "quantlytic.research.history",
     "detect_lookahead": "quantlytic.research.lookahead",
     "load_bars": "quantlytic.research.history",
+    "load_equities": "quantlytic.research.equities",
+    "load_equity": "quantlytic.research.equities",
     "param": "quantlytic.engine.param",
     "sweep": "quantlytic.research.sweep",
     "walk_forward": "quantlytic.research.walkforward",
