@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from quantlytic.model.instrument import Instrument as Instrument
     from quantlytic.model.order import TimeInForce as TimeInForce
     from quantlytic.model.side import Side as Side
-    from quantlytic.research.history import lake as lake
     from quantlytic.research.equities import load_equities as load_equities
     from quantlytic.research.equities import load_equity as load_equity
+    from quantlytic.research.history import lake as lake
     from quantlytic.research.history import load_bars as load_bars
     from quantlytic.research.lookahead import detect_lookahead as detect_lookahead
     from quantlytic.research.run import backtest as backtest
