@@ -71,6 +71,7 @@ def test_equal_to_talib(market_data: Path, symbol: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # compiling 61 patterns
 def test_equal_to_talib_on_every_bar_compiled(market_data: Path) -> None:
     for prices in [*(real(market_data, symbol) for symbol in ("BTCUSDT", "DOGEUSDT", "AAPL")), rough(200_000, seed=1)]:
         found = dict(zip(CANDLE_PATTERNS, CandlePatterns.over(*prices), strict=True))

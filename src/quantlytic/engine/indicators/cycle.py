@@ -11,9 +11,9 @@ from quantlytic.model.errors import InputError
 
 
 class DominantCyclePeriod(Indicator):
-    """The length of the dominant cycle in bars, 6 to 50, smoothed (TA-Lib's HT_DCPERIOD). NaN for 32 bars.
+    """The length of the dominant cycle in bars, 6 to 50, smoothed. NaN for 32 bars.
 
-    Ehlers, Rocket Science for Traders (2001), chapter 7.
+    Source: Ehlers, Rocket Science for Traders (2001), chapter 7; TA-Lib HT_DCPERIOD.
     """
 
     on_nan: ClassVar[str] = "skip"
@@ -32,9 +32,9 @@ class DominantCyclePeriod(Indicator):
 
 
 class Phasor(Indicator):
-    """The in-phase and quadrature parts of the price (TA-Lib's HT_PHASOR). NaN for 32 bars.
+    """The in-phase and quadrature parts of the price. NaN for 32 bars.
 
-    Ehlers, Rocket Science for Traders (2001), chapter 6.
+    Source: Ehlers, Rocket Science for Traders (2001), chapter 6; TA-Lib HT_PHASOR.
     """
 
     outputs: ClassVar[tuple[str, ...]] = ("in_phase", "quadrature")
@@ -60,9 +60,9 @@ class Phasor(Indicator):
 
 
 class DominantCyclePhase(Indicator):
-    """Where in the dominant cycle the price is, in degrees from -45 to 315 (TA-Lib's HT_DCPHASE). NaN for 63 bars.
+    """Where in the dominant cycle the price is, in degrees from -45 to 315. NaN for 63 bars.
 
-    Ehlers, Rocket Science for Traders (2001), chapter 9.
+    Source: Ehlers, Rocket Science for Traders (2001), chapter 9; TA-Lib HT_DCPHASE.
     """
 
     on_nan: ClassVar[str] = "skip"
@@ -79,9 +79,9 @@ class DominantCyclePhase(Indicator):
 
 
 class SineWave(Indicator):
-    """The sine of the dominant cycle's phase, and of 45 degrees ahead: they cross before the turns (TA-Lib's HT_SINE).
+    """The sine of the dominant cycle's phase, and of 45 degrees ahead: they cross before the turns.
 
-    NaN for 63 bars. Ehlers, Rocket Science for Traders (2001), chapter 9.
+    NaN for 63 bars. Source: Ehlers, Rocket Science for Traders (2001), chapter 9; TA-Lib HT_SINE.
     """
 
     outputs: ClassVar[tuple[str, ...]] = ("sine", "lead_sine")
@@ -105,9 +105,9 @@ class SineWave(Indicator):
 
 
 class InstantaneousTrendline(Indicator):
-    """The price with the dominant cycle taken out: means over one cycle, smoothed over 4 bars (TA-Lib's HT_TRENDLINE).
+    """The price with the dominant cycle taken out: means over one cycle, smoothed over 4 bars.
 
-    NaN for 63 bars. Ehlers, Rocket Science for Traders (2001), chapter 10.
+    NaN for 63 bars. Source: Ehlers, Rocket Science for Traders (2001), chapter 10; TA-Lib HT_TRENDLINE.
     """
 
     on_nan: ClassVar[str] = "skip"
@@ -130,10 +130,10 @@ class InstantaneousTrendline(Indicator):
 
 
 class TrendMode(Indicator):
-    """1 while the market trends, 0 while it cycles (TA-Lib's HT_TRENDMODE). NaN for 63 bars, where TA-Lib has 0.
+    """1 while the market trends, 0 while it cycles. NaN for 63 bars, where TA-Lib has 0.
 
     It cycles for half a period after the sine waves cross and while the phase moves as the period says; a price 1.5 % off the
-    trendline is a trend. Ehlers, Rocket Science for Traders (2001), chapter 11.
+    trendline is a trend. Source: Ehlers, Rocket Science for Traders (2001), chapter 11; TA-Lib HT_TRENDMODE.
     """
 
     on_nan: ClassVar[str] = "skip"
@@ -173,7 +173,7 @@ class TrendMode(Indicator):
 class MAMA(Indicator):
     """MESA adaptive moving average, and the following one (`fama`): they adapt to how fast the phase turns. NaN for 32 bars.
 
-    Both limits are between 0.01 and 0.99. Ehlers, MESA Adaptive Moving Averages, Stocks & Commodities 19:9 (2001).
+    Both limits are between 0.01 and 0.99. Source: Ehlers, MESA Adaptive Moving Averages, TASC (2001); TA-Lib MAMA.
     """
 
     outputs: ClassVar[tuple[str, ...]] = ("mama", "fama")

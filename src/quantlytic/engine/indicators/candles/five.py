@@ -19,7 +19,10 @@ from quantlytic.engine.indicators.candles.pattern import CandlePattern, Penetrat
 
 
 class ThreeBlackCrows(CandlePattern):
-    """After a white candle three falling black ones without lower shadows, each from within the one before. Bearish."""
+    """After a white candle three falling black ones without lower shadows, each from within the one before. Bearish.
+
+    Source: TA-Lib CDL3BLACKCROWS.
+    """
 
     bars_before = 13
 
@@ -32,7 +35,10 @@ class ThreeBlackCrows(CandlePattern):
 
 
 class ThreeLineStrike(CandlePattern):
-    """Three candles of one color, undone by one of the other. The sign is that of the three."""
+    """Three candles of one color, undone by one of the other. The sign is that of the three.
+
+    Source: TA-Lib CDL3LINESTRIKE.
+    """
 
     bars_before = 8
 
@@ -48,7 +54,10 @@ class ThreeLineStrike(CandlePattern):
 
 
 class ConcealingBabySwallow(CandlePattern):
-    """Two black marubozus, a black one gapping down with a shadow into them, one that engulfs it. Bullish."""
+    """Two black marubozus, a black one gapping down with a shadow into them, one that engulfs it. Bullish.
+
+    Source: TA-Lib CDLCONCEALBABYSWALL.
+    """
 
     bars_before = 13
 
@@ -61,7 +70,10 @@ class ConcealingBabySwallow(CandlePattern):
 
 
 class Breakaway(CandlePattern):
-    """A gap in the long first candle's direction, two more candles of the same way, and one back into the gap."""
+    """A gap in the long first candle's direction, two more candles of the same way, and one back into the gap.
+
+    Source: TA-Lib CDLBREAKAWAY.
+    """
 
     bars_before = 14
 
@@ -77,7 +89,10 @@ class Breakaway(CandlePattern):
 
 
 class LadderBottom(CandlePattern):
-    """Three falling black candles, a black one with an upper shadow, a white one closing above it. Bullish."""
+    """Three falling black candles, a black one with an upper shadow, a white one closing above it. Bullish.
+
+    Source: TA-Lib CDLLADDERBOTTOM.
+    """
 
     bars_before = 14
 
@@ -91,7 +106,10 @@ class LadderBottom(CandlePattern):
 
 
 class MatHold(PenetrationPattern):
-    """Long white, three short ones (the first gaps up) that hold above its middle, a white one to a new high. Bullish."""
+    """Long white, three short ones (the first gaps up) that hold above its middle, a white one to a new high. Bullish.
+
+    Source: TA-Lib CDLMATHOLD.
+    """
 
     bars_before = 14
 
@@ -111,7 +129,10 @@ class MatHold(PenetrationPattern):
 
 
 class RiseFallThreeMethods(CandlePattern):
-    """A long candle, three short ones against it within its range, a long one with it that closes beyond it."""
+    """A long candle, three short ones against it within its range, a long one with it that closes beyond it.
+
+    Source: TA-Lib CDLRISEFALL3METHODS.
+    """
 
     bars_before = 14
 

@@ -18,7 +18,10 @@ from quantlytic.engine.indicators.candles.pattern import CandlePattern
 
 
 class BeltHold(CandlePattern):
-    """A long body that opens at its extreme: white without a lower shadow (100), black without an upper (-100)."""
+    """A long body that opens at its extreme: white without a lower shadow (100), black without an upper (-100).
+
+    Source: TA-Lib CDLBELTHOLD.
+    """
 
     bars_before = 10
 
@@ -28,7 +31,10 @@ class BeltHold(CandlePattern):
 
 
 class ClosingMarubozu(CandlePattern):
-    """A long body that closes at its extreme: white without an upper shadow (100), black without a lower (-100)."""
+    """A long body that closes at its extreme: white without an upper shadow (100), black without a lower (-100).
+
+    Source: TA-Lib CDLCLOSINGMARUBOZU.
+    """
 
     bars_before = 10
 
@@ -38,7 +44,7 @@ class ClosingMarubozu(CandlePattern):
 
 
 class Doji(CandlePattern):
-    """Close about at the open. 100, though it is neither bullish nor bearish."""
+    """Close about at the open. 100, though it is neither bullish nor bearish. Source: TA-Lib CDLDOJI."""
 
     bars_before = 10
 
@@ -47,7 +53,7 @@ class Doji(CandlePattern):
 
 
 class DragonflyDoji(CandlePattern):
-    """A doji at the top of a lower shadow."""
+    """A doji at the top of a lower shadow. Source: TA-Lib CDLDRAGONFLYDOJI."""
 
     bars_before = 10
 
@@ -56,7 +62,7 @@ class DragonflyDoji(CandlePattern):
 
 
 class GravestoneDoji(CandlePattern):
-    """A doji at the bottom of an upper shadow."""
+    """A doji at the bottom of an upper shadow. Source: TA-Lib CDLGRAVESTONEDOJI."""
 
     bars_before = 10
 
@@ -65,7 +71,7 @@ class GravestoneDoji(CandlePattern):
 
 
 class HighWave(CandlePattern):
-    """A short body between shadows of more than twice its length."""
+    """A short body between shadows of more than twice its length. Source: TA-Lib CDLHIGHWAVE."""
 
     bars_before = 10
 
@@ -75,7 +81,7 @@ class HighWave(CandlePattern):
 
 
 class LongLeggedDoji(CandlePattern):
-    """A doji with a long shadow."""
+    """A doji with a long shadow. Source: TA-Lib CDLLONGLEGGEDDOJI."""
 
     bars_before = 10
 
@@ -84,7 +90,7 @@ class LongLeggedDoji(CandlePattern):
 
 
 class LongLine(CandlePattern):
-    """A long body between short shadows."""
+    """A long body between short shadows. Source: TA-Lib CDLLONGLINE."""
 
     bars_before = 10
 
@@ -94,7 +100,7 @@ class LongLine(CandlePattern):
 
 
 class Marubozu(CandlePattern):
-    """A long body without shadows."""
+    """A long body without shadows. Source: TA-Lib CDLMARUBOZU."""
 
     bars_before = 10
 
@@ -103,7 +109,7 @@ class Marubozu(CandlePattern):
 
 
 class RickshawMan(CandlePattern):
-    """A doji near the middle of two long shadows."""
+    """A doji near the middle of two long shadows. Source: TA-Lib CDLRICKSHAWMAN."""
 
     bars_before = 10
 
@@ -115,7 +121,7 @@ class RickshawMan(CandlePattern):
 
 
 class ShortLine(CandlePattern):
-    """A short body between short shadows."""
+    """A short body between short shadows. Source: TA-Lib CDLSHORTLINE."""
 
     bars_before = 10
 
@@ -125,7 +131,7 @@ class ShortLine(CandlePattern):
 
 
 class SpinningTop(CandlePattern):
-    """A short body between shadows longer than itself."""
+    """A short body between shadows longer than itself. Source: TA-Lib CDLSPINNINGTOP."""
 
     bars_before = 10
 
@@ -135,7 +141,7 @@ class SpinningTop(CandlePattern):
 
 
 class Takuri(CandlePattern):
-    """A dragonfly doji whose lower shadow is very long."""
+    """A dragonfly doji whose lower shadow is very long. Source: TA-Lib CDLTAKURI."""
 
     bars_before = 10
 

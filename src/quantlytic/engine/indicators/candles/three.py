@@ -22,7 +22,10 @@ from quantlytic.engine.indicators.candles.pattern import CandlePattern, Penetrat
 
 
 class TwoCrows(CandlePattern):
-    """Long white, a black one gapping up, a black one from within it into the white body. Bearish."""
+    """Long white, a black one gapping up, a black one from within it into the white body. Bearish.
+
+    Source: TA-Lib CDL2CROWS.
+    """
 
     bars_before = 12
 
@@ -33,7 +36,10 @@ class TwoCrows(CandlePattern):
 
 
 class UpsideGapTwoCrows(CandlePattern):
-    """Long white, a small black one gapping up, a black one engulfing it but closing above the white. Bearish."""
+    """Long white, a small black one gapping up, a black one engulfing it but closing above the white. Bearish.
+
+    Source: TA-Lib CDLUPSIDEGAP2CROWS.
+    """
 
     bars_before = 12
 
@@ -44,7 +50,7 @@ class UpsideGapTwoCrows(CandlePattern):
 
 
 class ThreeInside(CandlePattern):
-    """A harami, confirmed by a close beyond the first candle's open. Up: 100, down: -100."""
+    """A harami, confirmed by a close beyond the first candle's open. Up: 100, down: -100. Source: TA-Lib CDL3INSIDE."""
 
     bars_before = 12
 
@@ -56,7 +62,7 @@ class ThreeInside(CandlePattern):
 
 
 class ThreeOutside(CandlePattern):
-    """An engulfing, confirmed by a close beyond the second candle's."""
+    """An engulfing, confirmed by a close beyond the second candle's. Source: TA-Lib CDL3OUTSIDE."""
 
     bars_before = 3
 
@@ -79,7 +85,10 @@ class ThreeOutside(CandlePattern):
 
 
 class ThreeStarsInSouth(CandlePattern):
-    """Three black candles, each smaller and within the range of the one before, the last without shadows. Bullish."""
+    """Three black candles, each smaller and within the range of the one before, the last without shadows. Bullish.
+
+    Source: TA-Lib CDL3STARSINSOUTH.
+    """
 
     bars_before = 12
 
@@ -94,7 +103,10 @@ class ThreeStarsInSouth(CandlePattern):
 
 
 class AbandonedBaby(PenetrationPattern):
-    """Long, a doji with gaps on both sides (shadows included), then well back into the first. Sign of the last candle."""
+    """Long, a doji with gaps on both sides (shadows included), then well back into the first. Sign of the last candle.
+
+    Source: TA-Lib CDLABANDONEDBABY.
+    """
 
     bars_before = 12
 
@@ -110,7 +122,10 @@ class AbandonedBaby(PenetrationPattern):
 
 
 class EveningDojiStar(PenetrationPattern):
-    """Long white, a doji gapping up, a black one well back into the white. Bearish."""
+    """Long white, a doji gapping up, a black one well back into the white. Bearish.
+
+    Source: TA-Lib CDLEVENINGDOJISTAR.
+    """
 
     bars_before = 12
 
@@ -121,7 +136,10 @@ class EveningDojiStar(PenetrationPattern):
 
 
 class EveningStar(PenetrationPattern):
-    """Long white, a short one gapping up, a black one well back into the white. Bearish."""
+    """Long white, a short one gapping up, a black one well back into the white. Bearish.
+
+    Source: TA-Lib CDLEVENINGSTAR.
+    """
 
     bars_before = 12
 
@@ -132,7 +150,10 @@ class EveningStar(PenetrationPattern):
 
 
 class MorningDojiStar(PenetrationPattern):
-    """Long black, a doji gapping down, a white one well back into the black. Bullish."""
+    """Long black, a doji gapping down, a white one well back into the black. Bullish.
+
+    Source: TA-Lib CDLMORNINGDOJISTAR.
+    """
 
     bars_before = 12
 
@@ -143,7 +164,10 @@ class MorningDojiStar(PenetrationPattern):
 
 
 class MorningStar(PenetrationPattern):
-    """Long black, a short one gapping down, a white one well back into the black. Bullish."""
+    """Long black, a short one gapping down, a white one well back into the black. Bullish.
+
+    Source: TA-Lib CDLMORNINGSTAR.
+    """
 
     bars_before = 12
 
@@ -154,7 +178,7 @@ class MorningStar(PenetrationPattern):
 
 
 class Tristar(CandlePattern):
-    """Three dojis, the middle one gapping away."""
+    """Three dojis, the middle one gapping away. Source: TA-Lib CDLTRISTAR."""
 
     bars_before = 12
 
@@ -168,7 +192,10 @@ class Tristar(CandlePattern):
 
 
 class UniqueThreeRiver(CandlePattern):
-    """Long black, a black one within it with a lower low, a short white one opening above that low. Bullish."""
+    """Long black, a black one within it with a lower low, a short white one opening above that low. Bullish.
+
+    Source: TA-Lib CDLUNIQUE3RIVER.
+    """
 
     bars_before = 12
 

@@ -32,7 +32,10 @@ def opens_near(c: Any, k: int) -> bool:
 
 
 class ThreeWhiteSoldiers(CandlePattern):
-    """Three rising white candles without upper shadows, none far shorter than the one before. Bullish."""
+    """Three rising white candles without upper shadows, none far shorter than the one before. Bullish.
+
+    Source: TA-Lib CDL3WHITESOLDIERS.
+    """
 
     bars_before = 12
 
@@ -44,7 +47,10 @@ class ThreeWhiteSoldiers(CandlePattern):
 
 
 class AdvanceBlock(CandlePattern):
-    """Three rising white candles that weaken: bodies shrink or upper shadows grow. Bearish."""
+    """Three rising white candles that weaken: bodies shrink or upper shadows grow. Bearish.
+
+    Source: TA-Lib CDLADVANCEBLOCK.
+    """
 
     bars_before = 12
 
@@ -63,7 +69,10 @@ class AdvanceBlock(CandlePattern):
 
 
 class StalledPattern(CandlePattern):
-    """Two long rising white candles, then a short one at the top of the second. Bearish."""
+    """Two long rising white candles, then a short one at the top of the second. Bearish.
+
+    Source: TA-Lib CDLSTALLEDPATTERN.
+    """
 
     bars_before = 12
 
@@ -74,7 +83,10 @@ class StalledPattern(CandlePattern):
 
 
 class IdenticalThreeCrows(CandlePattern):
-    """Three falling black candles without lower shadows, each opening at the close before. Bearish."""
+    """Three falling black candles without lower shadows, each opening at the close before. Bearish.
+
+    Source: TA-Lib CDLIDENTICAL3CROWS.
+    """
 
     bars_before = 12
 
@@ -86,7 +98,10 @@ class IdenticalThreeCrows(CandlePattern):
 
 
 class GapSideSideWhite(CandlePattern):
-    """After a gap two white candles of like body and open. The sign is the gap's direction."""
+    """After a gap two white candles of like body and open. The sign is the gap's direction.
+
+    Source: TA-Lib CDLGAPSIDESIDEWHITE.
+    """
 
     bars_before = 7
 
@@ -99,7 +114,7 @@ class GapSideSideWhite(CandlePattern):
 
 
 class StickSandwich(CandlePattern):
-    """A white candle between two black ones of equal close, and above it. Bullish."""
+    """A white candle between two black ones of equal close, and above it. Bullish. Source: TA-Lib CDLSTICKSANDWICH."""
 
     bars_before = 7
 
@@ -109,7 +124,10 @@ class StickSandwich(CandlePattern):
 
 
 class TasukiGap(CandlePattern):
-    """After a gap a candle of like length from within the second closes into the gap, which stays open."""
+    """After a gap a candle of like length from within the second closes into the gap, which stays open.
+
+    Source: TA-Lib CDLTASUKIGAP.
+    """
 
     bars_before = 7
 
@@ -123,7 +141,10 @@ class TasukiGap(CandlePattern):
 
 
 class XSideGapThreeMethods(CandlePattern):
-    """Two candles of one color with a gap between, closed by a third from within the second into the first."""
+    """Two candles of one color with a gap between, closed by a third from within the second into the first.
+
+    Source: TA-Lib CDLXSIDEGAP3METHODS.
+    """
 
     bars_before = 2
 
@@ -136,7 +157,10 @@ class XSideGapThreeMethods(CandlePattern):
 
 
 class Hikkake(CandlePattern):
-    """An inside bar, then a false break-out: 100 or -100; 200 or -200 when a close confirms within 3 bars (D. L. Chesler)."""
+    """An inside bar, then a false break-out: 100 or -100; 200 or -200 when a close confirms within 3 bars (D. L. Chesler).
+
+    Source: TA-Lib CDLHIKKAKE.
+    """
 
     bars_before = 5
 
@@ -152,7 +176,10 @@ class Hikkake(CandlePattern):
 
 
 class ModifiedHikkake(CandlePattern):
-    """A hikkake after two inside bars, the first closing near the end that is broken later (D. L. Chesler)."""
+    """A hikkake after two inside bars, the first closing near the end that is broken later (D. L. Chesler).
+
+    Source: TA-Lib CDLHIKKAKEMOD.
+    """
 
     bars_before = 10
 

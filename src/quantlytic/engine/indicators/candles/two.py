@@ -24,7 +24,10 @@ from quantlytic.engine.indicators.candles.pattern import CandlePattern, Penetrat
 
 
 class Hammer(CandlePattern):
-    """A short body on a long lower shadow, no upper one, at or below the lows of the bar before. Bullish."""
+    """A short body on a long lower shadow, no upper one, at or below the lows of the bar before. Bullish.
+
+    Source: TA-Lib CDLHAMMER.
+    """
 
     bars_before = 11
 
@@ -34,7 +37,7 @@ class Hammer(CandlePattern):
 
 
 class HangingMan(CandlePattern):
-    """A hammer's shape at or above the highs of the bar before. Bearish."""
+    """A hammer's shape at or above the highs of the bar before. Bearish. Source: TA-Lib CDLHANGINGMAN."""
 
     bars_before = 11
 
@@ -44,7 +47,10 @@ class HangingMan(CandlePattern):
 
 
 class InvertedHammer(CandlePattern):
-    """A short body under a long upper shadow, no lower one, after a gap down. Bullish."""
+    """A short body under a long upper shadow, no lower one, after a gap down. Bullish.
+
+    Source: TA-Lib CDLINVERTEDHAMMER.
+    """
 
     bars_before = 11
 
@@ -54,7 +60,7 @@ class InvertedHammer(CandlePattern):
 
 
 class ShootingStar(CandlePattern):
-    """An inverted hammer's shape after a gap up. Bearish."""
+    """An inverted hammer's shape after a gap up. Bearish. Source: TA-Lib CDLSHOOTINGSTAR."""
 
     bars_before = 11
 
@@ -64,7 +70,7 @@ class ShootingStar(CandlePattern):
 
 
 class Counterattack(CandlePattern):
-    """Two long bodies of opposite colors with equal closes."""
+    """Two long bodies of opposite colors with equal closes. Source: TA-Lib CDLCOUNTERATTACK."""
 
     bars_before = 11
 
@@ -74,7 +80,10 @@ class Counterattack(CandlePattern):
 
 
 class DarkCloudCover(PenetrationPattern):
-    """A black candle that opens above a long white one's high and closes well into its body. Bearish."""
+    """A black candle that opens above a long white one's high and closes well into its body. Bearish.
+
+    Source: TA-Lib CDLDARKCLOUDCOVER.
+    """
 
     bars_before = 11
 
@@ -87,7 +96,10 @@ class DarkCloudCover(PenetrationPattern):
 
 
 class DojiStar(CandlePattern):
-    """A doji that gaps away from a long body in its direction: the move tires, so the sign is the other one's."""
+    """A doji that gaps away from a long body in its direction: the move tires, so the sign is the other one's.
+
+    Source: TA-Lib CDLDOJISTAR.
+    """
 
     bars_before = 11
 
@@ -97,7 +109,10 @@ class DojiStar(CandlePattern):
 
 
 class Engulfing(CandlePattern):
-    """A body that engulfs the one before, of the other color: 100 or -100; 80 or -80 where one end is the same."""
+    """A body that engulfs the one before, of the other color: 100 or -100; 80 or -80 where one end is the same.
+
+    Source: TA-Lib CDLENGULFING.
+    """
 
     bars_before = 2
 
@@ -109,7 +124,10 @@ class Engulfing(CandlePattern):
 
 
 class Harami(CandlePattern):
-    """A short body within the long one before; the sign is against the long one's color. 80 where one end is the same."""
+    """A short body within the long one before; the sign is against the long one's color. 80 where one end is the same.
+
+    Source: TA-Lib CDLHARAMI.
+    """
 
     bars_before = 11
 
@@ -122,7 +140,7 @@ class Harami(CandlePattern):
 
 
 class HaramiCross(CandlePattern):
-    """A harami whose second candle is a doji."""
+    """A harami whose second candle is a doji. Source: TA-Lib CDLHARAMICROSS."""
 
     bars_before = 11
 
@@ -135,7 +153,7 @@ class HaramiCross(CandlePattern):
 
 
 class HomingPigeon(CandlePattern):
-    """A short black body within the long black one before. Bullish."""
+    """A short black body within the long black one before. Bullish. Source: TA-Lib CDLHOMINGPIGEON."""
 
     bars_before = 11
 
@@ -145,7 +163,10 @@ class HomingPigeon(CandlePattern):
 
 
 class InNeck(CandlePattern):
-    """After a long black candle a white one opens below its low and closes at its close, or a little above. Bearish."""
+    """After a long black candle a white one opens below its low and closes at its close, or a little above. Bearish.
+
+    Source: TA-Lib CDLINNECK.
+    """
 
     bars_before = 11
 
@@ -155,7 +176,10 @@ class InNeck(CandlePattern):
 
 
 class OnNeck(CandlePattern):
-    """After a long black candle a white one opens below its low and closes at its low. Bearish."""
+    """After a long black candle a white one opens below its low and closes at its low. Bearish.
+
+    Source: TA-Lib CDLONNECK.
+    """
 
     bars_before = 11
 
@@ -165,7 +189,10 @@ class OnNeck(CandlePattern):
 
 
 class Thrusting(CandlePattern):
-    """After a long black candle a white one opens below its low and closes in the lower half of its body. Bearish."""
+    """After a long black candle a white one opens below its low and closes in the lower half of its body. Bearish.
+
+    Source: TA-Lib CDLTHRUSTING.
+    """
 
     bars_before = 11
 
@@ -176,7 +203,10 @@ class Thrusting(CandlePattern):
 
 
 class Kicking(CandlePattern):
-    """Two marubozus of opposite colors with a gap between, in the direction of the second."""
+    """Two marubozus of opposite colors with a gap between, in the direction of the second.
+
+    Source: TA-Lib CDLKICKING.
+    """
 
     bars_before = 11
 
@@ -195,7 +225,7 @@ class Kicking(CandlePattern):
 
 
 class KickingByLength(CandlePattern):
-    """Kicking, but the sign is that of the longer of the two."""
+    """Kicking, but the sign is that of the longer of the two. Source: TA-Lib CDLKICKINGBYLENGTH."""
 
     bars_before = 11
 
@@ -215,7 +245,7 @@ class KickingByLength(CandlePattern):
 
 
 class MatchingLow(CandlePattern):
-    """Two black candles with equal closes. Bullish."""
+    """Two black candles with equal closes. Bullish. Source: TA-Lib CDLMATCHINGLOW."""
 
     bars_before = 6
 
@@ -224,7 +254,10 @@ class MatchingLow(CandlePattern):
 
 
 class Piercing(CandlePattern):
-    """After a long black candle a long white one opens below its low and closes in the upper half of its body. Bullish."""
+    """After a long black candle a long white one opens below its low and closes in the upper half of its body. Bullish.
+
+    Source: TA-Lib CDLPIERCING.
+    """
 
     bars_before = 11
 
@@ -234,7 +267,7 @@ class Piercing(CandlePattern):
 
 
 class SeparatingLines(CandlePattern):
-    """After a candle of the other color a long belt hold with the same open."""
+    """After a candle of the other color a long belt hold with the same open. Source: TA-Lib CDLSEPARATINGLINES."""
 
     bars_before = 11
 
