@@ -58,14 +58,17 @@ def with_aliases(columns: Columns, time: NDArray[np.float64]) -> Columns:
 
 
 def make(cls: Any, period: int | None = None) -> Indicator:
-    """An instance with a period of 10 where none is a default, so that 300 bars are plenty."""
+    """An instance with a period of 10 where there is no usual one, or a long one, so that 300 bars are plenty."""
     if cls.__name__ == "MACDExt":
         return cls(WMA(3), SMA(6), SMA(4))  # type: ignore[no-any-return]
     if cls.__name__ == "ConnorsRSI":
         return cls(rank_period=20)  # type: ignore[no-any-return]
     params = inspect.signature(cls.__init__).parameters
-    if "period" in params and (period is not None or params["period"].default is inspect.Parameter.empty):
-        return cls(period=period or 10)  # type: ignore[no-any-return]
+    if "period" in params:
+        usual = params["period"].default
+        if period is None:
+            period = 10 if usual is inspect.Parameter.empty or usual > 100 else usual
+        return cls(period=period)  # type: ignore[no-any-return]
     return cls()  # type: ignore[no-any-return]
 
 

@@ -44,39 +44,38 @@ def test_ready_from_the_first_value_on(cls: Any) -> None:
 
 @every_indicator
 def test_a_saved_state_goes_on_as_if_nothing_had_been(cls: Any) -> None:
-    arrays = arrays_of(cls, BARS)
+    arrays = [array[:220] for array in arrays_of(cls, BARS)]
     whole, first = make(cls), make(cls)
     expected = run_plain(whole, arrays)
-    run_plain(first, [array[:100] for array in arrays])
+    run_plain(first, [array[:110] for array in arrays])
     layout = layout_of(first)
     assert layout is layout_of(whole), "the layout must not depend on what came in"
     state = np.zeros(1, layout.dtype)
     pack(first, layout, state[0])
     view = layout.view(state.view(np.uint8))
-    np.testing.assert_array_equal(run_plain(view, [array[100:] for array in arrays]), expected[:, 100:])
+    np.testing.assert_array_equal(run_plain(view, [array[110:] for array in arrays]), expected[:, 110:])
 
 
 @every_indicator
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_a_missing_input_does_no_lasting_harm(cls: Any, bad: float) -> None:
-    """Recursive indicators skip that bar. The others have no result while it matters, and never a wrong one."""
-    indicator = make(cls)
-    for name in set(inputs_of(cls)) - {"time"}:
-        holes = [5, 150, 151] if bad != bad or indicator.on_nan == "skip" else []
+    """Recursive indicators skip that bar. The others have no number while it matters, and never a wrong one."""
+    holes = [5, 150, 151]
+    for name in sorted(set(inputs_of(cls)) - {"time"}):
         arrays = [BARS[column].copy() for column in inputs_of(cls)]
         arrays[inputs_of(cls).index(name)][holes] = bad
         results = run_plain(make(cls), arrays)
-        if indicator.on_nan == "skip":
+        if cls.on_nan == "skip":
             kept = np.setdiff1d(np.arange(ROWS), holes)
             expected = run_plain(make(cls), [array[kept] for array in arrays])
             np.testing.assert_array_equal(results[:, kept], expected)
             np.testing.assert_array_equal(results[:, holes], results[:, [4, 149, 149]])
         else:
             clean = run_plain(make(cls), arrays_of(cls, BARS))
-            known = ~np.isnan(results)
-            np.testing.assert_array_equal(known[:, -40:], ~np.isnan(clean[:, -40:]))
+            np.testing.assert_allclose(results[:, -40:], clean[:, -40:], rtol=1e-9, atol=1e-9)
+            known = np.isfinite(results)
             np.testing.assert_allclose(results[known], clean[known], rtol=1e-9, atol=1e-9)
-            assert not holes or np.isnan(results[:, 150:252]).any(), "NaN in, a number out"
+            assert not known[:, 150:252].all(), "NaN in, a number out"
 
 
 @every_indicator
@@ -225,7 +224,7 @@ def test_several_results_over_arrays() -> None:
 def test_the_moving_average_does_not_drift(period: int) -> None:
     close = workload_bars(1_000_000).array["close"]
     ours = SMA.over(close, period=period)
-    for i in np.linspace(period - 1, len(close) - 1, 2_000).astype(int):
+    for i in np.linspace(period - 1, len(close) - 1, 500).astype(int):
         assert ours[i] == pytest.approx(
             math.fsum(close[i - period + 1 : i + 1]) / period, rel=2e-14 * math.sqrt(period)
         )

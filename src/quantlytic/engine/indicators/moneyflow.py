@@ -95,6 +95,8 @@ class EaseOfMovement(Indicator):
         """Take the next bar; returns the mean, NaN until there are `period` + 1 bars."""
         middle = (high + low) / 2.0
         move = (middle - self.last) * (high - low) * (self.scale / volume if volume != 0.0 else 0.0)
+        if not math.isfinite(volume):
+            move = math.nan
         self.last = middle
         self.value = self.mean.update(move)
         return self.value

@@ -71,7 +71,7 @@ class BOP(Indicator):
 
     def update(self, open: float, high: float, low: float, close: float) -> float:
         """Take the next bar; returns its balance, -1 to 1."""
-        spread = high - low
+        spread = high - low if math.isfinite(open + high + low + close) else math.nan
         self.value = (close - open) / spread if spread != 0.0 else 0.0
         return self.value
 

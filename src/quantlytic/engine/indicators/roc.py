@@ -18,7 +18,8 @@ class Momentum(Indicator):
 
     def update(self, x: float) -> float:
         """Take the next value; returns the difference, NaN until there are `period` + 1 values."""
-        self.value = x - self.past.update(x)
+        past = self.past.update(x)
+        self.value = x - past if math.isfinite(x) else math.nan
         return self.value
 
 
@@ -33,6 +34,8 @@ class ROCR(Indicator):
     def update(self, x: float) -> float:
         """Take the next value; returns the ratio, NaN until there are `period` + 1 values."""
         past = self.past.update(x)
+        if not math.isfinite(x):
+            past = math.nan
         self.value = x / past if past != 0.0 else 0.0
         return self.value
 
@@ -48,6 +51,8 @@ class ROCP(Indicator):
     def update(self, x: float) -> float:
         """Take the next value; returns the share, NaN until there are `period` + 1 values."""
         past = self.past.update(x)
+        if not math.isfinite(x):
+            past = math.nan
         self.value = (x - past) / past if past != 0.0 else 0.0
         return self.value
 
