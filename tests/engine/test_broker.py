@@ -210,7 +210,7 @@ def test_a_losing_short_can_always_be_bought_back(play: Play) -> None:
         ((0, BUY_LIMIT, 1, 0.0), "invalid-price"),
         ((0, BUY_LIMIT, 1, -9), "invalid-price"),
         ((0, BUY_LIMIT, 1, math.nan), "invalid-price"),
-        ((0, BUY_LIMIT, 1, 9, 7), "invalid-order"),
+        ((0, BUY_LIMIT, 1, 9, 8), "invalid-order"),
     ],
 )
 def test_what_makes_no_sense_is_rejected_with_a_reason(play: Play, line: Any, reason: str) -> None:

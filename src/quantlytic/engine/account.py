@@ -1,19 +1,18 @@
 """The account and its simulated broker: positions, open orders, fills, all in one flat arena of bytes.
 
-    Broker (with Account) | Position[n] | values[2m] | OpenOrder[n][capacity] | strategy states[n] || outboxes
+    Broker (with Account) | Position[n] | values[2m] | OpenOrder[n][capacity + 1] | tiers | lags | strategy states || outboxes
 
 Rows are reached by their distance from the account's first byte, so the arena may lie anywhere. The outboxes hold what
-one bar brought forth and are empty between bars; they are not part of what is saved.
+one event brought forth and are empty between events; they are not part of what is saved.
 
-Rules, stated once:
-- A market order fills at the open of its instrument's next bar. A limit fills at the open when the open is at its price or
-  better, else at its own price when the bar's low (a buy) or high (a sell) reaches it.
-- What fills at the open fills first, in the order it was sent. Then come the limits reached within the bar, the one that
-  looks worst at the bar's close first (smallest gain a unit), so that scarce cash goes to the worse trade.
-- IOC and FOK meet the next bar's open alone, and expire if it does not satisfy them. Bars have no depth: fills are whole.
-- Market orders and limits that the first open satisfies pay the taker's fee, other limits the maker's.
-- A fill that would make cash negative is rejected. Without `allow_short` so is one that sells more than is held. With it,
-  shorts are fully backed: the proceeds and as much again stay locked (marked); what makes a short smaller always passes.
+Where the rules are: the money `wallet.py`, an order's life `lifecycle.py`, how orders meet a bar `barmatch.py`, what is
+assumed of the market `market.py` and `models/`. Here: what a strategy may ask for, the broker's answers, and actions.
+
+- An order that makes no sense is rejected when it is accepted, with the reason; so are the children of a rejected order, and a
+  whole bracket whose prices contradict each other: a stop loss that is not on the losing side of entry and take-profit.
+- A split changes the quantity held, the open orders and their prices; what lots cannot hold is paid out at the new price (as a
+  DIVIDEND flow). A dividend is paid on what is held; shorts pay it. A delisting cancels all orders, pays out the position and
+  rejects whatever comes later. Funding is paid on the value at the last price. Prices of open orders stay at a dividend.
 """
 
 # mypy: disable-error-code="no-any-return"
@@ -21,96 +20,94 @@ Rules, stated once:
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 
 from quantlytic.engine.codes import (
+    AMENDED,
+    AT_CLOSE,
+    AT_OPEN,
     CANCELED,
+    CONTRADICTORY,
+    DELISTED,
+    DELISTING,
     DIVIDEND,
     EXPIRED,
     FAULT_TOO_MANY_REQUESTS,
     FILLED,
     FLOW_DIVIDEND,
     FLOW_FUNDING,
+    FLOW_LIQUIDATION_FEE,
     FOK,
     FUNDING,
     GTC,
-    INSUFFICIENT_CASH,
-    INSUFFICIENT_COLLATERAL,
+    GTD,
     INVALID_ORDER,
     INVALID_PRICE,
     INVALID_QUANTITY,
+    IOC,
     LIMIT,
     MARKET,
     MIN_NOTIONAL,
     NEW,
     NO_REASON,
+    PARENT,
     REJECTED,
-    SELL,
-    SHORT_NOT_ALLOWED,
+    SESSION_CLOSE,
+    SESSION_OPEN,
     SPLIT,
+    SPLIT_TO_NOTHING,
+    STOP,
+    STOP_LIMIT,
+    TAKE_PROFIT,
     TOO_MANY_OPEN_ORDERS,
+    TRAILING_STOP,
 )
-from quantlytic.engine.ordertable import OrderTable
-from quantlytic.engine.record import Record, at, layout_of
+from quantlytic.engine.cold import ACT, ANSWER, consult
+from quantlytic.engine.lifecycle import FILL_BYTES, FILL_ROW, UPDATE_BYTES, UPDATE_ROW, Lifecycle
+from quantlytic.engine.record import address_of, at, layout_of
+from quantlytic.engine.wallet import CELL, CELL_BYTES, FLOW_BYTES, FLOW_ROW
 from quantlytic.model.action import ACTION
 from quantlytic.model.bar import BAR
-from quantlytic.model.cashflow import CASH_FLOW
 from quantlytic.model.equity import EQUITY
-from quantlytic.model.fill import FILL
-from quantlytic.model.order import ORDER, ORDER_AMEND, ORDER_CANCEL, ORDER_UPDATE
+from quantlytic.model.order import ORDER, ORDER_AMEND, ORDER_CANCEL
 from quantlytic.model.signal import SIGNAL
 
+BAR_ROW, ORDER_ROW, SIGNAL_ROW, EQUITY_ROW = layout_of(BAR), layout_of(ORDER), layout_of(SIGNAL), layout_of(EQUITY)
+CANCEL_ROW, AMEND_ROW, ACTION_ROW = layout_of(ORDER_CANCEL), layout_of(ORDER_AMEND), layout_of(ACTION)
+BAR_BYTES, ORDER_BYTES, SIGNAL_BYTES = BAR.itemsize, ORDER.itemsize, SIGNAL.itemsize
+CANCEL_BYTES, AMEND_BYTES, ACTION_BYTES = ORDER_CANCEL.itemsize, ORDER_AMEND.itemsize, ACTION.itemsize
 
-class Cell(Record):
-    """One number of a table."""
-
-    def __init__(self) -> None:
-        self.value = 0.0
-
-
-CELL = layout_of(Cell())
-BAR_ROW, FILL_ROW, ORDER_ROW, SIGNAL_ROW = layout_of(BAR), layout_of(FILL), layout_of(ORDER), layout_of(SIGNAL)
-CANCEL_ROW, UPDATE_ROW, EQUITY_ROW = layout_of(ORDER_CANCEL), layout_of(ORDER_UPDATE), layout_of(EQUITY)
-AMEND_ROW, FLOW_ROW, ACTION_ROW = layout_of(ORDER_AMEND), layout_of(CASH_FLOW), layout_of(ACTION)
-CELL_BYTES = CELL.size
-BAR_BYTES, FILL_BYTES, ORDER_BYTES, SIGNAL_BYTES = BAR.itemsize, FILL.itemsize, ORDER.itemsize, SIGNAL.itemsize
-CANCEL_BYTES, UPDATE_BYTES = ORDER_CANCEL.itemsize, ORDER_UPDATE.itemsize
-AMEND_BYTES, FLOW_BYTES, ACTION_BYTES = ORDER_AMEND.itemsize, CASH_FLOW.itemsize, ACTION.itemsize
+__all__ = [
+    "CELL",
+    "CELL_BYTES",
+    "FILL_BYTES",
+    "FILL_ROW",
+    "FLOW_BYTES",
+    "FLOW_ROW",
+    "UPDATE_BYTES",
+    "UPDATE_ROW",
+    "Account",
+]
 
 
-class Account(OrderTable):
+class Account(Lifecycle):
     """Cash, equity, counters, and where in the arena everything else is (`..._at`: bytes from the account's first)."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.cash = 0.0
-        self.equity = 0.0
-        self.bars = 0
-        self.current = 0
-        self.time = 0
-        self.price = math.nan
         self.next_order_id = 1
-        self.next_fill_id = 1
         self.fault = 0
-        self.taker_rate = 0.0
-        self.maker_rate = 0.0
-        self.allow_short = False
         self.request_capacity = 0
-        self.leaves = 1
+        self.cancel_capacity = 0
         self.state_bytes = 0
-        self.values_at = 0
         self.states_at = 0
         self.outbox_at = 0
-        self.fills_at = 0
-        self.updates_at = 0
         self.new_orders_at = 0
         self.signals_at = 0
         self.cancels_at = 0
         self.amends_at = 0
-        self.flows_at = 0
         self.fills = 0
         self.updates = 0
         self.new_orders = 0
@@ -119,121 +116,12 @@ class Account(OrderTable):
         self.amends = 0
         self.flows = 0
 
-    # ---- a bar ----
-
-    def begin(self, instrument: int, time: int) -> None:
-        """An event of this instrument starts."""
-        self.current = instrument
-        self.time = time
-        self.bars += 1
-
-    def mark(self, instrument: int, price: float) -> None:
-        """Value the position. Values are summed by a binary tree: the same sum in any order of events."""
-        position = self.position(instrument)
-        position.price = price
-        self.price = price
-        value = position.quantity * price
-        node = self.leaves + instrument
-        leaf = at(self, self.values_at + node * CELL_BYTES, CELL)
-        if value != leaf.value:
-            leaf.value = value
-            while node > 1:
-                node //= 2
-                left = at(self, self.values_at + 2 * node * CELL_BYTES, CELL)
-                right = at(self, self.values_at + (2 * node + 1) * CELL_BYTES, CELL)
-                at(self, self.values_at + node * CELL_BYTES, CELL).value = left.value + right.value
-        self.equity = self.cash + at(self, self.values_at + CELL_BYTES, CELL).value
-
-    def execute(self, order: Any, instrument: int, quantity: float, price: float, maker: bool, time: int) -> bool:
-        """Fill `quantity` of an open order at `price`, or reject the order if the account cannot bear it (False)."""
-        fee = quantity * price * (self.maker_rate if maker else self.taker_rate)
-        reason = self.refusal(instrument, order.side, quantity, price, fee)
-        if reason != NO_REASON:
-            self.finish(instrument, order, REJECTED, reason, time)
-            return False
-        self.settle(instrument, order.side, quantity, price, fee)
-        fill = at(self, self.fills_at + self.fills * FILL_BYTES, FILL_ROW)
-        self.fills += 1
-        fill.fill_id = self.next_fill_id
-        self.next_fill_id += 1
-        fill.order_id = order.order_id
-        fill.instrument = instrument
-        fill.event_time = time
-        fill.side = order.side
-        fill.quantity = quantity
-        fill.price = price
-        fill.fee = fee
-        fill.bar_offset = self.bars - 1
-        fill.slippage = 0.0
-        fill.maker = maker
-        self.finish(instrument, order, FILLED, NO_REASON, time)
-        return True
-
-    def settle(self, instrument: int, side: int, quantity: float, price: float, fee: float) -> None:
-        """Move the quantity and the money."""
-        self.position(instrument).settle(side * quantity)
-        self.cash -= side * quantity * price + fee
-
-    def pay(self, instrument: int, kind: int, amount: float) -> None:
-        """Money that comes (or, negative, goes) without a fill."""
-        self.cash += amount
-        flow = at(self, self.flows_at + self.flows * FLOW_BYTES, FLOW_ROW)
-        self.flows += 1
-        flow.instrument = instrument
-        flow.event_time = self.time
-        flow.kind = kind
-        flow.amount = amount
-
-    def act(self, action: Any) -> None:
-        """A corporate action, funding, or a session's open or close (`begin` came before)."""
-        instrument = action.instrument
-        position = self.position(instrument)
-        held = position.quantity
-        if action.kind == DIVIDEND:
-            self.pay(instrument, FLOW_DIVIDEND, held * action.value)
-        elif action.kind == FUNDING and held != 0.0:
-            self.pay(instrument, FLOW_FUNDING, -held * position.price * action.value)
-        elif action.kind == SPLIT:
-            position.quantity = held * action.value
-            position.price = position.price / action.value
-        self.mark(instrument, position.price)
-
-    def refusal(self, instrument: int, side: int, quantity: float, price: float, fee: float) -> int:
-        """Why the account cannot bear this fill, or NO_REASON."""
-        held = self.position(instrument).quantity
-        after = held + side * quantity
-        if side == SELL and after < 0.0 and not self.allow_short:
-            return SHORT_NOT_ALLOWED
-        if held * side < 0.0 and np.abs(after) < np.abs(held):
-            return NO_REASON
-        free = self.cash - side * quantity * price - fee
-        if not self.allow_short:
-            return INSUFFICIENT_CASH if free < 0.0 else NO_REASON
-        for k in range(self.instruments):
-            position = self.position(k)
-            short = min(after * price if k == instrument else position.quantity * position.price, 0.0)
-            if short < 0.0:
-                free += 2.0 * short
-        if free >= 0.0:
-            return NO_REASON
-        return INSUFFICIENT_COLLATERAL if after < 0.0 else INSUFFICIENT_CASH
-
-    def finish(self, instrument: int, order: Any, status: int, reason: int, time: int) -> None:
-        order.status = status
-        self.report(order.order_id, instrument, time, status, reason)
-
-    def report(self, order_id: int, instrument: int, time: int, status: int, reason: int) -> None:
-        update = at(self, self.updates_at + self.updates * UPDATE_BYTES, UPDATE_ROW)
-        self.updates += 1
-        update.order_id = order_id
-        update.instrument = instrument
-        update.event_time = time
-        update.status = status
-        update.reason = reason
-
     # ---- the strategy's requests ----
 
-    def submit(self, side: int, type: int, time_in_force: int, quantity: float, price: float) -> int:
+    def submit(
+        self, side: int, type: int, time_in_force: int, quantity: float, price: float, stop_price: float, trail: float,
+        trail_percent: bool, expire_time: int, post_only: bool, reduce_only: bool, parent_id: int, group_id: int,
+    ) -> int:  # fmt: skip
         """Send an order for the current instrument; returns its id. Whether it is accepted, an update says."""
         instrument = self.current
         if self.new_orders >= self.request_capacity:
@@ -252,7 +140,15 @@ class Account(OrderTable):
         order.quantity = quantity
         order.price = price
         order.bar_offset = self.bars - 1
-        if self.fault_in(instrument, side, type, time_in_force, quantity, price) == NO_REASON:
+        order.stop_price = stop_price
+        order.trail = trail
+        order.trail_percent = trail_percent
+        order.expire_time = expire_time
+        order.post_only = post_only
+        order.reduce_only = reduce_only
+        order.parent_id = parent_id
+        order.group_id = group_id
+        if parent_id == 0 and self.fault_in(order) == NO_REASON:
             signal = at(self, self.signals_at + self.signals * SIGNAL_BYTES, SIGNAL_ROW)
             self.signals += 1
             signal.signal_id = order_id
@@ -262,8 +158,15 @@ class Account(OrderTable):
             signal.target_quantity = self.expected(instrument) + side * quantity
             signal.price = self.price
             signal.bar_offset = self.bars - 1
-        self.enter(instrument, order_id, side, type, time_in_force, quantity, price)
+        self.enter(order)
         return order_id
+
+    def market_order(self, side: int, quantity: float, time_in_force: int, reduce_only: bool) -> int:
+        """Send a market order."""
+        nothing = np.nan
+        return self.submit(
+            side, MARKET, time_in_force, quantity, nothing, nothing, 0.0, False, 0, False, reduce_only, 0, 0
+        )
 
     def withdraw(self, instrument: int, row: int) -> None:
         order = self.order(instrument, row)
@@ -275,49 +178,265 @@ class Account(OrderTable):
         cancel.event_time = self.time
         cancel.bar_offset = self.bars - 1
 
-    # ---- the broker's answers ----
+    def change(self, instrument: int, order_id: int, quantity: float, price: float, stop_price: float) -> None:
+        """Ask for an amendment of an open order; NaN leaves a field as it is."""
+        if self.amends >= self.cancel_capacity:
+            self.fault = FAULT_TOO_MANY_REQUESTS
+            return
+        amend = at(self, self.amends_at + self.amends * AMEND_BYTES, AMEND_ROW)
+        self.amends += 1
+        amend.order_id = order_id
+        amend.instrument = instrument
+        amend.event_time = self.time
+        amend.quantity = quantity
+        amend.price = price
+        amend.stop_price = stop_price
+        amend.bar_offset = self.bars - 1
+        self.note_amend(amend)
+
+    def note_amend(self, amend: Any) -> None:
+        """Write an amendment into the order's row, where it waits until it arrives. A later one overrides."""
+        row = self.find(amend.instrument, amend.order_id)
+        if row >= 0:
+            order = self.order(amend.instrument, row)
+            order.amend_quantity = amend.quantity
+            order.amend_price = amend.price
+            order.amend_stop = amend.stop_price
+
+    # ---- what the broker, elsewhere, reported ----
 
     def take(self, update: Any) -> None:
-        """Take over what the broker, elsewhere, reported of an order."""
-        row = self.find(update.instrument, update.order_id)
-        if row >= 0:
-            self.order(update.instrument, row).status = update.status
-            if FILLED <= update.status <= EXPIRED:
-                self.remove(update.instrument, row)
+        """Take over an order update."""
+        instrument = update.instrument
+        row = self.find(instrument, update.order_id)
+        if row < 0:
+            return
+        order = self.order(instrument, row)
+        if update.reason == AMENDED:
+            self.amend_row(instrument, row)
+        elif FILLED <= update.status <= EXPIRED:
+            self.remember(update.order_id, update.status)
+            if order.has_children:
+                for k in range(self.position(instrument).orders):
+                    child = self.order(instrument, k)
+                    if child.parent_id == update.order_id:
+                        child.dormant = 0.0
+            self.remove(instrument, row)
+        else:
+            order.status = update.status
 
-    def fault_in(self, instrument: int, side: int, type: int, time_in_force: int, quantity: float, price: float) -> int:
-        """What is wrong with an order as such, or NO_REASON."""
-        position = self.position(instrument)
-        if not (np.isfinite(quantity) and quantity > 0.0):
+    def absorb(self, fill: Any) -> None:
+        """Take over a fill. To be called before the updates of the same event."""
+        instrument = fill.instrument
+        self.settle(instrument, fill.side, fill.quantity, fill.price, fill.fee)
+        self.next_fill_id = fill.fill_id + 1
+        if fill.order_id == 0:
+            self.position(instrument).quantity = 0.0
+            if self.liquidation_rate > 0.0:
+                self.pay(instrument, FLOW_LIQUIDATION_FEE, -(fill.quantity * fill.price) * self.liquidation_rate)
+        else:
+            row = self.find(instrument, fill.order_id)
+            if row >= 0:
+                self.progress(instrument, self.order(instrument, row), fill.quantity, fill.price)
+        if instrument != self.current:
+            self.revalue(instrument, self.position(instrument).quantity * self.position(instrument).price)
+
+    # ---- the broker's answers ----
+
+    def fault_in(self, order: Any) -> int:  # noqa: PLR0911 - one reason a line
+        """What is wrong with an order (an ORDER row) as such, or NO_REASON."""
+        position = self.position(order.instrument)
+        kind, force = order.type, order.time_in_force
+        if not (np.isfinite(order.quantity) and order.quantity > 0.0):
             return INVALID_QUANTITY
-        if type == LIMIT and not (np.isfinite(price) and price > 0.0):
+        limited = kind in (LIMIT, STOP_LIMIT)
+        waits = kind in (STOP, STOP_LIMIT, TAKE_PROFIT)
+        if limited and not (np.isfinite(order.price) and order.price > 0.0):
             return INVALID_PRICE
-        if np.abs(side) != 1 or not MARKET <= type <= LIMIT or not GTC <= time_in_force <= FOK:
+        if waits and not (np.isfinite(order.stop_price) and order.stop_price > 0.0):
+            return INVALID_PRICE
+        if kind == TRAILING_STOP and not (0.0 < order.trail < (100.0 if order.trail_percent else np.inf)):
+            return INVALID_PRICE
+        if np.abs(order.side) != 1 or not MARKET <= kind <= TAKE_PROFIT or not GTC <= force <= AT_CLOSE:
             return INVALID_ORDER
-        if quantity * (price if type == LIMIT else position.price) < position.min_notional:
+        at_once = force in (IOC, FOK)
+        auction = force in (AT_OPEN, AT_CLOSE)
+        if (at_once or auction) and not (kind in (MARKET, LIMIT)):
+            return CONTRADICTORY
+        if order.post_only and (kind != LIMIT or at_once or auction):
+            return CONTRADICTORY
+        if (force == GTD) != (order.expire_time != 0) or (force == GTD and order.expire_time <= order.event_time):
+            return CONTRADICTORY
+        if order.quantity * (order.price if limited else position.price) < position.min_notional:
             return MIN_NOTIONAL
-        return NO_REASON
+        return DELISTED if position.delisted else NO_REASON
+
+    def fault_with_children(self, number: int) -> int:
+        """What is wrong with a new order, or with the children sent with it."""
+        order = at(self, self.new_orders_at + number * ORDER_BYTES, ORDER_ROW)
+        if self.find(order.instrument, order.order_id) < 0:
+            return TOO_MANY_OPEN_ORDERS
+        reason = self.fault_in(order)
+        entry = order.price if order.type in (LIMIT, STOP_LIMIT) else order.stop_price
+        if not np.isfinite(entry):
+            entry = self.position(order.instrument).price
+        stop, target = np.nan, np.nan
+        for k in range(number + 1, self.new_orders):
+            child = at(self, self.new_orders_at + k * ORDER_BYTES, ORDER_ROW)
+            if child.parent_id != order.order_id or reason != NO_REASON:
+                continue
+            reason = self.fault_in(child)
+            if self.find(child.instrument, child.order_id) < 0:
+                reason = TOO_MANY_OPEN_ORDERS
+            elif child.type == STOP:
+                stop = child.stop_price
+            elif child.type == LIMIT:
+                target = child.price
+        if reason == NO_REASON:
+            wrong = order.side * (entry - stop) <= 0.0 or order.side * (target - entry) <= 0.0
+            if wrong or order.side * (target - stop) <= 0.0:
+                return CONTRADICTORY
+        return reason
 
     def accept(self) -> None:
-        """Answer the new orders (NEW or REJECTED), in the order of their ids, then the cancels (CANCELED)."""
+        """Answer the new orders (NEW or REJECTED), in the order of their ids, then amendments and cancellations.
+
+        With latency, amendments and cancellations are answered when they arrive.
+        """
+        if self.new_orders + self.amends + self.cancels == 0:
+            return
+        if self.plain and self.amends + self.cancels == 0 and self.new_orders == 1:
+            order = at(self, self.new_orders_at, ORDER_ROW)
+            if self.position(order.instrument).plain:
+                self.answer_plain(order)
+                return
+        consult(ANSWER, address_of(self), 0, 0)
+
+    def answer_plain(self, new: Any) -> None:
+        """`answer`, for a plain market order that is the only one."""
+        instrument = new.instrument
+        row, reason = self.find(instrument, new.order_id), TOO_MANY_OPEN_ORDERS
+        if row >= 0:
+            reason = self.fault_in(new)
+        status = NEW if reason == NO_REASON else REJECTED
+        if reason == NO_REASON:
+            self.order(instrument, row).status = NEW
+        else:
+            self.remember(new.order_id, REJECTED)
+            if row >= 0:
+                self.remove(instrument, row)
+        self.report(new.order_id, instrument, new.event_time, status, reason)
+
+    def answer_all(self) -> None:
+        """`accept` of anything."""
         for k in range(self.new_orders):
             order = at(self, self.new_orders_at + k * ORDER_BYTES, ORDER_ROW)
-            row = self.find(order.instrument, order.order_id)
-            reason = TOO_MANY_OPEN_ORDERS
+            self.answer(order, self.fault_of_new(order, k))
+        for k in range(self.amends):
+            amend = at(self, self.amends_at + k * AMEND_BYTES, AMEND_ROW)
+            row = self.find(amend.instrument, amend.order_id)
             if row >= 0:
-                reason = self.fault_in(
-                    order.instrument, order.side, order.type, order.time_in_force, order.quantity, order.price
-                )
-            if reason == NO_REASON:
-                self.order(order.instrument, row).status = NEW
-                self.report(order.order_id, order.instrument, order.event_time, NEW, NO_REASON)
-            else:
-                if row >= 0:
-                    self.remove(order.instrument, row)
-                self.report(order.order_id, order.instrument, order.event_time, REJECTED, reason)
+                self.note_amend(amend)
+                order = self.order(amend.instrument, row)
+                order.amend_at = amend.event_time + self.lag(3 * amend.order_id + 1)
+                if order.amend_at <= amend.event_time:
+                    self.amend_now(amend.instrument, row)
         for k in range(self.cancels):
             cancel = at(self, self.cancels_at + k * CANCEL_BYTES, CANCEL_ROW)
             row = self.find(cancel.instrument, cancel.order_id)
             if row >= 0:
-                self.remove(cancel.instrument, row)
-                self.report(cancel.order_id, cancel.instrument, cancel.event_time, CANCELED, NO_REASON)
+                order = self.order(cancel.instrument, row)
+                order.cancel_at = cancel.event_time + self.lag(3 * cancel.order_id + 2)
+                if order.cancel_at <= cancel.event_time:
+                    self.finish(cancel.instrument, order, CANCELED, NO_REASON, cancel.event_time)
+                    self.drop_finished(cancel.instrument)
+
+    def fault_of_new(self, order: Any, number: int) -> int:
+        """Why a new order is rejected: what is wrong with it, with its children, or that its parent is not there."""
+        if order.parent_id > 0 and self.find(order.instrument, order.parent_id) < 0:
+            return PARENT
+        if number + 1 < self.new_orders or self.find(order.instrument, order.order_id) < 0:
+            return self.fault_with_children(number)
+        return self.fault_in(order)
+
+    def answer(self, new: Any, reason: int) -> None:
+        """Take a new order in, or reject it."""
+        row = self.find(new.instrument, new.order_id)
+        if reason == NO_REASON:
+            order = self.order(new.instrument, row)
+            order.status = NEW
+            order.active_at = new.event_time + self.lag(3 * new.order_id)
+            self.round_levels(new.instrument, order)
+            self.report(new.order_id, new.instrument, new.event_time, NEW, NO_REASON)
+            return
+        self.report(new.order_id, new.instrument, new.event_time, REJECTED, reason)
+        self.remember(new.order_id, REJECTED)
+        if row >= 0:
+            self.remove(new.instrument, row)
+
+    def drop_finished(self, instrument: int) -> None:
+        """Remove the rows of orders that have ended."""
+        for row in range(self.position(instrument).orders - 1, -1, -1):
+            if FILLED <= self.order(instrument, row).status <= EXPIRED:
+                self.remove(instrument, row)
+
+    # ---- actions ----
+
+    def act(self, action: Any) -> None:
+        """A corporate action, funding, or a session's open or close (`begin` came before)."""
+        consult(ACT, address_of(self), address_of(action), 0)
+
+    def carry_out(self, action: Any) -> None:
+        """`act`, behind the counter."""
+        instrument = action.instrument
+        position = self.position(instrument)
+        held, value = position.quantity, action.value
+        if action.kind == SPLIT:
+            if np.isfinite(value) and value > 0.0:
+                self.split(instrument, value)
+        elif action.kind == DIVIDEND:
+            if held != 0.0 and np.isfinite(value):
+                self.pay(instrument, FLOW_DIVIDEND, held * value)
+        elif action.kind == FUNDING:
+            if held != 0.0 and np.isfinite(value):
+                self.pay(instrument, FLOW_FUNDING, -held * position.price * value)
+        elif action.kind == DELISTING:
+            price = value if np.isfinite(value) else position.price
+            self.close_out(instrument, price, self.time, DELISTED)
+            self.drop_finished(instrument)
+            position.price = price
+            position.delisted = True
+        elif action.kind == SESSION_OPEN:
+            position.session_start = self.time
+            position.has_sessions = True
+        elif action.kind == SESSION_CLOSE:
+            position.session_end = self.time
+            position.has_sessions = True
+        if np.isfinite(position.price):
+            self.mark(instrument, position.price)
+
+    def split(self, instrument: int, ratio: float) -> None:
+        """New units for old: of the position and of the open orders."""
+        position = self.position(instrument)
+        exact = position.quantity * ratio
+        position.price /= ratio
+        position.average /= ratio
+        position.usual_volume *= ratio
+        position.spread /= ratio
+        whole = position.round_quantity(exact) if exact > 0.0 else -position.round_quantity(-exact)
+        position.quantity = whole
+        if whole != exact:
+            self.pay(instrument, FLOW_DIVIDEND, (exact - whole) * position.price)
+        for row in range(position.orders):
+            order = self.order(instrument, row)
+            order.quantity = position.round_quantity(order.quantity * ratio)
+            order.dormant = position.round_quantity(order.dormant * ratio)
+            order.filled *= ratio
+            order.price = position.round_price(order.price / ratio, order.side)
+            order.stop_price = position.round_price(order.stop_price / ratio, -order.side)
+            order.best /= ratio
+            if not order.trail_percent:
+                order.trail /= ratio
+            if order.quantity + order.dormant == 0.0 and order.status < FILLED:
+                self.finish(instrument, order, CANCELED, SPLIT_TO_NOTHING, self.time)
+        self.drop_finished(instrument)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from quantlytic.engine import counter  # noqa: F401 - what compiled loops consult
 from quantlytic.engine.account import (
     AMEND_BYTES,
     CANCEL_BYTES,
@@ -18,10 +19,11 @@ from quantlytic.engine.account import (
     UPDATE_BYTES,
 )
 from quantlytic.engine.broker import BROKER, Broker
-from quantlytic.engine.fees import Fees
+from quantlytic.engine.market import Market
 from quantlytic.engine.ordertable import OPEN_ORDER_BYTES, POSITION_BYTES
 from quantlytic.engine.position import POSITION
 from quantlytic.engine.record import Bytes, Layout, Record, pack
+from quantlytic.engine.wallet import TIER_CELLS
 from quantlytic.model.instrument import Instrument
 
 _LINE = 64
@@ -32,8 +34,7 @@ def make_arena(
     layout: Layout,
     instruments: Sequence[Instrument],
     cash: float,
-    fees: Fees,
-    allow_short: bool,
+    market: Market,
     max_open_orders: int,
     *,
     shared_state: bool = False,
@@ -42,10 +43,9 @@ def make_arena(
     broker = Broker()
     account = broker.account
     account.cash = account.equity = float(cash)
-    account.taker_rate, account.maker_rate = fees.taker_rate, fees.maker_rate
-    account.allow_short = allow_short
+    market.pack(account)
     account.instruments = count = len(instruments)
-    account.order_capacity = rows = max_open_orders
+    account.order_capacity = account.cancel_capacity = rows = max_open_orders
     account.request_capacity = requests = rows + 32 + 4 * (count - 1)
     account.leaves = 1 << (count - 1).bit_length()
     state_bytes = -(-layout.size // _LINE) * _LINE
@@ -54,25 +54,31 @@ def make_arena(
     for name, size in (
         ("positions_at", count * POSITION_BYTES),
         ("values_at", 2 * account.leaves * CELL_BYTES),
-        ("orders_at", count * rows * OPEN_ORDER_BYTES),
+        ("orders_at", count * (rows + 1) * OPEN_ORDER_BYTES),
+        ("tiers_at", TIER_CELLS * len(market.fees.tiers) * CELL_BYTES),
+        ("lags_at", len(market.latency.lags_ns) * CELL_BYTES),
         ("states_at", state_bytes if shared_state else count * state_bytes),
         ("outbox_at", 0),
-        ("fills_at", rows * FILL_BYTES),
-        ("updates_at", (requests + (count + 2) * rows) * UPDATE_BYTES),
+        ("fills_at", (rows + count) * FILL_BYTES),
+        ("updates_at", (2 * requests + (2 * count + 3) * rows) * UPDATE_BYTES),
         ("new_orders_at", requests * ORDER_BYTES),
         ("signals_at", requests * SIGNAL_BYTES),
         ("cancels_at", count * rows * CANCEL_BYTES),
         ("amends_at", count * rows * AMEND_BYTES),
-        ("flows_at", (count + 8) * FLOW_BYTES),
+        ("flows_at", (2 * count + 8) * FLOW_BYTES),
     ):
         end = -(-end // _LINE) * _LINE
         setattr(account, name, end)
         end += size
     arena = _aligned(end)
     pack(broker, BROKER, _record(arena, 0, BROKER))
+    numbers = [float(x) for tier in market.fees.tiers for x in (tier[0], tier[1] / 1e4, tier[2] / 1e4)]
+    for start, values in ((account.tiers_at, numbers), (account.lags_at, list(market.latency.lags_ns))):
+        arena[start : start + CELL_BYTES * len(values)].view(np.float64)[:] = values
     for k, instrument in enumerate(instruments):
         row = _record(arena, account.positions_at + k * POSITION_BYTES, POSITION)
         row["price"] = np.nan
+        row["session_start"] = row["session_end"] = -1
         row["lot_size"], row["tick_size"] = instrument.lot_size, instrument.tick_size
         row["min_notional"] = instrument.min_notional
         pack(state, layout, _record(arena, account.states_at + k * account.state_bytes, layout))

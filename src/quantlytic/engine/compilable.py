@@ -16,6 +16,7 @@ from numba.core.compiler_machinery import AnalysisPass, register_pass
 from numba.core.ir import SetAttr
 from numba.core.typed_passes import NopythonTypeInference
 
+from quantlytic.engine import cold
 from quantlytic.engine import record as primitives
 from quantlytic.engine.fingerprint import fingerprint_of
 from quantlytic.model.errors import StrategyError
@@ -38,7 +39,7 @@ def compilable(function: python.FunctionType) -> python.FunctionType:
         helper = scope[name]
         if (
             isinstance(helper, python.FunctionType)
-            and helper.__module__ != primitives.__name__
+            and helper.__module__ not in (primitives.__name__, cold.__name__)
             and helper is not function
         ):
             scope[name] = numba.njit(**options_for(helper))(compilable(helper))

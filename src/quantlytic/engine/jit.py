@@ -9,6 +9,7 @@ from typing import Any
 
 import numba
 
+from quantlytic.engine import cold, coldlink
 from quantlytic.engine.compilable import compilable, options_for
 from quantlytic.engine.intrinsics import STEP_SIGNATURE
 from quantlytic.engine.jitcache import attach_cache
@@ -32,5 +33,11 @@ def native_address(dispatcher: Any) -> int:
     (compiled,) = dispatcher.overloads.values()
     return int(compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name))
 
+
+def _compile_installed() -> int:
+    return native_address(compile_function(cold.installed(), STEP_SIGNATURE))
+
+
+coldlink.link(_compile_installed)
 
 __all__ = ["STEP_SIGNATURE", "compile_function", "native_address"]

@@ -56,7 +56,7 @@ def run(arena: Any, bars: Any, first: int, count: int, equity: Any, journal: Any
             return index
         last = time
         account.begin(bar.instrument, time)
-        if account.position(bar.instrument).orders > 0:
+        if account.restless or account.position(bar.instrument).orders > 0:
             match_bar(account, bar)
         account.mark(bar.instrument, bar.close)
         at(equity, index * CELL_BYTES, CELL).value = account.equity
@@ -96,14 +96,12 @@ def apply(arena: Any, updates: Any, update_count: int, fills: Any, fill_count: i
     account = at(arena, 0, BROKER).account
     bar = at(event, 0, BAR_ROW)
     account.begin(bar.instrument, bar.close_time)
-    for k in range(update_count):
-        account.take(at(updates, k * UPDATE_BYTES, UPDATE_ROW))
     for k in range(fill_count):
-        fill = at(fills, k * FILL_BYTES, FILL_ROW)
-        account.settle(fill.instrument, fill.side, fill.quantity, fill.price, fill.fee)
-        account.next_fill_id = fill.fill_id + 1
+        account.absorb(at(fills, k * FILL_BYTES, FILL_ROW))
         copy_in(fills + k * FILL_BYTES, arena + account.fills_at + account.fills * FILL_BYTES, FILL_BYTES)
         account.fills += 1
+    for k in range(update_count):
+        account.take(at(updates, k * UPDATE_BYTES, UPDATE_ROW))
     account.settle_rows(bar.instrument)
     account.mark(bar.instrument, bar.close)
 
@@ -121,9 +119,7 @@ def accept(
     account = at(arena, 0, BROKER).account
     for k in range(order_count):
         order = at(orders, k * ORDER_BYTES, ORDER_ROW)
-        account.enter(
-            order.instrument, order.order_id, order.side, order.type, order.time_in_force, order.quantity, order.price
-        )
+        account.enter(order)
         account.next_order_id = order.order_id + 1
         copy_in(orders + k * ORDER_BYTES, arena + account.new_orders_at + k * ORDER_BYTES, ORDER_BYTES)
     account.new_orders = order_count

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from quantlytic.engine.bars import Bars
 from quantlytic.engine.codes import FAULT_NONE, FAULT_TOO_MANY_REQUESTS, FAULT_UNKNOWN_INSTRUMENT
-from quantlytic.engine.desk import ACTIONS, BARS, DESK, FEED, FEED_BYTES, NEVER, TRADES, make_desk
+from quantlytic.engine.desk import ACTIONS, BARS, BOOKS, DESK, FEED, FEED_BYTES, NEVER, QUOTES, TRADES, make_desk
 from quantlytic.engine.explain import blame
 from quantlytic.engine.journal import SAMPLES, JournalFile
 from quantlytic.engine.loop import FAULT_OUT_OF_ORDER
@@ -22,6 +22,7 @@ from quantlytic.engine.results import Results
 from quantlytic.engine.rowcheck import what_is_wrong
 from quantlytic.engine.strategy import Strategy
 from quantlytic.engine.tape import DTYPES, WORDS, Tape, Ticks, time_field
+from quantlytic.engine.tickmatch import QUEUES
 from quantlytic.model.bar import BAR
 from quantlytic.model.errors import InputError, StrategyError
 from quantlytic.model.instrument import Instrument
@@ -29,7 +30,7 @@ from quantlytic.model.time import iso
 
 Array = NDArray[Any]
 Data = Bars | Ticks | Tape | Array
-_MARKET = {"on_bar": BARS, "on_slice": BARS, "on_trade": TRADES, "on_quote": 2, "on_book": 1}
+_MARKET = {"on_bar": BARS, "on_slice": BARS, "on_trade": TRADES, "on_quote": QUOTES, "on_book": BOOKS}
 
 
 class Runner(Results):
@@ -46,6 +47,7 @@ class Runner(Results):
     _timer_ns: int
     _equity_every_ns: int
     _book_depth: int
+    _queue: str
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,8 +57,8 @@ class Runner(Results):
         count = len(self.instruments)
         self._journal = JournalFile(
             (
-                open_orders, requests + (count + 2) * open_orders, requests, requests,
-                count * open_orders, count * open_orders, count + 8,
+                open_orders + count, 2 * requests + (2 * count + 3) * open_orders, requests, requests,
+                count * open_orders, count * open_orders, 2 * count + 8,
             )
         )  # fmt: skip
 
@@ -160,7 +162,7 @@ class Runner(Results):
         return make_desk(
             tape.sources, finest, sliced="on_slice" in self.strategy.handlers(), period=self._timer_ns,
             sample_ns=self._equity_every_ns if max(finest, default=-1) < 0 else 0,
-            depth=self._book_depth, capacity=int(self._account.order_capacity),
+            depth=self._book_depth, capacity=int(self._account.order_capacity), queue=QUEUES.index(self._queue),
         )  # fmt: skip
 
     def _take_desk(self, fresh: Bytes) -> None:

@@ -13,13 +13,16 @@ from numpy.typing import NDArray
 from quantlytic.engine import machine
 from quantlytic.engine.arena import make_arena
 from quantlytic.engine.broker import BROKER
+from quantlytic.engine.currency import check_one_currency
 from quantlytic.engine.desk import BARS
 from quantlytic.engine.fees import Fees
+from quantlytic.engine.market import Market, market_of
 from quantlytic.engine.outbox import AMENDS, CANCELS, FILLS, ORDERS, SIGNALS, UPDATES, Outbox
 from quantlytic.engine.position import POSITION
 from quantlytic.engine.record import fields_of, layout_of
 from quantlytic.engine.runner import Runner
 from quantlytic.engine.strategy import Strategy
+from quantlytic.engine.tickmatch import QUEUES
 from quantlytic.model.bar import BAR
 from quantlytic.model.equity import EQUITY
 from quantlytic.model.errors import InputError, StrategyError
@@ -51,21 +54,25 @@ class Session(Runner):
         *,
         compiled: bool = True,
         allow_short: bool = False,
+        market: Market | None = None,
         max_open_orders: int = 32,
         equity_every_ns: int = 60_000_000_000,
         book_depth: int = 1_000,
+        queue: str = "risk-averse",
     ) -> None:
         self.strategy = strategy() if isinstance(strategy, type) else strategy
         self.instruments = tuple(instruments)
         self.compiled = compiled
         if not self.instruments or len({one.id for one in self.instruments}) < len(self.instruments):
             raise InputError("a session needs at least one instrument, and each only once")
+        check_one_currency(self.instruments)
         if not (math.isfinite(cash) and cash > 0):
             raise InputError(f"cash is a positive number, not {cash!r}")
         if not 1 <= max_open_orders <= 10_000:
             raise InputError(f"max_open_orders is from 1 to 10000, not {max_open_orders!r}")
         if equity_every_ns < 1 or not 1 <= book_depth <= 1_000_000:
             raise InputError("equity_every_ns is 1 or more, book_depth from 1 to 1000000")
+        self.market = market_of(market, fees, allow_short)
         handlers = self.strategy.handlers()
         state = self.strategy.prepared(len(self.instruments))
         self._timer_ns = int(getattr(state, "timer_ns", 0)) if "on_timer" in handlers else 0
@@ -73,21 +80,22 @@ class Session(Runner):
             raise StrategyError(
                 f"{type(self.strategy).__name__} has on_timer and no period: call self.every(ns) in setup()"
             )
-        self._equity_every_ns, self._book_depth = equity_every_ns, book_depth
+        if queue not in QUEUES:
+            raise InputError(f"queue is one of {', '.join(QUEUES)}, not {queue!r}")
+        self._equity_every_ns, self._book_depth, self._queue = equity_every_ns, book_depth, queue
         self._layout = layout = layout_of(state)
         self._arena = make_arena(
             state,
             layout,
             self.instruments,
             cash,
-            fees,
-            allow_short,
+            self.market,
             max_open_orders,
             shared_state="on_slice" in handlers,
         )
         identity = (
             type(self.strategy).__qualname__, self.strategy.params, str(layout.dtype), str(BROKER.dtype), len(self._arena),
-            self.instruments, float(cash), fees.taker_rate, fees.maker_rate, allow_short, max_open_orders,
+            self.instruments, float(cash), self.market.to_dict(), max_open_orders,
         )  # fmt: skip
         self._identity = hashlib.sha256(repr(identity).encode()).digest()
         self._machine = machine.build(type(self.strategy), layout, compiled)
@@ -114,7 +122,7 @@ class Session(Runner):
     def apply(self, updates: Array, fills: Array, bar: Any) -> None:
         """Strategist: take over what the executor reported since the last bar, and mark at this bar's close."""
         update_rows, fill_rows = _rows(updates, ORDER_UPDATE), _rows(fills, FILL)
-        self._check_count("fills", fill_rows, self._capacities[0])
+        self._check_count("fills", fill_rows, self._capacities[0] + len(self.instruments))
         self._machine.apply(
             self._arena_at,
             self._at(update_rows.view(np.uint8)), len(update_rows),

@@ -38,7 +38,7 @@ from quantlytic.engine.loop import (
 from quantlytic.engine.orderbook import LEVEL
 from quantlytic.engine.record import Record, address_of, at, call, layout_of
 from quantlytic.engine.step import QUOTE_ROW, TRADE_ROW
-from quantlytic.engine.tickmatch import match_book, match_quote, match_trade, meet_trade
+from quantlytic.engine.tickmatch import change_level, match_book, match_quote, match_trade, meet_trade
 from quantlytic.model.trade import TRADE
 
 TRADE_BYTES = TRADE.itemsize
@@ -78,7 +78,7 @@ def run_trades(arena: Any, table: Any, trades: Any, first: int, count: int, jour
         desk.time = time
         account.begin(instrument, time)
         if account.position(instrument).orders > 0:
-            match_trade(account, trade)
+            match_trade(account, desk, trade)
         account.mark(instrument, trade.price)
         if account.fills > 0:
             tell_fills(account, arena, step)
@@ -182,7 +182,7 @@ def _trade(account: Any, desk: Any, arena: Any, event: Any, step: Any) -> None:
     instrument = trade.instrument
     if desk.feed(instrument).source == TRADES:
         if account.position(instrument).orders > 0:
-            match_trade(account, trade)
+            match_trade(account, desk, trade)
         account.mark(instrument, trade.price)
     else:
         if account.position(instrument).orders > 0:
@@ -198,7 +198,7 @@ def _bar(account: Any, desk: Any, arena: Any, event: Any, log: Any, step: Any) -
     feed = desk.feed(instrument)
     finest = feed.finest == desk.input
     if finest and feed.source == BARS:
-        if account.position(instrument).orders > 0:
+        if account.restless or account.position(instrument).orders > 0:
             match_bar(account, bar)
         account.mark(instrument, bar.close)
     else:
@@ -235,7 +235,12 @@ def _quote(account: Any, desk: Any, arena: Any, event: Any, step: Any) -> None:
     instrument = quote.instrument
     feed = desk.feed(instrument)
     if feed.source == QUOTES:
-        match_quote(account, feed, quote)
+        feed.bid = quote.bid
+        feed.ask = quote.ask
+        feed.quoted = True
+        if account.position(instrument).orders > 0:
+            match_quote(account, feed, instrument, quote.event_time)
+            account.settle_rows(instrument)
         account.mark(instrument, 0.5 * (quote.bid + quote.ask))
     else:
         face(account, instrument)
@@ -248,8 +253,10 @@ def _level(account: Any, desk: Any, arena: Any, event: Any, step: Any) -> None:
     level = at(event, 0, LEVEL_ROW)
     instrument = level.instrument
     book = desk.book(instrument)
-    match_book(account, desk, book, level)
+    change_level(account, desk, book, level)
     if level.last:
+        if account.position(instrument).orders > 0:
+            match_book(account, desk, book, level.event_time)
         if book.bids > 0 and book.asks > 0:
             account.mark(instrument, book.mid)
         else:

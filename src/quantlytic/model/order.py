@@ -49,7 +49,7 @@ class OrderStatus(IntEnum):
 
 
 class Reason(IntEnum):
-    """Why an order was rejected or expired. Arrays hold the number, `OrderUpdate.reason` the `text`."""
+    """Why an order was rejected, cancelled, expired or changed. Arrays hold the number, `OrderUpdate.reason` the `text`."""
 
     NONE = 0
     INVALID_QUANTITY = 1
@@ -61,6 +61,18 @@ class Reason(IntEnum):
     SHORT_NOT_ALLOWED = 7
     INSUFFICIENT_COLLATERAL = 8
     NOT_FILLED_AT_ONCE = 9
+    CONTRADICTORY = 10
+    POST_ONLY_WOULD_TAKE = 11
+    REDUCE_ONLY = 12
+    EXPIRED_DAY = 13
+    EXPIRED_GTD = 14
+    OCO = 15
+    PARENT = 16
+    INSUFFICIENT_MARGIN = 17
+    LIQUIDATED = 18
+    DELISTED = 19
+    SPLIT = 20
+    AMENDED = 21
 
     @property
     def text(self) -> str:

@@ -1,0 +1,1 @@
+"""The market's assumptions, a short file each: what the user names, what compiled code computes, and its source."""
