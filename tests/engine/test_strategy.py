@@ -352,7 +352,7 @@ def test_names_that_an_event_does_not_have_are_told(name: str) -> None:
         broker.buy(event.vwap)  # of event
 
     cls = type("Asking", (Strategy,), {name: handler, "on_bar": lambda self, bar, broker: None})
-    with pytest.raises(StrategyError, match=rf"no such name|there is no such name") as caught:
+    with pytest.raises(StrategyError, match=r"no such name|there is no such name") as caught:
         Session(cls, [ONE], 1.0)
     assert f"{Path(__file__).resolve()}:{line_of('# of event')}: " in str(caught.value)
     assert f"{name.removeprefix('on_')}.vwap" in str(caught.value).lower()

@@ -73,6 +73,7 @@ class Desk(Record):
         self.book_bytes = 0
         self.queues_at = 0
         self.queue_capacity = 0
+        self.queue = 0  # the model: see `tickmatch`
 
     def feed(self, instrument: int) -> Any:
         return at(self, self.feeds_at + instrument * FEED_BYTES, FEED)
@@ -103,11 +104,12 @@ def make_desk(
     sample_ns: int,
     depth: int,
     capacity: int,
+    queue: int,
 ) -> Bytes:
     """The desk in its first state. `sources` and `finest`: as in `Feed`, for each instrument; `depth`: levels a side of a
-    book; `capacity`: open orders an instrument."""
+    book; `capacity`: open orders an instrument; `queue`: the model."""
     count, desk = len(sources), Desk()
-    desk.period, desk.sample_ns = period, sample_ns
+    desk.period, desk.sample_ns, desk.queue = period, sample_ns, queue
     books = BOOKS in sources
     desk.book_bytes = BOOK_BYTES + 2 * depth * PRICE_LEVEL_BYTES if books else 0
     desk.queue_capacity = capacity if books else 0

@@ -127,7 +127,7 @@ def replay(
             while not part.done:
                 part.go(machine, at, arena, desk, journal.buffer)
                 journal.clear()
-    except Exception as error:  # noqa: BLE001 - whatever a handler raises
+    except Exception as error:
         return error
     return None
 

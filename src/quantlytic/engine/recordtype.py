@@ -27,7 +27,6 @@ from quantlytic.model.fill import FILL
 from quantlytic.model.quote import QUOTE
 from quantlytic.model.trade import TRADE
 
-
 _WORDS = {BAR: "bar", FILL: "fill", QUOTE: "quote", TRADE: "trade"}
 """What rows of these dtypes are called in a handler."""
 
