@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from quantlytic.engine.bars import Bars
 from quantlytic.engine.fees import Fees
+from quantlytic.engine.market import Market
 from quantlytic.engine.session import Session
 from quantlytic.engine.strategy import Strategy
 from quantlytic.engine.warmup import warm_up
@@ -185,7 +186,7 @@ def walk_forward(
     largest: bool = True,
     cash: float = 1_000_000.0,
     fees: Fees = Fees(),  # noqa: B008 - immutable
-    market: Any = None,
+    market: Market | None = None,
     allow_short: bool = False,
     allow_gaps: bool = False,
     calendar: str | None = None,
@@ -200,9 +201,9 @@ def walk_forward(
 ) -> WalkForward:
     """Choose on `train` ("180d", or ns), trade the next `test`, and go on to the end; `anchored` trains on all that was before.
 
-    `grid`, `draws`, `seed`, `constraint`, `jobs` are those of `sweep`, `metric` one of its figures (`largest`: more is
-    better). `progress` is called with (folds done, of). With the data folder `home` every cell of every fold goes into its
-    trial ledger, and the walk-forwards it has on this data count in the verdict.
+    `fees` and `allow_short` are shortcuts for a `market`. `grid`, `draws`, `seed`, `constraint`, `jobs` are those of `sweep`,
+    `metric` one of its figures (`largest`: more is better). `progress` is called with (folds done, of). With the data folder
+    `home` every cell of every fold goes into its trial ledger, and the walk-forwards it has on this data count in the verdict.
 
     Raises DataError for bars with holes, unless `allow_gaps` (`calendar` says when none are to be expected), InputError where
     not even one fold fits, or no cell can be run.
@@ -216,11 +217,11 @@ def walk_forward(
     spans = [duration_ns(span) if isinstance(span, str) else span for span in (train, test)]
     start, end = int(array["open_time"].min()), int(array["close_time"][-1]) + 1
     folds = walk_forward_folds(start, end, spans[0], spans[1], anchored=anchored)
-    options: dict[str, Any] = {"allow_short": allow_short, "compiled": compiled}
-    options |= {} if market is None else {"market": market}
+    terms = market if market is not None else Market(fees=fees, allow_short=allow_short)
+    options: dict[str, Any] = {"market": terms, "compiled": compiled}
     label = name or type(base).__name__
     axes = {key: str(values) for key, values in grid.items()}
-    money_terms = [float(cash), fees.taker_rate, fees.maker_rate, allow_short, str(market)]
+    money_terms = [float(cash), terms.to_dict()]
     ledger = _Ledger(bars, label, [base.params, axes, spans, anchored, metric, largest, draws, seed, money_terms])
     equity, times, fills, results, money = [], [], [], [], float(cash)
     for number, fold in enumerate(folds):
@@ -229,7 +230,7 @@ def walk_forward(
         if not len(training):
             raise InputError(f"no bars to train on from {iso(fold.train_start)}: take longer stretches")
         found = sweep(
-            base, training, money, fees, draws=draws, seed=seed, constraint=constraint, jobs=jobs, over=grid, name=label,
+            base, training, money, draws=draws, seed=seed, constraint=constraint, jobs=jobs, over=grid, name=label,
             allow_gaps=True, **options,
         )  # fmt: skip
         if found.interrupted:
@@ -237,7 +238,7 @@ def walk_forward(
         ledger.add(found, training)
         order = found.ranked(_comparable(metric), largest=largest)
         chosen = found.strategy_of(order[0]) if order else None
-        values, made = _trade(chosen, training, testing, money, fees, options)
+        values, made = _trade(chosen, training, testing, money, options)
         results.append(_result(fold, found, order, metric, testing, values, made, money, ledger.bars_per_year))
         equity.append(values)
         times.append(testing.array["close_time"])
@@ -260,12 +261,12 @@ def walk_forward(
 
 
 def _trade(
-    chosen: Strategy | None, training: Bars, testing: Bars, cash: float, fees: Fees, options: dict[str, Any]
+    chosen: Strategy | None, training: Bars, testing: Bars, cash: float, options: dict[str, Any]
 ) -> tuple[NDArray[np.float64], NDArray[Any]]:
     """(equity after each test bar, fills) of the chosen strategy, closed at the end."""
     if chosen is None or not len(testing):
         return np.full(len(testing), cash), np.zeros(0, FILL)
-    session = Session(chosen, testing.instruments, cash, fees, **options)
+    session = Session(chosen, testing.instruments, cash, **options)
     warm_up(session, training)
     session.run(testing)
     equity = session.equity[len(training) :].copy()
@@ -273,7 +274,7 @@ def _trade(
     for instrument, quantity in session.positions.items():
         rows = np.flatnonzero(testing.array["instrument"] == last[instrument])
         if quantity and len(rows):
-            equity[-1] -= abs(quantity) * float(testing.array["close"][rows[-1]]) * fees.taker_rate
+            equity[-1] -= abs(quantity) * float(testing.array["close"][rows[-1]]) * session.market.fees.taker_rate
     return equity, session.fills.copy()
 
 
