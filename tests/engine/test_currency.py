@@ -143,3 +143,13 @@ def test_real_rates(market_data: Path) -> None:
     dollars_for_a_euro = pounds.at("EUR", times) / pounds.at("USD", times)
     direct = Rates.from_bars("USD", pair("EURUSD")).at("EUR", times)
     assert np.median(np.abs(dollars_for_a_euro / direct - 1)) < 1e-3
+
+
+def test_a_session_has_one_currency() -> None:
+    from quantlytic import Session
+    from quantlytic.strategies.buy_and_hold import BuyAndHold
+
+    with pytest.raises(InputError, match="one account has one currency, and these have several: xetra:SAP in EUR"):
+        Session(BuyAndHold(), [SAP, Instrument("nyse:X", "X", "USD")], 1e6, compiled=False)
+    converted = convert_bars(bars_of(SAP, (100, 110, 90, 104)), DOLLARS)
+    Session(BuyAndHold(), [*converted.instruments, Instrument("nyse:X", "X", "USD")], 1e6, compiled=False)
