@@ -13,9 +13,11 @@ from tests.engine.market import Chaos, instruments_of, random_bars, workload_bar
 import quantlytic as ql
 from quantlytic.engine import sweep as engine_sweep
 from quantlytic.engine import tally
-from quantlytic.model.errors import InputError, StrategyError
+from quantlytic.model.errors import DataError, InputError, StrategyError
 from quantlytic.research.metrics import drawdown_curve, last_of_each_time
 from quantlytic.research.sweepjob import METRICS
+from quantlytic.store.control import open_control
+from quantlytic.strategies.catalogue import find
 from quantlytic.strategies.sma_cross import SmaCross
 
 FEES = ql.Fees(taker_bps=10, maker_bps=2)
@@ -169,3 +171,104 @@ def test_only_the_sums_are_kept(bars: ql.Bars, tmp_path: Path) -> None:
     assert sweep.returns.shape == (2000, 2)
     assert sweep.return_times[-1] == bars.array["close_time"][-1]
     assert all(one.digest == "" for one in sweep.outcomes)
+
+
+STRATEGY_FILE = """
+from quantlytic import Strategy, param
+from quantlytic.indicators import SMA
+
+LIMIT = 0.001
+
+
+def far(value: float, level: float) -> bool:
+    return value > level * (1.0 + LIMIT)
+
+
+class Mine(Strategy):
+    span: int = param(10, low=2, high=50)
+
+    def setup(self) -> None:
+        self.average = SMA(self.span)
+
+    def on_bar(self, bar, broker) -> None:
+        level = self.average.update(bar.close)
+        if self.average.ready:
+            if far(bar.close, level) and broker.is_flat:
+                broker.target_weight(0.9)
+            elif bar.close < level and broker.is_long:
+                broker.close()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["loky", "dask"])
+def test_other_processes_give_the_same_bytes(backend: str, bars: ql.Bars, tmp_path: Path) -> None:
+    """Also for a strategy from a file, which no other process can import."""
+    (tmp_path / "mine.py").write_text(STRATEGY_FILE)
+    strategy = find(str(tmp_path / "mine.py"))
+    here = ql.sweep(strategy, bars, 1e5, FEES, span=range(2, 12), digests=True)
+    assert here.table["fills"].max() > 100
+    told: list[tuple[int, int]] = []
+    options = {"span": range(2, 12), "digests": True, "progress": lambda done, of: told.append((done, of))}
+    if backend == "dask":
+        distributed = pytest.importorskip("distributed")
+        with distributed.Client(n_workers=2, threads_per_worker=1, dashboard_address=None, local_directory=tmp_path):
+            there = ql.sweep(strategy, bars, 1e5, FEES, backend="dask", **options)
+    else:
+        there = ql.sweep(strategy, bars, 1e5, FEES, backend="loky", jobs=2, **options)
+    assert there.table.equals(here.table)
+    assert there.returns.tobytes() == here.returns.tobytes()
+    assert told[-1] == (10, 10)
+
+
+def test_a_backend_that_is_not_there(bars: ql.Bars) -> None:
+    with pytest.raises(InputError, match="backend 'cloud'"):
+        ql.sweep(SmaCross, bars, fast=[3, 4], backend="cloud")
+
+
+def test_record_enters_each_cell_once(bars: ql.Bars, tmp_path: Path) -> None:
+    for _ in range(2):
+        ql.sweep(SmaCross, bars, 1e5, FEES, fast=[3, 5, 500], jobs=1, record=tmp_path)
+    alone = ql.backtest(SmaCross(fast=3), bars, 1e5, FEES, record=tmp_path)
+    with open_control(tmp_path) as control:
+        trials = control.trials.list(alone.data_hash)
+    assert [(one.kind, one.params["fast"]) for one in trials] == [("sweep", 3.0), ("sweep", 5.0), ("backtest", 3.0)]
+    assert trials[0].sharpe == pytest.approx(trials[2].sharpe, rel=1e-9)
+    assert (trials[0].start_ns, trials[0].end_ns) == (trials[2].start_ns, trials[2].end_ns)
+
+
+def test_holes_are_refused_unless_asked_for(bars: ql.Bars) -> None:
+    holed = ql.Bars(np.delete(bars.array, slice(50, 60)), bars.instruments)
+    with pytest.raises(DataError, match="10 bars are missing"):
+        ql.sweep(SmaCross, holed, fast=[3, 4])
+    assert len(ql.sweep(SmaCross, holed, fast=[3, 4], allow_gaps=True)) == 2
+
+
+class Rotation(ql.Strategy):
+    """All into the strongest: decides on slices, so its cells are sessions."""
+
+    span: int = ql.param(3, low=1, high=10)
+
+    def setup(self) -> None:
+        self.first = np.zeros(8)
+
+    def on_slice(self, slice: Any, broker: Any) -> None:
+        best, most = 0, -1.0
+        for k in range(slice.instruments):
+            if slice.has(k):
+                gain = slice.close(k) - self.first[k]
+                self.first[k] += gain / self.span
+                if gain > most:
+                    best, most = k, gain
+        for k in range(slice.instruments):
+            if slice.has(k):
+                broker.on(k).target_weight(0.9 if k == best else 0.0)
+
+
+def test_slices_are_not_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_sweep, "BLOCK", 10)
+    bars = ql.Bars(random_bars(5, 60, 4), tuple(instruments_of(4)))
+    sweep = ql.sweep(Rotation, bars, 1e5, FEES, span=[1, 3], allow_gaps=True, compiled=False, jobs=1)
+    assert sweep.table["fills"].min() > 20
+    for cell in range(2):
+        assert_equals_backtest(sweep, cell, allow_gaps=True, compiled=False)

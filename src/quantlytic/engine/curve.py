@@ -48,19 +48,16 @@ class Curve(Record):
             self.last = self.peak = self.lowest = equity[ends[0]]
             begin = 1
         last, lowest, peak, deepest, losses, summed = self.last, self.lowest, self.peak, self.deepest, 0.0, 0.0
-        for k in range(begin, len(ends)):
+        for k in range(begin, len(ends)):  # without branches that follow the sign of a return: they cannot be foreseen
             value = equity[ends[k]]
-            gain = 0.0
-            if value != last:
-                gain = value / last - 1.0
-                if value < last:
-                    losses += gain * gain
-                    lowest = min(lowest, value)
-                    if value < deepest * peak:
-                        deepest = value / peak
-                elif value > peak:
-                    peak = value
-                last = value
+            gain = value / last - 1.0 if value != last else 0.0
+            loss = min(gain, 0.0)
+            losses += loss * loss
+            lowest = min(lowest, value)
+            peak = max(peak, value)
+            if value < deepest * peak:
+                deepest = value / peak
+            last = value
             returns[k] = gain
             summed += gain
         self.last, self.lowest, self.peak, self.deepest = last, lowest, peak, deepest

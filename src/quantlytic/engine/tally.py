@@ -23,7 +23,7 @@ from quantlytic.model.fill import FILL
 FILL_ROW = layout_of(FILL)
 FILL_BYTES = FILL.itemsize
 _DUST = 1e-9  # a rest below this share of its fill, or of all that was traded, is rounding
-_FIRST_LOTS = 4096  # what one flush of the journal can bring, and as much again; only what is used costs memory
+_FIRST_LOTS = 2112  # what one flush of the journal can bring, and a few
 
 
 class Lot(Record):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from importlib.machinery import PathFinder
 from typing import Any
 
 import numpy as np
@@ -58,7 +58,7 @@ class Portable:
         import cloudpickle  # type: ignore[import-untyped]
 
         module = sys.modules.get(self.strategy.__module__)
-        by_value = module is not None and module.__name__ != "__main__" and _spec_of(module.__name__) is None
+        by_value = module is not None and module.__name__ != "__main__" and not _can_be_imported(module.__name__)
         if by_value:
             cloudpickle.register_pickle_by_value(module)
         try:
@@ -173,8 +173,6 @@ def _unpacked(data: bytes) -> Portable:
     return Portable(cloudpickle.loads(data))
 
 
-def _spec_of(name: str) -> Any:
-    try:
-        return importlib.util.find_spec(name)
-    except (ImportError, ValueError):
-        return None
+def _can_be_imported(name: str) -> bool:
+    """By another process: `find_spec` would be content with its being here."""
+    return PathFinder.find_spec(name.partition(".")[0]) is not None
