@@ -276,6 +276,26 @@ def test_holes_are_refused_unless_allowed(tmp_path: Path, bars: Path) -> None:
     assert "3 bars are missing in the data" in (tmp_path / "report.html").read_text()
 
 
+def test_a_market_of_assumptions(tmp_path: Path, bars: Path) -> None:
+    (tmp_path / "market.toml").write_text(
+        'path = "ohlc"\n[fees]\ntaker_bps = 10.0\n[slippage]\nmodel = "fixed"\nbps = 5.0\n'
+    )
+    given = ("sma-cross", "--data", str(bars), "-p", "fast=5", "-p", "slow=20")
+    found = answer(tmp_path, *given, "--market", "market.toml", "--report", "report.html")
+    assert found["slippage_paid"] > 0
+    assert "open, high, low, close" in (tmp_path / "report.html").read_text()
+    assert answer(tmp_path, *given, "--slippage-bps", "5")["slippage_paid"] == pytest.approx(found["slippage_paid"])
+    assert answer(tmp_path, "--from-manifest", found["run_id"])["reproduced"] is True
+    for more, words in (
+        (("--market", "market.toml", "--fee-bps", "1"), "leave out --fee-bps"),
+        (("--market", "none.json"), "does not exist"),
+        (("--market", str(bars)), "cannot be read as JSON or TOML"),
+    ):
+        refused = quantlytic(tmp_path, "backtest", *given, *more)
+        assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+        assert words in refused.stderr
+
+
 def test_a_range_and_a_benchmark(tmp_path: Path, bars: Path) -> None:
     found = answer(
         tmp_path, "sma-cross", "--data", str(bars), "--start", "2023-11-14T23:00", "--end", "2023-11-15T02:00",

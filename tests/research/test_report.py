@@ -77,7 +77,7 @@ def test_page_states_figures_assumptions_and_holes(result: Result) -> None:
     html = report_html(result)
     summary = result.summary()
     assert "2 bars are missing in the data" in html
-    assert "Every fill costs 5 bps of its value" in html
+    assert "Fees: 5 bps taker, 5 bps maker." in html
     assert f"{summary['round_trips']:,}" in html
     assert result.run_id in html
     assert result.data_hash in html

@@ -14,12 +14,16 @@ import pytest
 import quantlytic as ql
 from quantlytic.engine.bars import Bars
 from quantlytic.engine.fees import Fees
+from quantlytic.engine.market import Market
+from quantlytic.engine.models.slippage import FixedSlippage
 from quantlytic.engine.param import param
 from quantlytic.engine.strategy import Strategy
 from quantlytic.model.errors import DataError, InputError
 from quantlytic.model.instrument import Instrument
 from quantlytic.research.history import load_bars
+from quantlytic.research.manifest import data_hash
 from quantlytic.research.run import Result, backtest
+from quantlytic.store.control import open_control
 from quantlytic.strategies.sma_cross import SmaCross
 
 from .peer_bars import peer_bars
@@ -89,7 +93,7 @@ def test_debug_gives_the_same_bytes_and_the_same_id(bars: Bars, result: Result) 
     debug = backtest(SmaCross(fast=5, slow=20), short, fees=Fees(taker_bps=10), compiled=False)
     assert compiled.digest == debug.digest
     assert compiled.run_id == debug.run_id
-    assert debug.mode == "debug"
+    assert debug.summary()["mode"] == "debug"
     assert compiled.digest != result.digest
 
 
@@ -109,18 +113,18 @@ def test_run_id_is_made_from_what_goes_in(bars: Bars, result: Result) -> None:
     assert len(ids) == 1 + len(others)
 
 
-def test_data_hash_sees_every_column_and_no_padding(bars: Bars) -> None:
-    base = backtest(Idle, bars).data_hash
+def test_data_hash_sees_every_column_and_no_padding(bars: Bars, result: Result) -> None:
+    base = data_hash(bars)
+    assert result.data_hash == base
     noisy = np.frombuffer(bars.array.tobytes(), np.uint8).copy()
     noisy = noisy.reshape(len(bars), -1)
     noisy[:, 4:8] = 0xAB  # the record's alignment bytes
-    assert backtest(Idle, Bars(noisy.reshape(-1).view(bars.array.dtype), bars.instruments)).data_hash == base
+    assert data_hash(Bars(noisy.reshape(-1).view(bars.array.dtype), bars.instruments)) == base
     for name in bars.array.dtype.names:
-        if name != "instrument":
-            changed = bars.array.copy()
-            changed[name][777] += 1
-            assert backtest(Idle, Bars(changed, bars.instruments)).data_hash != base, name
-    assert backtest(Idle, Bars(bars.array, (Instrument("other:X"),))).data_hash != base
+        changed = bars.array.copy()
+        changed[name][777] += 1
+        assert data_hash(Bars(changed, bars.instruments)) != base, name
+    assert data_hash(Bars(bars.array, (Instrument("other:X"),))) != base
 
 
 def test_no_trades_leaves_what_is_undefined_none(bars: Bars) -> None:
@@ -156,7 +160,10 @@ def test_manifest_names_what_decided_the_result(result: Result) -> None:
     assert manifest["strategy"]["class"] == "quantlytic.strategies.sma_cross.SmaCross"
     assert len(manifest["strategy"]["code_sha256"]) == 64
     assert manifest["data"]["sha256"] == result.data_hash
-    assert manifest["account"] == {"cash": 1e6, "taker_bps": 10, "maker_bps": None, "allow_short": False}
+    assert manifest["account"]["cash"] == 1e6
+    assert Market.from_dict(manifest["account"]["market"]) == Market(fees=Fees(taker_bps=10))
+    assert manifest["seed"] is None
+    assert len(manifest["engine_sha256"]) == 64
     assert manifest["versions"].keys() == {"python", "machine", "quantlytic", "numpy", "numba", "llvmlite"}
     assert any("10 bps" in line for line in manifest["assumptions"])
     json.dumps(manifest, allow_nan=False)
@@ -189,3 +196,34 @@ def test_refused_orders_are_counted_by_reason() -> None:
     result = ql.backtest(TooMuch, bars, cash=1e4, compiled=False)
     assert result.summary()["rejections"] == {"insufficient-cash": 4}
     assert result.summary()["rejected"] == 4
+
+
+def test_a_market_decides_the_result_its_costs_and_its_id(bars: Bars, result: Result) -> None:
+    part = bars.between(None, int(bars.array["close_time"][3000]))
+    plain = backtest(SmaCross(fast=5, slow=20), part, market=Market(fees=Fees(taker_bps=10)), compiled=False)
+    short = backtest(SmaCross(fast=5, slow=20), part, fees=Fees(taker_bps=10), compiled=False)
+    assert (plain.run_id, plain.digest) == (short.run_id, short.digest)
+    market = Market(fees=Fees(taker_bps=10), slippage=FixedSlippage(5))
+    slipped = backtest(SmaCross(fast=5, slow=20), part, market=market, compiled=False)
+    assert slipped.run_id != plain.run_id
+    assert slipped.metrics["slippage_paid"] == pytest.approx(slipped.metrics["traded_value"] * 5e-4, rel=1e-3)
+    assert slipped.metrics["costs"] == pytest.approx(slipped.metrics["fees_paid"] + slipped.metrics["slippage_paid"])
+    assert any("5 bps" in line for line in slipped.assumptions)
+    assert market.sentences()[1] in slipped.manifest()["assumptions"]
+    with pytest.raises(InputError, match="part of the market"):
+        backtest(SmaCross, part, fees=Fees(taker_bps=10), market=market)
+
+
+def test_nothing_is_written_unless_it_is_asked_for(bars: Bars, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("QUANTLYTIC_HOME", str(tmp_path / "home"))
+    part = bars.between(None, int(bars.array["close_time"][300]))
+    backtest(Idle, part, compiled=False)
+    assert list(tmp_path.iterdir()) == []
+    for record in (True, tmp_path / "home"):
+        result = backtest(Idle, part, compiled=False, record=record)
+    with open_control(tmp_path / "home") as control:
+        (trial,) = control.trials.list()
+    assert (trial.run_id, trial.data, trial.bars) == (result.run_id, result.data_hash, 300)
+    assert trial.instruments == ("file:BTCUSDT",)
+    assert (tmp_path / "home" / "runs" / result.run_id / "equity.csv").read_text().count("\n") == 301

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from quantlytic.engine.bars import Bars
 from quantlytic.model.errors import InputError
-from quantlytic.research.curve import DAY_NS, Curve
+from quantlytic.research.curve import DAY_NS, Curve, last_of_each_time
 from quantlytic.research.metrics import MIN_RATIO_DAYS, MIN_RETURNS, Figures, curve_metrics, finite
 
 _FLAT = 1e-15
@@ -34,9 +34,9 @@ def benchmark_of(bars: Bars, cash: float, given: Bars | Curve | None = None) -> 
     `given` is another instrument's bars (held in the same way) or a curve of any level; between its times the last value
     holds. InputError when it has nothing at or before the run's first bar's close: that would be a look ahead.
     """
-    times = np.unique(bars.array["close_time"])
     if given is None:
         return hold(bars.array, len(bars.instruments), cash)
+    times, _ = last_of_each_time(bars.array["close_time"], bars.array["close"])
     curve = hold(given.array, len(given.instruments), cash) if isinstance(given, Bars) else given
     if not len(curve) or curve.times[0] > times[0]:
         raise InputError("the benchmark begins after the run does: give one that covers it, or begin the run later")
@@ -54,7 +54,7 @@ def hold(bars: NDArray[Any], count: int, cash: float) -> Curve:
     if count == 1:
         curve = Curve.of(bars["close_time"], bars["close"])
         return Curve(curve.times, cash / bars["open"][0] * curve.values)
-    times = np.unique(bars["close_time"])
+    times, _ = last_of_each_time(bars["close_time"], bars["close"])
     order = np.argsort(bars["instrument"], kind="stable")
     edges = np.searchsorted(bars["instrument"][order], np.arange(count + 1))
     value = np.zeros(len(times))

@@ -36,7 +36,7 @@ def run_id(run: Outcome) -> str:
     """`bt-` and 12 hex digits, made from the question: strategy, its source, parameters, data, account."""
     parts = [
         run.name, type(run.strategy).__qualname__, run.code_hash, run.strategy.params, run.data_hash,
-        run.cash, run.fees.taker_bps, run.fees.maker_bps, run.allow_short,
+        run.cash, run.market.to_dict(),
     ]  # fmt: skip
     return "bt-" + hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
 
@@ -62,15 +62,11 @@ def manifest_of(run: Outcome) -> dict[str, Any]:
             "calendar": run.calendar,
             "start": iso(int(array["open_time"].min())),
             "end": iso(int(array["close_time"][-1])),
+            "actions": 0 if run.actions is None else len(run.actions),
             "source": dict(bars.source),
         },
-        "account": {
-            "cash": run.cash,
-            "taker_bps": run.fees.taker_bps,
-            "maker_bps": run.fees.maker_bps,
-            "allow_short": run.allow_short,
-        },
-        "seed": None,
+        "account": {"cash": run.cash, "market": run.market.to_dict()},
+        "seed": run.market.latency.seed if run.market.latency.lags_ns else None,  # nothing else is drawn
         "compiled": run.compiled,
         "assumptions": run.assumptions,
         "digest": run.digest,

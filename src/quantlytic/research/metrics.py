@@ -119,10 +119,10 @@ def _risk(curve: Curve) -> Figures:
     mean, deviation = float(returns.mean()), float(returns.std(ddof=1))
     losses = np.minimum(returns, 0.0)
     downside = math.sqrt(float(losses @ losses) / len(returns))
-    lost = -math.fsum(losses)
+    lost, won = -float(losses.sum()), float(np.maximum(returns, 0.0).sum())
     figures: Figures = {
         "sharpe_per_bar": mean / deviation if deviation > _ROUNDING else None,
-        "omega": (math.fsum(returns) + lost) / lost if lost > _ROUNDING else None,
+        "omega": won / lost if lost > _ROUNDING else None,
     }
     if curve.span_ns >= MIN_RATIO_DAYS * DAY_NS and len(returns) >= MIN_RETURNS:
         scale = math.sqrt(curve.per_year or 0.0)

@@ -185,9 +185,11 @@ def excursions(result: Outcome) -> Markup | None:
     wide, tall = (float(np.percentile(np.abs(one), 98)) or 1.0 for one in (worst, ended))
     x = np.clip(worst / wide, 0, 1) * 396 + 2
     y = 80 - np.clip(ended / tall, -1, 1) * 76
-    dots = Markup("").join(
-        Markup('<circle class="{}" cx="{:.1f}" cy="{:.1f}" r="2.4"/>').format("up" if gain > 0 else "down", left, top)
-        for left, top, gain in zip(x.tolist(), y.tolist(), ended.tolist(), strict=True)
+    dots = Markup(
+        "".join(
+            f'<circle class="{"up" if gain > 0 else "down"}" cx="{left:.1f}" cy="{top:.1f}" r="2.4"/>'
+            for left, top, gain in zip(x.tolist(), y.tolist(), ended.tolist(), strict=True)
+        )
     )
     label = f"{len(trips):,} round trips by their worst open loss, to {wide:.2f} percent, and their result, to {tall:.2f} percent"
     return _drawing(label, dots, "0 %", f"{wide:.2g} % open loss", middle=80)

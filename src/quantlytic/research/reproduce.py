@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from numpy.typing import NDArray
+
 from quantlytic.engine.bars import Bars
-from quantlytic.engine.fees import Fees
+from quantlytic.engine.market import Market
 from quantlytic.engine.strategy import Strategy
 from quantlytic.model.errors import DataError, InputError
 from quantlytic.model.time import iso
@@ -47,7 +49,11 @@ def read_manifest(path: Path) -> dict[str, Any]:
         raise InputError(f"{file} cannot be read: {error.strerror}") from None
     except ValueError:
         raise DataError(f"{file} is no manifest: it is not JSON") from None
-    wanted = {"strategy": ("name", "class", "code_sha256", "params"), "data": ("sha256", "bars"), "account": ("cash",)}
+    wanted = {
+        "strategy": ("name", "class", "code_sha256", "params"),
+        "data": ("sha256", "bars"),
+        "account": ("cash", "market"),
+    }
     for part, names in wanted.items():
         inner = found.get(part) if isinstance(found, dict) else None
         missing = (
@@ -59,19 +65,30 @@ def read_manifest(path: Path) -> dict[str, Any]:
     return manifest
 
 
-def reproduce(manifest: dict[str, Any], bars: Bars | None = None, *, compiled: bool | None = None) -> Reproduction:
-    """Run it again, on the data it names or on `bars`. Raises InputError when strategy or data are not there any more."""
+def reproduce(
+    manifest: dict[str, Any],
+    bars: Bars | None = None,
+    *,
+    actions: NDArray[Any] | None = None,
+    compiled: bool | None = None,
+) -> Reproduction:
+    """Run it again, on the data it names or on `bars` and `actions`. Raises InputError when strategy or data are not there
+    any more."""
     strategy, data, account = manifest["strategy"], manifest["data"], manifest["account"]
     chosen = _find(strategy)(**strategy["params"])
     if bars is None:
         bars = _bars(data.get("source") or {})
+    if data.get("actions") and actions is None:
+        raise InputError(
+            "the run had corporate actions, which the manifest does not hold: give them again, as actions="
+        )
     result = backtest(
         chosen,
         bars,
         account["cash"],
-        Fees(taker_bps=account.get("taker_bps", 0.0), maker_bps=account.get("maker_bps")),
+        market=Market.from_dict(account.get("market") or {}),
+        actions=actions,
         compiled=bool(manifest.get("compiled", True)) if compiled is None else compiled,
-        allow_short=bool(account.get("allow_short")),
         allow_gaps=True,  # whether it had any, the data's hash tells
         calendar=data.get("calendar"),
         name=strategy["name"],

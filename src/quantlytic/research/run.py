@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from quantlytic.engine.adjust import adjust, adjust_fills
 from quantlytic.engine.bars import Bars
 from quantlytic.engine.fees import Fees
+from quantlytic.engine.market import Market
 from quantlytic.engine.session import Session
 from quantlytic.engine.strategy import Strategy
 from quantlytic.engine.tape import Tape, Ticks
@@ -45,6 +46,7 @@ def backtest(
     *,
     compiled: bool = True,
     allow_short: bool = False,
+    market: Market | None = None,
     allow_gaps: bool = False,
     calendar: str | None = None,
     benchmark: Bars | Curve | None = None,
@@ -57,6 +59,9 @@ def backtest(
     It decides at a bar's close, on equity marked there; market orders fill at the next bar's open, limits by its high
     and low. `compiled=False` runs the same class in plain Python, for a debugger, to the same bytes. `name` is what the
     run calls the strategy, its class's name unless given.
+
+    `market` holds every assumption about trading: fees, slippage, latency, participation, margin and so on; `fees` and
+    `allow_short` are short for a market of these alone.
 
     Bars that are missing are refused, unless `allow_gaps`; `calendar` (an exchange's code, such as XNYS) says when none
     are to be expected. `benchmark` is what it is measured against: another instrument's bars or a curve; without one,
@@ -75,10 +80,10 @@ def backtest(
     if not allow_gaps:
         refuse_holes(bars, holes)
     begun = time.perf_counter()
-    session = Session(strategy, bars.instruments, cash, fees, compiled=compiled, allow_short=allow_short)
+    session = Session(strategy, bars.instruments, cash, fees, compiled=compiled, allow_short=allow_short, market=market)
     given: dict[str, Any] = {
-        "name": name or type(session.strategy).__name__, "cash": float(cash), "fees": fees, "compiled": compiled,
-        "allow_short": allow_short, "calendar": calendar, "benchmark_given": benchmark, "actions": actions,
+        "name": name or type(session.strategy).__name__, "cash": float(cash), "market": session.market,
+        "compiled": compiled, "calendar": calendar, "benchmark_given": benchmark, "actions": actions,
     }  # fmt: skip
 
     def result_of(session: Session, bars: Bars, holes: NDArray[Any]) -> Result:
@@ -87,7 +92,7 @@ def backtest(
             bars=bars,
             equity=session.equity,
             fills=session.fills,
-            flows=getattr(session, "flows", np.zeros(0, CASH_FLOW)),
+            flows=session.flows,
             digest=session.digest,
             elapsed_s=time.perf_counter() - begun,
             rejections=_rejections(session),
@@ -163,9 +168,8 @@ class Result:
     name: str
     bars: Bars
     cash: float
-    fees: Fees
+    market: Market
     compiled: bool
-    allow_short: bool
     equity: NDArray[np.float64]
     fills: NDArray[Any]
     digest: str
@@ -249,20 +253,15 @@ class Result:
         return manifest.run_id(self)
 
     @property
-    def mode(self) -> str:
-        return "compiled" if self.compiled else "debug"
-
-    @property
     def assumptions(self) -> list[str]:
         """What was assumed, in plain sentences."""
-        maker = "" if self.fees.maker_bps is None else f" ({self.fees.maker_bps:g} bps for limit orders that rested)"
-        short = "Short positions are allowed, fully backed by cash." if self.allow_short else "No short positions."
         return [
             "The strategy decides at a bar's close, on equity marked at that close.",
-            "Market orders fill whole at the open of the instrument's next bar.",
-            "Limit orders fill when the next bars' high or low reach them, at their price or the open if it is better.",
-            f"Every fill costs {self.fees.taker_bps:g} bps of its value{maker}; there is no slippage or market impact.",
-            f"One account starts with {self.cash:,.10g} in cash, earns no interest and cannot borrow. {short}",
+            "Market orders fill at the open of the instrument's next bar.",
+            "Limits and stops fill when a later bar's high or low reaches them, at their price, or at its open if that is "
+            "beyond it.",
+            *self.market.sentences(),
+            f"One account starts with {self.cash:,.10g} in cash and earns no interest.",
             "Nothing is rounded unless an instrument states a tick or lot size.",
             "What is still held at the end is valued at the last close, not sold.",
         ]
@@ -284,10 +283,10 @@ class Result:
             },
             "elapsed_s": round(self.elapsed_s, 6),
             "digest": self.digest,
-            "mode": self.mode,
+            "mode": "compiled" if self.compiled else "debug",
             "instruments": [one.id for one in self.bars.instruments],
             "cash": self.cash,
-            "fee_bps": self.fees.taker_bps,
+            "fee_bps": self.market.fees.taker_bps,
             "holes": self.holes,
             "rejected": sum(self.rejections.values()),
             "rejections": self.rejections,

@@ -201,7 +201,7 @@ def _enter(result: Outcome, trial: Trial | None, home: Path, summary: dict[str, 
         instruments=result.bars.instruments,
         bar_size_ns=most_frequent(array["close_time"] - array["open_time"]),
         cash=result.cash,
-        fee_bps=result.fees.taker_bps,
+        fee_bps=result.market.fees.taker_bps,
         first_bar_offset=0,
         code_hash=result.code_hash,
     )

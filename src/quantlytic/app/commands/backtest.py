@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import time
+import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from quantlytic.model.errors import InputError, MismatchError
 
 if TYPE_CHECKING:
     from quantlytic.engine.bars import Bars
+    from quantlytic.engine.market import Market
     from quantlytic.research.run import Result
 
 _SPARKS = "▁▂▃▄▅▆▇█"
@@ -33,6 +35,12 @@ _SPARK_WIDTH = 60
     "--cash", type=float, default=1_000_000.0, show_default=True, help="Cash at the start, in quote currency."
 )
 @click.option("--fee-bps", type=float, default=10.0, show_default=True, help="Fee of every fill, in basis points.")
+@click.option("--slippage-bps", type=float, default=0.0, help="What every market order and stop pays, in basis points.")
+@click.option(
+    "--market",
+    type=click.Path(path_type=Path),
+    help="Every assumption about trading, as JSON or TOML (see docs/backtest.md); takes the place of fees and shorts.",
+)
 @click.option("--allow-short", is_flag=True, help="Let the strategy sell what it does not hold.")
 @click.option("--allow-gaps", is_flag=True, help="Run over data with holes; the report tells them.")
 @click.option("--calendar", help="The exchange that closes, such as XNYS: what it is closed for is no hole.")
@@ -60,11 +68,10 @@ def command(strategy: str | None, report: Path | None, debug: bool, as_json: boo
         return
     if strategy is None:
         raise InputError("name a strategy: a built-in one such as sma-cross, or path/to/file.py:ClassName")
-    from quantlytic.engine.fees import Fees
     from quantlytic.strategies.catalogue import find
 
     chosen = find(strategy)(**parse_params(given["params"]))
-    fees = Fees(taker_bps=given["fee_bps"])
+    market = _market(**given)
     with ThreadPoolExecutor(1) as pool:  # the file is read while the compiler is imported
         loading = pool.submit(_load, home, **given)
         if not debug:
@@ -79,11 +86,11 @@ def command(strategy: str | None, report: Path | None, debug: bool, as_json: boo
             chosen,
             bars,
             given["cash"],
-            fees,
+            market=market,
             compiled=not debug,
             benchmark=benchmark,
             name=strategy,
-            **{name: given[name] for name in ("allow_short", "allow_gaps", "calendar")},
+            **{name: given[name] for name in ("allow_gaps", "calendar")},
         )
     except BacktestFailed as failure:
         save_failure(failure, home)
@@ -95,6 +102,34 @@ def command(strategy: str | None, report: Path | None, debug: bool, as_json: boo
         click.echo(json.dumps(result.summary() | {"verdict": verdict.to_dict()}, allow_nan=False))
     else:
         _print(result, written, verdict.sentence)
+
+
+def _market(**given: Any) -> Market:
+    """What is assumed about trading: the file, or else the options."""
+    from quantlytic.engine.fees import Fees
+    from quantlytic.engine.market import Market
+    from quantlytic.engine.models.slippage import FixedSlippage, NoSlippage
+
+    path, bps = given["market"], given["slippage_bps"]
+    if path is None:
+        slippage = FixedSlippage(bps) if bps else NoSlippage()
+        return Market(Fees(taker_bps=given["fee_bps"]), slippage, allow_short=given["allow_short"])
+    source = click.get_current_context().get_parameter_source
+    for name in ("fee_bps", "slippage_bps", "allow_short"):
+        if source(name) is not click.core.ParameterSource.DEFAULT:
+            raise InputError(
+                f"--market holds every assumption: leave out --{name.replace('_', '-')}, or write it in {path}"
+            )
+    try:
+        text = path.read_text(encoding="utf-8")
+        values = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read as JSON or TOML: {error}") from None
+    if not isinstance(values, dict):
+        raise InputError(f"{path} holds no market: write its assumptions by name")
+    return Market.from_dict(values)
 
 
 def _load(home: Path, **given: Any) -> tuple[Bars, Bars | None]:
@@ -124,7 +159,19 @@ def _reproduce(home: Path, strategy: str | None, debug: bool, report: Path | Non
     from quantlytic.research.reproduce import read_manifest, reproduce
 
     source = click.get_current_context().get_parameter_source
-    fixed = ("params", "cash", "fee_bps", "allow_short", "lake", "start", "end", "calendar", "benchmark")
+    fixed = (
+        "params",
+        "cash",
+        "fee_bps",
+        "slippage_bps",
+        "market",
+        "allow_short",
+        "lake",
+        "start",
+        "end",
+        "calendar",
+        "benchmark",
+    )
     set_too = [name for name in fixed if source(name) is not click.core.ParameterSource.DEFAULT]
     if strategy is not None or set_too:
         raise InputError(
