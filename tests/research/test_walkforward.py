@@ -44,7 +44,7 @@ class Above(ql.Strategy):
 
 
 def run(**options: Any) -> WalkForward:
-    given = {"train": "200h", "test": "100h", "fees": FEES, "jobs": 1, "compiled": False} | options
+    given = {"train": "200h", "test": "100h", "fees": FEES, "jobs": 1} | options
     return walk_forward(Above, options.pop("bars", BARS), GRID, **{k: v for k, v in given.items() if k != "bars"})
 
 
@@ -59,10 +59,10 @@ def test_each_fold_is_what_sweep_and_session_say(found: WalkForward) -> None:
     for one in found.folds:
         training = BARS.between(one.fold.train_start, one.fold.train_end)
         testing = BARS.between(one.fold.train_end, one.fold.test_end)
-        best = sweep(Above, training, money, FEES, over=GRID, jobs=1, compiled=False).best("sharpe_per_bar")
+        best = sweep(Above, training, money, FEES, over=GRID, jobs=1).best("sharpe_per_bar")
         assert one.params == {"period": best["period"]}
         assert one.in_sample == best["sharpe_per_bar"]
-        session = Session(Above(period=best["period"]), BARS.instruments, money, FEES, compiled=False)
+        session = Session(Above(period=best["period"]), BARS.instruments, money, FEES)
         warm_up(session, training)
         session.run(testing)
         wanted = session.equity[len(training) :].copy()

@@ -132,8 +132,10 @@ def judge(
     returns_matrix: Values | None = None,
     round_trips: int | None = None,
     seed: int = 0,
+    noun: str = "trial",
 ) -> Verdict:
-    """The verdict on returns per period, `per_year` of them a year; `hold`: the market's, of the same periods."""
+    """The verdict on returns per period, `per_year` of them a year; `hold`: the market's, of the same periods; `noun`: what
+    the trials are called."""
     tried = trials if isinstance(trials, Tried) else Tried(max(int(trials or 1), 1))
     figures: dict[str, float | int | None] = {
         "trials": tried.count, "periods": len(returns), "round_trips": round_trips,
@@ -158,13 +160,15 @@ def judge(
         alpha = figures["dsr_alpha"] = deflated_sharpe(left, *searched) if left is not None else 0.0
     if growth <= 0.0 or of.sharpe <= 0.0:
         return Verdict(LOSES, f"loses: {growth:+.1%} after costs over {_years(figures)}".replace("-", "−"), figures)
-    label, why = _weigh(figures, of.periods, deflated, alpha)
+    label, why = _weigh(figures, of.periods, deflated, alpha, noun)
     return Verdict(label, f"{label}: {why}", figures)
 
 
-def _weigh(figures: dict[str, float | int | None], periods: int, deflated: float, alpha: float) -> tuple[str, str]:
+def _weigh(
+    figures: dict[str, float | int | None], periods: int, deflated: float, alpha: float, noun: str
+) -> tuple[str, str]:
     """The label of a run that made money, and why."""
-    trips, evidence = figures["round_trips"], _evidence(figures, deflated)
+    trips, evidence = figures["round_trips"], _evidence(figures, deflated, noun)
     if trips is not None and trips < _FEWEST_TRIPS:
         return UNPROVEN, f"{trips:,} round trip{'s are' if trips != 1 else ' is'} too few to say"
     if periods < _FEWEST_PERIODS:
@@ -228,11 +232,11 @@ def _doubt(figures: dict[str, float | int | None], deflated: float, alpha: float
     return ""
 
 
-def _evidence(figures: dict[str, float | int | None], deflated: float) -> str:
+def _evidence(figures: dict[str, float | int | None], deflated: float, noun: str) -> str:
     count = figures["trials"] or 1
     if count == 1:
-        return f"1 trial on record, probabilistic Sharpe {deflated:.2f}"
-    return f"{count:,} trials, deflated Sharpe {deflated:.2f}"
+        return f"1 {noun} on record, probabilistic Sharpe {deflated:.2f}"
+    return f"{count:,} {noun}s, deflated Sharpe {deflated:.2f}"
 
 
 def _years(figures: dict[str, float | int | None]) -> str:

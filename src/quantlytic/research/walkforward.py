@@ -141,6 +141,7 @@ class WalkForward:
             hold=hold_returns(tested)[: len(returns)],
             trials=self.tried,
             round_trips=len(round_trips(self.fills)),
+            noun="walk-forward",
         )
 
     def summary(self) -> dict[str, Any]:
