@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from quantlytic.engine.param import param as param
     from quantlytic.engine.session import Session as Session
     from quantlytic.engine.strategy import Strategy as Strategy
+    from quantlytic.engine.tape import Tape as Tape
+    from quantlytic.engine.tape import Ticks as Ticks
     from quantlytic.indicators import ATR as ATR
     from quantlytic.indicators import EMA as EMA
     from quantlytic.indicators import RSI as RSI
@@ -29,10 +31,12 @@ if TYPE_CHECKING:
     from quantlytic.model.instrument import Instrument as Instrument
     from quantlytic.model.order import TimeInForce as TimeInForce
     from quantlytic.model.side import Side as Side
+    from quantlytic.research.demo import demo_bars as demo_bars
     from quantlytic.research.equities import load_equities as load_equities
     from quantlytic.research.equities import load_equity as load_equity
     from quantlytic.research.history import lake as lake
     from quantlytic.research.history import load_bars as load_bars
+    from quantlytic.research.history import stream_trades as stream_trades
     from quantlytic.research.lookahead import detect_lookahead as detect_lookahead
     from quantlytic.research.run import backtest as backtest
     from quantlytic.research.sweep import sweep as sweep
@@ -51,16 +55,20 @@ _HOMES = {
     "Session": "quantlytic.engine.session",
     "Side": "quantlytic.model.side",
     "Strategy": "quantlytic.engine.strategy",
+    "Tape": "quantlytic.engine.tape",
+    "Ticks": "quantlytic.engine.tape",
     "TimeInForce": "quantlytic.model.order",
     "backtest": "quantlytic.research.run",
     "convert_bars": "quantlytic.engine.currency",
     "fork": "quantlytic.engine.fork",
     "lake": "quantlytic.research.history",
+    "demo_bars": "quantlytic.research.demo",
     "detect_lookahead": "quantlytic.research.lookahead",
     "load_bars": "quantlytic.research.history",
     "load_equities": "quantlytic.research.equities",
     "load_equity": "quantlytic.research.equities",
     "param": "quantlytic.engine.param",
+    "stream_trades": "quantlytic.research.history",
     "sweep": "quantlytic.research.sweep",
     "walk_forward": "quantlytic.research.walkforward",
 }
