@@ -13,6 +13,8 @@ from tests.engine.market import Chaos, instruments_of, random_bars, workload_bar
 import quantlytic as ql
 from quantlytic.engine import sweep as engine_sweep
 from quantlytic.engine import tally
+from quantlytic.engine.market import Market
+from quantlytic.engine.models.slippage import FixedSlippage
 from quantlytic.model.errors import DataError, InputError, StrategyError
 from quantlytic.research.metrics import drawdown_curve, last_of_each_time
 from quantlytic.research.sweepjob import METRICS
@@ -242,6 +244,18 @@ def test_holes_are_refused_unless_asked_for(bars: ql.Bars) -> None:
     with pytest.raises(DataError, match="10 bars are missing"):
         ql.sweep(SmaCross, holed, fast=[3, 4])
     assert len(ql.sweep(SmaCross, holed, fast=[3, 4], allow_gaps=True)) == 2
+
+
+def test_a_market_of_its_own(bars: ql.Bars) -> None:
+    market = Market(fees=FEES, slippage=FixedSlippage(bps=3.0), participation=0.5)
+    sweep = ql.sweep(SmaCross, bars, 1e5, market=market, fast=[3, 8], slow=20, jobs=1)
+    assert sweep.table["slippage_paid"].min() > 0.0
+    for cell in range(2):
+        result = ql.backtest(sweep.strategy_of(cell), bars, 1e5, market=market)
+        for name in ("slippage_paid", "fees_paid", "round_trips", "total_return", "exposure"):
+            assert sweep.row(cell)[name] == pytest.approx(result.metrics[name], rel=1e-9), name
+    with pytest.raises(InputError, match="fees and allow_short are part of the market"):
+        ql.sweep(SmaCross, bars, 1e5, FEES, market=market, fast=[3, 8])
 
 
 class Rotation(ql.Strategy):

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from quantlytic.engine.bars import Bars
 from quantlytic.engine.fees import Fees
+from quantlytic.engine.market import Market, market_of
 from quantlytic.engine.session import Session
 from quantlytic.engine.strategy import Strategy
 from quantlytic.engine.sweep import sample_rows
@@ -45,7 +46,7 @@ def sweep(
     cash: float = 1_000_000.0,
     fees: Fees = Fees(),  # noqa: B008 - immutable
     *,
-    market: Any = None,
+    market: Market | None = None,
     allow_short: bool = False,
     allow_gaps: bool = False,
     calendar: str | None = None,
@@ -74,9 +75,9 @@ def sweep(
     was started before). The results are the same bytes for all of them. `progress` is called with (cells done, of).
     Ctrl-C ends the sweep early and keeps the cells that were finished (`Sweep.interrupted`).
 
-    A cell that fails is a row with its error. `allow_gaps` and `calendar` as in `backtest`. `record` enters every cell in
-    the trial ledger: True in that of the data folder, a path in that of the folder. Raises DataError for holes, InputError,
-    or StrategyError where no cell could be run.
+    A cell that fails is a row with its error. `market`, `fees`, `allow_short`, `allow_gaps` and `calendar` are as in
+    `backtest`. `record` enters every cell in the trial ledger: True in that of the data folder, a path in that of the
+    folder. Raises DataError for holes, InputError, or StrategyError where no cell could be run.
     """
     if not isinstance(bars, Bars) or not len(bars):
         raise InputError("a sweep runs over bars: what load_bars returns, or Bars.of(...) makes; there must be some")
@@ -85,12 +86,14 @@ def sweep(
         raise InputError(f"parameter {clash[0]!r} is given twice")
     wanted = {**axes, **(over or {})}
     cells = grid(base, wanted, constraint) if draws is None else draw(base, wanted, draws, seed, constraint)
-    options = {"allow_short": allow_short, "compiled": compiled} | ({} if market is None else {"market": market})
-    Session(base, bars.instruments, cash, fees, **options)  # says at once what is wrong for all of them
+    assumed = market_of(market, fees, allow_short)
+    Session(
+        base, bars.instruments, cash, market=assumed, compiled=compiled
+    )  # says at once what is wrong for all of them
     if not allow_gaps:
         refuse_holes(bars, _holes(bars, calendar))
     samples = sample_rows(bars, MAX_SAMPLES)
-    job = Job(Portable(type(base)), bars.instruments, cash, fees, options, samples, digests)
+    job = Job(Portable(type(base)), bars.instruments, cash, assumed, compiled, samples, digests)
     begun = time.perf_counter()
     outcomes = _run(bars, job, cells, jobs, backend, progress)
     result = Sweep(
@@ -98,7 +101,7 @@ def sweep(
         name=name or type(base).__name__,
         bars=bars,
         cash=float(cash),
-        fees=fees,
+        market=assumed,
         cells=cells,
         outcomes=[one or CellOutcome(np.full(len(samples), np.nan), error=_NOT_RUN) for one in outcomes],
         return_times=bars.array["close_time"][samples],
@@ -135,7 +138,7 @@ class Sweep:
     name: str
     bars: Bars
     cash: float
-    fees: Fees
+    market: Market
     cells: list[Params]
     outcomes: list[CellOutcome]
     return_times: NDArray[np.int64]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from quantlytic.engine.fees import Fees
+from quantlytic.engine.market import Market
 from quantlytic.engine.session import Session
 from quantlytic.engine.strategy import Strategy
 from quantlytic.engine.sweep import Cell, Cells, Grid
@@ -32,8 +32,8 @@ class Job:
     strategy: Portable
     instruments: tuple[Instrument, ...]
     cash: float
-    fees: Fees
-    options: dict[str, Any]
+    market: Market
+    compiled: bool
     samples: NDArray[np.int64]
     digests: bool
 
@@ -73,9 +73,11 @@ def run_cells(
 ) -> list[CellOutcome] | None:
     """Run the cells over the bars, together; one outcome each. None when it was stopped before the end."""
     grid = Grid(array, job.samples)
-    batch = Cells(
-        lambda strategy: Session(strategy, job.instruments, job.cash, job.fees, **job.options), grid, job.digests
-    )
+
+    def session(strategy: Strategy) -> Session:
+        return Session(strategy, job.instruments, job.cash, market=job.market, compiled=job.compiled)
+
+    batch = Cells(session, grid, job.digests)
     made: list[Cell | CellOutcome] = []
     for params in cells:
         if stopped is not None and stopped():

@@ -17,7 +17,7 @@ def sweep_id(sweep: Swept) -> str:
     """`sw-` and 12 hex digits, made from the question: strategy, its source, the cells, data, account."""
     parts = [
         sweep.name, type(sweep.strategy).__qualname__, source_hash(type(sweep.strategy)), sweep.cells, sweep.data_hash,
-        sweep.cash, sweep.fees.taker_bps, sweep.fees.maker_bps,
+        sweep.cash, sweep.market.to_dict(),
     ]  # fmt: skip
     return "sw-" + hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
 

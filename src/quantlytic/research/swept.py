@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from quantlytic.engine.bars import Bars
-from quantlytic.engine.fees import Fees
+from quantlytic.engine.market import Market
 from quantlytic.engine.strategy import Strategy
 from quantlytic.research.peak import Peak
 from quantlytic.research.space import Params, Value
@@ -24,7 +24,7 @@ class Swept(Protocol):
     @property
     def cash(self) -> float: ...
     @property
-    def fees(self) -> Fees: ...
+    def market(self) -> Market: ...
     @property
     def cells(self) -> list[Params]: ...
     @property
