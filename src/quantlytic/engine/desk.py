@@ -46,6 +46,7 @@ class QueuePlace(Record):
 
     def __init__(self) -> None:
         self.order_id = 0
+        self.price = 0.0
         self.ahead = 0.0
         self.traded = 0.0
 

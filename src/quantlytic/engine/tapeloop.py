@@ -77,7 +77,7 @@ def run_trades(arena: Any, table: Any, trades: Any, first: int, count: int, jour
             sample(account, desk, time, log)
         desk.time = time
         account.begin(instrument, time)
-        if account.position(instrument).orders > 0:
+        if account.restless or account.position(instrument).orders > 0:
             match_trade(account, desk, trade)
         account.mark(instrument, trade.price)
         if account.fills > 0:
@@ -181,11 +181,11 @@ def _trade(account: Any, desk: Any, arena: Any, event: Any, step: Any) -> None:
     trade = at(event, 0, TRADE_ROW)
     instrument = trade.instrument
     if desk.feed(instrument).source == TRADES:
-        if account.position(instrument).orders > 0:
+        if account.restless or account.position(instrument).orders > 0:
             match_trade(account, desk, trade)
         account.mark(instrument, trade.price)
     else:
-        if account.position(instrument).orders > 0:
+        if account.restless or account.position(instrument).orders > 0:
             meet_trade(account, desk, trade)
         account.mark(instrument, account.position(instrument).price)
     tell_fills(account, arena, step)
@@ -238,9 +238,8 @@ def _quote(account: Any, desk: Any, arena: Any, event: Any, step: Any) -> None:
         feed.bid = quote.bid
         feed.ask = quote.ask
         feed.quoted = True
-        if account.position(instrument).orders > 0:
-            match_quote(account, feed, instrument, quote.event_time)
-            account.settle_rows(instrument)
+        if account.restless or account.position(instrument).orders > 0:
+            match_quote(account, desk, instrument, quote.event_time)
         account.mark(instrument, 0.5 * (quote.bid + quote.ask))
     else:
         face(account, instrument)
@@ -255,7 +254,7 @@ def _level(account: Any, desk: Any, arena: Any, event: Any, step: Any) -> None:
     book = desk.book(instrument)
     change_level(account, desk, book, level)
     if level.last:
-        if account.position(instrument).orders > 0:
+        if account.restless or account.position(instrument).orders > 0:
             match_book(account, desk, book, level.event_time)
         if book.bids > 0 and book.asks > 0:
             account.mark(instrument, book.mid)

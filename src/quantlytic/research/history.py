@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,8 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from quantlytic.engine.bars import Bars
+from quantlytic.engine.tape import Ticks
 from quantlytic.model.errors import InputError
+from quantlytic.model.instrument import Instrument
 from quantlytic.model.time import duration_ns, iso
+from quantlytic.model.trade import TRADE
 from quantlytic.store.barfile import read_bars
 
 if TYPE_CHECKING:
@@ -60,6 +64,33 @@ def load_bars(
         "start": _text(first), "end": _text(last),
     }  # fmt: skip
     return Bars(array, instruments, os.path.basename(os.fspath(path)), source)
+
+
+def stream_trades(
+    path: str | os.PathLike[str], symbol: str | None = None, chunk: int = 1_000_000, quantity: str = "quantity"
+) -> Iterator[Ticks]:
+    """Trades from a Parquet file, `chunk` rows at a time, for `session.run_chunks`: a file of any length in bounded memory.
+
+    Columns `ts`, `price`, `quantity` (or as `quantity` names it); optionally `side`, `symbol`, `trade_id`. `symbol` picks one
+    instrument, None takes all that the file holds.
+
+    Raises InputError when there is no such file or symbol, DataError, naming the row, for what cannot be a trade.
+    """
+    from quantlytic.store import tradefile
+
+    file = Path(path)
+    frames = tradefile.stream_trades(file, symbol, chunk, quantity)
+    head = next(frames)
+    names = [symbol] if symbol is not None else tradefile.symbols_of(file)
+    instruments = tuple(Instrument(name if ":" in name else f"file:{name}") for name in names)
+    for frame in itertools.chain([head], frames):
+        rows = np.zeros(frame.height, TRADE)
+        for name in ("event_time", "trade_id", "price", "quantity", "side"):
+            rows[name] = frame[name].to_numpy()
+        rows["receive_time"] = rows["event_time"]
+        if len(names) > 1:
+            rows["instrument"] = np.searchsorted(names, frame["symbol"].to_numpy())
+        yield Ticks(rows, instruments, file.name)
 
 
 def lake(address: str | os.PathLike[str]) -> LakeHistory:

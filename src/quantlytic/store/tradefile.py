@@ -6,6 +6,7 @@ Columns: `ts` (integer ns since 1970 UTC, a timestamp, or ISO 8601 text; without
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,57 @@ def read_trades(
         frame = frame.filter(pl.col("symbol") == symbol)
         if frame.height == 0:
             raise InputError(f"{path} has no symbol {symbol!r}")
+    return _checked(path, frame)
+
+
+def stream_trades(
+    path: Path, symbol: str | None = None, chunk: int = 1_000_000, quantity: str = "quantity"
+) -> Iterator[pl.DataFrame]:
+    """The trades of a Parquet file as `read_trades` gives them, `chunk` rows of the file at a time: no more is in memory.
+
+    A file may lack the sides, which are 0 then. Raises what `read_trades` raises, at the chunk where it is met.
+    """
+    if path.suffix not in (".parquet", ".pq"):
+        raise InputError(f"{path} cannot be streamed: write it as Parquet, or read it whole")
+    if chunk < 1:
+        raise InputError(f"chunk is 1 or more rows, not {chunk}")
+    if not path.is_file():
+        raise InputError(f"{path} does not exist")
+    needed, last_time = ("ts", "price", quantity), None
+    try:
+        lazy = pl.scan_parquet(path, glob=False)
+        columns, count = lazy.collect_schema().names(), lazy.select(pl.len()).collect().item()
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise DataError(f"{path} is not a whole Parquet file: {str(error).splitlines()[0]}") from None
+    if missing := [name for name in needed if name not in columns]:
+        raise DataError(f"{path} has no column {missing[0]!r} (needed: {', '.join(needed)})")
+    names = [name for name in (*needed, *_OPTIONAL) if name in columns]
+    for first in range(0, count, chunk):
+        frame = lazy.select(names).slice(first, chunk).collect().with_row_index("row", offset=first)
+        frame = frame.rename({quantity: "quantity"})
+        if "symbol" not in columns:
+            frame = frame.with_columns(symbol=pl.lit(symbol or path.name.partition(".")[0]))
+        elif symbol is not None:
+            frame = frame.filter(pl.col("symbol") == symbol)
+        if frame.height:
+            checked = _checked(path, frame)
+            if last_time is not None and checked["event_time"][0] < last_time:
+                raise DataError(f"{path}: row {frame['row'][0] + 1}: ts is earlier than the row before it")
+            last_time = checked["event_time"][-1]
+            yield checked
+    if last_time is None:
+        raise InputError(f"{path} has no trades" if symbol is None else f"{path} has no symbol {symbol!r}")
+
+
+def symbols_of(path: Path) -> list[str]:
+    """The symbols in a Parquet file of trades, in alphabetical order; the file's name where it has no such column."""
+    lazy = pl.scan_parquet(path, glob=False)
+    if "symbol" not in lazy.collect_schema().names():
+        return [path.name.partition(".")[0]]
+    return sorted(lazy.select(pl.col("symbol").unique()).collect()["symbol"].to_list())
+
+
+def _checked(path: Path, frame: pl.DataFrame) -> pl.DataFrame:
     rows = Rows(path, frame, frame["row"].to_numpy().astype(np.int64))
     times = _times(rows)
     if "trade_id" not in frame.columns:
