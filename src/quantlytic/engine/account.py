@@ -335,7 +335,7 @@ class Account(Lifecycle):
         for k in range(self.amends):
             amend = at(self, self.amends_at + k * AMEND_BYTES, AMEND_ROW)
             row = self.find(amend.instrument, amend.order_id)
-            if row >= 0:
+            if row >= 0 and not self.is_overridden(amend, k):
                 self.note_amend(amend)
                 order = self.order(amend.instrument, row)
                 order.amend_at = amend.event_time + self.lag(3 * amend.order_id + 1)
@@ -350,6 +350,13 @@ class Account(Lifecycle):
                 if order.cancel_at <= cancel.event_time:
                     self.finish(cancel.instrument, order, CANCELED, NO_REASON, cancel.event_time)
                     self.drop_finished(cancel.instrument)
+
+    def is_overridden(self, amend: Any, number: int) -> bool:
+        """Whether a later amendment of the same order came with this one: only the last counts."""
+        for k in range(number + 1, self.amends):
+            if at(self, self.amends_at + k * AMEND_BYTES, AMEND_ROW).order_id == amend.order_id:
+                return True
+        return False
 
     def fault_of_new(self, order: Any, number: int) -> int:
         """Why a new order is rejected: what is wrong with it, with its children, or that its parent is not there."""

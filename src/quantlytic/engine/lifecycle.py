@@ -37,7 +37,6 @@ from quantlytic.engine.codes import (
     FILLED,
     FLOW_LIQUIDATION_FEE,
     GTD,
-    INVALID_ORDER,
     INVALID_PRICE,
     INVALID_QUANTITY,
     LIQUIDATED,
@@ -289,6 +288,9 @@ class Lifecycle(Wallet):
         """An amendment has arrived: carry it out, or refuse it."""
         order = self.order(instrument, row)
         order_id, status, time = order.order_id, order.status, order.amend_at
+        if status >= FILLED:  # its end was the answer
+            order.amend_at = 0
+            return
         reason = self.amend_fault(instrument, order)
         if reason == NO_REASON:
             self.amend_row(instrument, row)
@@ -299,8 +301,6 @@ class Lifecycle(Wallet):
     def amend_fault(self, instrument: int, order: Any) -> int:
         """What is wrong with the amendment that waits in an order's row."""
         quantity, price, stop = order.amend_quantity, order.amend_price, order.amend_stop
-        if order.status >= FILLED:
-            return INVALID_ORDER
         if not np.isnan(quantity) and not order.filled < quantity < math.inf:
             return INVALID_QUANTITY
         if not np.isnan(price) and not (order.has_limit and 0.0 < price < math.inf):
