@@ -79,14 +79,15 @@ def _candles(
     bars: NDArray[Any], index: int, equity: NDArray[np.float64], fills: NDArray[Any], point_of_bar: NDArray[np.int64]
 ) -> Chart:
     rows = np.flatnonzero(bars["instrument"] == index)
+    whole = len(rows) == len(bars)  # one instrument: nothing is copied
     if not len(rows):
         return {"point": [], "open": [], "high": [], "low": [], "close": [], "weight": []}
-    points = point_of_bar[rows]
+    points = point_of_bar if whole else point_of_bar[rows]
     starts = np.flatnonzero(np.append(True, points[1:] != points[:-1]))
     last = np.append(starts[1:], len(rows)) - 1
-    own = bars[rows]
+    own = bars if whole else bars[rows]
     with np.errstate(all="ignore"):
-        weight = position_after(fills, index, rows) * own["close"] / equity[rows]
+        weight = position_after(fills, index, rows) * own["close"] / (equity if whole else equity[rows])
     weight = np.add.reduceat(np.nan_to_num(weight, posinf=0.0, neginf=0.0), starts) / (last - starts + 1)
     return {
         "point": points[starts].tolist(),

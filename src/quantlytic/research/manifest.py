@@ -105,7 +105,7 @@ def engine_hash() -> str:
 
 def _file_of(cls: type[Strategy]) -> str:
     """The file that defines the strategy; "" for a built-in one, or one typed into a shell."""
-    if cls.__module__.startswith("quantlytic."):
+    if cls.__module__.partition(".")[0] == "quantlytic":
         return ""
     try:
         return inspect.getfile(cls)
