@@ -244,6 +244,23 @@ def strategy_of_precomputed_signals(bars: Bars) -> Any:
     return Follows
 
 
+SIGNALS = np.append(np.sign(np.diff(CLOSES)), 0.0)
+
+
+class FollowsSignalsOfElsewhere(ql.Strategy):
+    """Reads only this bar's row of a column that was made before, with the future in it."""
+
+    def setup(self) -> None:
+        self.at = 0
+
+    def on_bar(self, bar: Any, broker: Any) -> None:
+        if SIGNALS[self.at] > 0:
+            broker.target_weight(0.5)
+        else:
+            broker.close()
+        self.at += 1
+
+
 NEXT, ALL = "next", "all"
 LEAKY: list[tuple[Any, str, str]] = [  # rule, field it reads too early, how far
     (shift_the_wrong_way, "close", NEXT),
@@ -269,6 +286,7 @@ LEAKY: list[tuple[Any, str, str]] = [  # rule, field it reads too early, how far
     (PeeksThroughItsClass, "PeeksThroughItsClass.FUTURE", NEXT),
     (PeeksThroughAGlobal, "CLOSES", NEXT),
     (PeeksThroughItsState, "CLOSES", NEXT),
+    (FollowsSignalsOfElsewhere, "SIGNALS", NEXT),
     (z_score_of_everything, "close", ALL),
     (share_of_the_maximum, "high", ALL),
     (rank_of_everything, "close", ALL),

@@ -8,7 +8,6 @@ from typing import Any
 
 import polars as pl
 import pytest
-
 from tests.research.leaky_rules import make_bars
 
 DOC = Path(__file__).resolve().parents[2] / "docs" / "honesty.md"
@@ -20,7 +19,7 @@ def test_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pl.DataFrame({"ts": array["open_time"], "symbol": "BTCUSDT"} | columns).write_parquet(tmp_path / "bars.parquet")
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", DOC.read_text(), re.S)
-    assert len(blocks) == 5
+    assert len(blocks) == 6
     scope: dict[str, Any] = {}
     for block in blocks:
         exec(compile(block, str(DOC), "exec"), scope)

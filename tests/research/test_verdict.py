@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -130,17 +131,35 @@ def test_noise_is_rarely_called_real_and_an_edge_is() -> None:
     assert edge.count(LIKELY_REAL) >= 4
 
 
+def chunks(seed: int, count: int, **options: float) -> dict[str, Counter[str]]:
+    """Labels of 50 instruments from each of `count` seeds."""
+    found: dict[str, Counter[str]] = {"table": Counter(), "count": Counter(), "only": Counter()}
+    for chunk in range(count):
+        for how, one in labels(seed + chunk, 50, **options).items():
+            found[how] += one
+    return found
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(3_600)
 def test_of_a_thousand_instruments_without_a_pattern_at_most_one_in_twenty_is_called_real() -> None:
-    found = labels(seed=20_261_121, count=1_000)
-    print(f"1,000 pure-noise instruments, best of 24 cells, no fees, seed 20261121: {found}")
+    found = chunks(20_261_121, 20)
+    print(f"1,000 pure-noise instruments, best of 24 cells, no fees, from seed 20261121: {found}")
     assert all(one[LIKELY_REAL] <= 50 for one in found.values())
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3_600)
 def test_a_rising_market_without_a_pattern_is_no_skill() -> None:
-    found = labels(seed=7, count=200, drift=1.0)
-    print(f"200 instruments that only rise (Sharpe 1), seed 7: {found}")
+    found = chunks(7, 4, drift=1.0)
+    print(f"200 instruments that only rise (Sharpe 1), from seed 7: {found}")
     assert all(one[LIKELY_REAL] <= 14 for one in found.values())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3_600)
+@pytest.mark.parametrize(("trend", "least"), [(0.3, 30), (0.4, 36)])
+def test_power(trend: float, least: int) -> None:
+    found = labels(8, 40, trend=trend)
+    print(f"40 instruments with trends of {trend} of a day's risk, seed 8: {found}")
+    assert found["table"][LIKELY_REAL] >= least

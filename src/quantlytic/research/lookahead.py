@@ -31,6 +31,7 @@ TIME, COUNT, EVERYTHING = "time", "count", "everything"
 _WEEK_NS = 7 * 86_400 * 1_000_000_000
 _RELATIVE, _ABSOLUTE = 1e-7, 1e-9  # how far decisions may lie apart by rounding: the latter times their column's size
 _WAYS = 3  # of changing the future: up, down, at random
+_SAME = 0.97  # share of rows in which an array is what it is compared with
 _HOT = 6  # cuts tried in all ways
 
 
@@ -147,7 +148,26 @@ class _Search:
             raise InputError(
                 "the rule raised on every changed history: it cannot be checked; let it run on any valid bars"
             )
+        found += [leak for name, slot in self.slots.items() if (leak := self._foretold(name, slot.value)) is not None]
         return sorted(found, key=lambda leak: leak.bar)
+
+    def _foretold(self, name: str, value: Any) -> Leak | None:
+        """A leak where an array of the user's holds, row by row, what only the next bar shows: a field, a return, a sign."""
+        if not isinstance(value, np.ndarray | list) or np.ndim(value) != 1 or len(self.bars.instruments) > 1:
+            return None
+        if getattr(value, "dtype", np.dtype("f8")).names:
+            return None
+        given, array = np.asarray(value, np.float64), self.bars.array
+        if any(
+            _alike(given, array[field]) for field in FIELDS
+        ):  # this bar's own: that it is the next one's open is no leak
+            return None
+        step = np.diff(array["close"])
+        ahead = [array[field][1:] for field in FIELDS]
+        ahead += [step, step / array["close"][:-1], np.diff(np.log(array["close"])), np.sign(step), (step > 0) * 1.0]
+        if not any(_alike(given[:-1], one) for one in ahead):
+            return None
+        return Leak(0, int(self.times[0]), name, 1, 1)
 
     def _look(self, field: str, hot: list[int]) -> int | None:
         """A cut at which changing what comes after it changes a decision made before; those that leak anyway come first."""
@@ -289,6 +309,11 @@ def _enclosed(array: NDArray[Any]) -> NDArray[Any]:
     array["high"] = np.maximum.reduce([array[name] for name in ("open", "high", "low", "close")])
     array["low"] = np.minimum.reduce([array[name] for name in ("open", "high", "low", "close")])
     return array
+
+
+def _alike(one: NDArray[np.float64], other: NDArray[Any]) -> bool:
+    """Whether two columns that vary are equal in nearly every row."""
+    return bool(np.ptp(other) > 0 and np.isclose(one, other, rtol=1e-9, atol=0.0).mean() > _SAME)
 
 
 def _is_strategy(rule: Any) -> bool:
