@@ -82,9 +82,7 @@ def sweep(
     if not isinstance(bars, Bars) or not len(bars):
         raise InputError("a sweep runs over bars: what load_bars returns, or Bars.of(...) makes; there must be some")
     base = strategy() if isinstance(strategy, type) else strategy
-    if clash := sorted(set(over or ()) & set(axes)):
-        raise InputError(f"parameter {clash[0]!r} is given twice")
-    wanted = {**axes, **(over or {})}
+    wanted = _merged(axes, over or {})
     cells = grid(base, wanted, constraint) if draws is None else draw(base, wanted, draws, seed, constraint)
     assumed = market_of(market, fees, allow_short)
     Session(
@@ -94,8 +92,7 @@ def sweep(
         refuse_holes(bars, _holes(bars, calendar))
     samples = sample_rows(bars, MAX_SAMPLES)
     job = Job(Portable(type(base)), bars.instruments, cash, assumed, compiled, samples, digests)
-    begun = time.perf_counter()
-    outcomes = _run(bars, job, cells, jobs, backend, progress)
+    begun, outcomes = time.perf_counter(), _run(bars, job, cells, jobs, backend, progress)
     result = Sweep(
         strategy=base,
         name=name or type(base).__name__,
@@ -113,6 +110,12 @@ def sweep(
     if record:
         _record(result, record)
     return result
+
+
+def _merged(axes: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    if clash := sorted(set(over) & set(axes)):
+        raise InputError(f"parameter {clash[0]!r} is given twice")
+    return {**axes, **over}
 
 
 def _holes(bars: Bars, calendar: str | None) -> NDArray[Any]:
