@@ -11,8 +11,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from tests.engine.market import BTC, Chaos, instruments_of, random_bars, results, rows, workload_bars
+from tests.engine.tapes import action_rows
 
-from quantlytic import Fees, Session, Strategy, load_bars
+from quantlytic import Bars, Fees, Session, Strategy, Tape, Ticks, load_bars
+from quantlytic.model.action import ActionKind
 from quantlytic.model.errors import InputError, StrategyError
 from quantlytic.model.order import Reason
 from quantlytic.strategies.buy_and_hold import BuyAndHold
@@ -262,6 +264,51 @@ def test_halves_keep_nothing() -> None:
         session.accept(*session.decide(bar)[1:])
     assert len(session.save()) == size == session.state_bytes + 44
     assert len(session.equity) == len(session.fills) == 0
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_actions_by_halves_are_those_of_a_tape(compiled: bool) -> None:
+    bars = random_bars(8, 60, 2)
+    kinds = [ActionKind.DIVIDEND, ActionKind.SPLIT, ActionKind.FUNDING, ActionKind.DIVIDEND, ActionKind.DELISTING]
+    values = [0.5, 2.0, 0.001, 0.2, 90.0]
+    times = [600, 1_200, 1_800, 2_400, 3_000]
+    found = [(k % 2, times[k] * 10**9, kinds[k], values[k]) for k in range(5)]
+    actions, members = action_rows(*found), tuple(instruments_of(2))
+
+    def make() -> Session:
+        return Session(Chaos(seed=4), members, 1e4, Fees(10), allow_short=True, compiled=compiled)
+
+    whole = make()
+    whole.run(Tape(bars=Bars(bars, members), actions=Ticks(actions, members)))
+    executor, strategist = make(), make()
+    waiting, flows, equity = whole.updates[:0], [], []
+    events = [(int(row["event_time"]), 0, row) for row in actions] + [(int(row["close_time"]), 1, row) for row in bars]
+    for _, is_bar, row in sorted(events, key=lambda event: event[:2]):
+        if is_bar:
+            updates, fills, state = executor.execute(row)
+            equity.append(state["equity"])
+            strategist.apply(np.concatenate([waiting, updates]), fills, row)
+        else:
+            executor.act(row)
+            strategist.apply(waiting, whole.fills[:0], row)
+        flows.append(executor.event_flows)
+        waiting = executor.accept(*strategist.decide(row)[1:])
+    assert np.array(equity).tobytes() == whole.equity.tobytes()
+    assert np.concatenate(flows)["amount"].tolist() == whole.flows["amount"].tolist()
+    assert len(whole.flows) >= 2
+    assert strategist.state_of("test:S0")["random"] == whole.state_of("test:S0")["random"]
+    assert strategist.positions == executor.positions == whole.positions
+
+
+def test_what_needs_more_than_bars_does_not_go_bar_by_bar() -> None:
+    class Cross(Strategy):
+        def on_bar(self, bar: Any, broker: Any) -> None: ...
+
+        def on_slice(self, slice: Any, broker: Any) -> None: ...
+
+    session = Session(Cross, [BTC], 100.0, compiled=False)
+    with pytest.raises(StrategyError, match=r"Cross cannot go bar by bar.*: it has on_bar, on_slice"):
+        session.decide(rows((1, 1, 1, 1))[0])
 
 
 def test_sessions_can_be_made_and_run_in_many_threads() -> None:

@@ -9,6 +9,8 @@ import pytest
 from tests.engine.tapes import ONE, level_rows, quote_rows, trade_rows
 
 from quantlytic import Session, Strategy, TimeInForce, param
+from quantlytic.engine.market import Market
+from quantlytic.engine.models.latency import Latency
 from quantlytic.engine.tape import Tape, Ticks
 from quantlytic.model.errors import InputError
 from quantlytic.model.order import OrderStatus
@@ -205,6 +207,73 @@ def test_two_orders_keep_their_own_places() -> None:
 def test_a_queue_has_a_name() -> None:
     with pytest.raises(InputError, match="queue is one of risk-averse, proportional, none, not 'fifo'"):
         Session(Once, [ONE], 1e3, compiled=False, queue="fifo")
+
+
+class Script(Strategy):
+    """Buys at the first event, then keeps the exit of its `case`."""
+
+    case: int = param(0, low=0, high=9)
+
+    def setup(self) -> None:
+        self.calls = 0
+
+    def on_trade(self, trade: Any, broker: Any) -> None:
+        self.step(broker)
+
+    def on_quote(self, quote: Any, broker: Any) -> None:
+        self.step(broker)
+
+    def step(self, broker: Any) -> None:
+        self.calls += 1
+        if self.case == 9:
+            if self.calls == 1:
+                broker.bracket(BUY, 1.0, 9.0, 12.0)
+            return
+        if self.calls == 1:
+            broker.buy(1.0)
+        if self.calls == 2:
+            if self.case == 1:
+                broker.stop(SELL, 1.0, 9.0)
+            elif self.case == 2:
+                broker.trailing_stop(SELL, 1.0, 2.0)
+            elif self.case == 3:
+                broker.take_profit(SELL, 1.0, 12.0)
+            elif self.case == 4:
+                broker.stop_limit(SELL, 1.0, 9.0, 9.5)
+
+
+@pytest.mark.parametrize(
+    ("case", "prices", "exits"),
+    [
+        (1, (10, 10, 10, 9.5, 8.8, 8), (5, 1.0, 8.8, False)),  # the trade that triggers it
+        (2, (10, 10, 11, 13, 11.5, 10.9, 9), (6, 1.0, 10.9, False)),  # 13 - 2 = 11
+        (3, (10, 10, 11, 12.4, 13), (4, 1.0, 12.4, False)),
+        (
+            4,
+            (10, 10, 8.9, 9.4, 9.6, 9.7),
+            (5, 1.0, 9.5, True),
+        ),  # triggered at 8.9, below its limit: rests, filled through
+        (9, (10, 10, 11, 12, 12.5), (5, 1.0, 12.0, True)),
+        (9, (10, 10, 11, 8.5, 8), (4, 1.0, 8.5, False)),
+    ],
+)
+def test_exits_by_trades(case: int, prices: tuple[float, ...], exits: Any) -> None:
+    assert fills_of(Script(case=case), prints(*prices)) == [(2, 1.0, 10.0, False), exits]
+
+
+def test_exits_by_quotes() -> None:
+    quotes = quote_rows([1, 2, 3, 4, 5], [9.9, 9.9, 9.9, 8.8, 8.0], [10, 10, 10, 9, 8.2])
+    assert fills_of(Script(case=1), Ticks(quotes, (ONE,)))[1] == (4, 1.0, 8.8, False)
+
+
+def test_latency_and_participation_on_trades() -> None:
+    def run(market: Market, *, quantity: float = 1.0) -> list[tuple[int, float]]:
+        session = Session(Once(quantity=quantity), [ONE], 1e4, market=market, compiled=False)
+        session.run(trade_rows(np.arange(1, 8), np.arange(10.0, 17.0), 2.0))
+        return [(int(fill["event_time"]), float(fill["quantity"])) for fill in session.fills]
+
+    assert run(Market(latency=Latency(ns=3))) == [(4, 1.0)]
+    assert run(Market(participation=0.5), quantity=2.5) == [(2, 1.0), (3, 1.0), (4, 0.5)]
 
 
 def test_positions_are_valued_at_the_middle() -> None:

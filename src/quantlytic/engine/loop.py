@@ -106,6 +106,18 @@ def apply(arena: Any, updates: Any, update_count: int, fills: Any, fill_count: i
     account.mark(bar.instrument, bar.close)
 
 
+def hear(arena: Any, updates: Any, update_count: int) -> None:
+    """The strategist's: take over updates alone."""
+    account = at(arena, 0, BROKER).account
+    for k in range(update_count):
+        account.take(at(updates, k * UPDATE_BYTES, UPDATE_ROW))
+
+
+def tell(arena: Any, step: Any) -> None:
+    """The strategist's: call `on_fill` for what an action has filled."""
+    tell_fills(at(arena, 0, BROKER).account, arena, step)
+
+
 def decide(arena: Any, event: Any, step: Any) -> None:
     """The strategist's: call the handlers; what they send waits in the outbox."""
     account = at(arena, 0, BROKER).account

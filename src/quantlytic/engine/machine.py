@@ -29,6 +29,8 @@ class Machine:
     decide: Callable[..., None]
     accept: Callable[..., None]
     act: Callable[..., None]
+    hear: Callable[..., None]
+    tell: Callable[..., None]
 
 
 def locator(compiled: bool) -> Callable[[Bytes], Any]:
@@ -89,6 +91,8 @@ _FUNCTIONS: tuple[tuple[Callable[..., Any], str], ...] = (
     (loop.decide, "void(intp, intp, intp)"),
     (loop.accept, "void(intp, intp, intp, intp, intp, intp, intp)"),
     (loop.act, "void(intp, intp)"),
+    (loop.hear, "void(intp, intp, intp)"),
+    (loop.tell, "void(intp, intp)"),
 )
 _COMPILED = tuple(_Compiled(function, signature) for function, signature in _FUNCTIONS)
 _steps: dict[Layout, tuple[Any, int]] = {}

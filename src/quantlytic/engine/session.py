@@ -17,12 +17,13 @@ from quantlytic.engine.currency import check_one_currency
 from quantlytic.engine.desk import BARS
 from quantlytic.engine.fees import Fees
 from quantlytic.engine.market import Market, market_of
-from quantlytic.engine.outbox import AMENDS, CANCELS, FILLS, ORDERS, SIGNALS, UPDATES, Outbox
+from quantlytic.engine.outbox import AMENDS, CANCELS, FILLS, FLOWS, ORDERS, SIGNALS, UPDATES, Outbox
 from quantlytic.engine.position import POSITION
 from quantlytic.engine.record import fields_of, layout_of
 from quantlytic.engine.runner import Runner
 from quantlytic.engine.strategy import Strategy
 from quantlytic.engine.tickmatch import QUEUES
+from quantlytic.model.action import ACTION
 from quantlytic.model.bar import BAR
 from quantlytic.model.equity import EQUITY
 from quantlytic.model.errors import InputError, StrategyError
@@ -104,7 +105,9 @@ class Session(Runner):
         self._account: Any = broker.account
         self._outbox = Outbox(self._arena)
         self._arena_at = self._at(self._arena)
-        self._bar = np.zeros(1, BAR)
+        self._bar, self._action = np.zeros(1, BAR), np.zeros(1, ACTION)
+        self.event_flows: Array = self._outbox.take(FLOWS)
+        """CASH_FLOW rows of the last `execute` or `act`."""
         self._bar_at, self._bar_instrument = self._at(self._bar.view(np.uint8)), self._bar["instrument"]
         self._outbox_at = int(self._account.outbox_at)
         self._capacities = int(self._account.order_capacity), int(self._account.request_capacity)
@@ -117,23 +120,54 @@ class Session(Runner):
     def execute(self, bar: Any) -> tuple[Array, Array, Any]:
         """Executor: match open orders against the bar and mark at its close. Returns (updates, fills, equity row)."""
         self._machine.execute(self._arena_at, self._event(bar))
+        self.event_flows = self._outbox.take(FLOWS)
         return self._outbox.take(UPDATES), self._outbox.take(FILLS), self._equity_row()
 
+    def act(self, action: Any) -> tuple[Array, Array, Array]:
+        """Executor: a split, dividend, delisting, funding, or a session's open or close (an ACTION row) happens.
+
+        Returns (updates, fills, flows). `apply` and `decide` take the same row in place of a bar: the strategist's replica acts
+        by itself, so what is returned here is for the record. Then `accept` what `decide` gave.
+        """
+        self._machine.act(self._arena_at, self._action_event(action))
+        take = self._outbox.take
+        self.event_flows = take(FLOWS)
+        return take(UPDATES), take(FILLS), self.event_flows
+
     def apply(self, updates: Array, fills: Array, bar: Any) -> None:
-        """Strategist: take over what the executor reported since the last bar, and mark at this bar's close."""
+        """Strategist: take over what the executor reported since the last bar, and mark at this bar's close.
+
+        With an ACTION row in place of the bar: `updates` are those since the last bar, without the action's own.
+        """
         update_rows, fill_rows = _rows(updates, ORDER_UPDATE), _rows(fills, FILL)
         self._check_count("fills", fill_rows, self._capacities[0] + len(self.instruments))
+        if _is_action(bar):
+            self._machine.hear(self._arena_at, self._at(update_rows.view(np.uint8)), len(update_rows))
+            self._machine.act(self._arena_at, self._action_event(bar))
+            self._outbox.take(UPDATES)
+            self._outbox.take(FLOWS)
+            return
         self._machine.apply(
             self._arena_at,
             self._at(update_rows.view(np.uint8)), len(update_rows),
             self._at(fill_rows.view(np.uint8)), len(fill_rows),
             self._event(bar),
         )  # fmt: skip
+        self._outbox.take(FLOWS)
 
     def decide(self, bar: Any) -> tuple[Array, Array, Array, Array]:
         """Strategist: call `on_fill` for the fills just applied, then `on_bar`. Returns (signals, orders, cancels, amends)."""
+        handlers = self.strategy.handlers()
+        if "on_bar" not in handlers or not handlers.isdisjoint({"on_slice", "on_timer"}):
+            raise StrategyError(
+                f"{type(self.strategy).__name__} cannot go bar by bar, which knows on_bar and on_fill alone: it has "
+                f"{', '.join(sorted(handlers))}"
+            )
         try:
-            self._machine.decide(self._arena_at, self._event(bar), self._machine.step)
+            if _is_action(bar):
+                self._machine.tell(self._arena_at, self._machine.step)
+            else:
+                self._machine.decide(self._arena_at, self._event(bar), self._machine.step)
         except Exception as error:
             raise self._blame(error) from error
         self._check_fault(BARS, self._bar, 0)
@@ -149,8 +183,8 @@ class Session(Runner):
             _rows(amends, ORDER_AMEND),
         )
         self._check_count("orders", order_rows, self._capacities[1])
-        self._check_count("cancels", cancel_rows, self._capacities[0])
-        self._check_count("amends", amend_rows, self._capacities[0])
+        self._check_count("cancels", cancel_rows, self._capacities[0] * len(self.instruments))
+        self._check_count("amends", amend_rows, self._capacities[0] * len(self.instruments))
         self._machine.accept(
             self._arena_at,
             self._at(order_rows.view(np.uint8)), len(order_rows),
@@ -215,6 +249,12 @@ class Session(Runner):
             raise self._no_instrument(self._bar[0])
         return self._bar_at
 
+    def _action_event(self, action: Any) -> Any:
+        self._action[0] = action if isinstance(action, np.void) else _rows(action, ACTION)[0]
+        if not 0 <= self._action["instrument"][0] < len(self.instruments):
+            raise self._no_instrument(self._action[0])
+        return self._at(self._action.view(np.uint8))
+
     def _equity_row(self) -> Any:
         account, row = self._account, np.zeros(1, EQUITY)
         instrument = self._bar_instrument[0]
@@ -227,6 +267,10 @@ class Session(Runner):
     def _check_count(self, what: str, rows: Array, capacity: int) -> None:
         if len(rows) > capacity:
             raise InputError(f"{len(rows)} {what} for one bar: at most {capacity} with this max_open_orders")
+
+
+def _is_action(row: Any) -> bool:
+    return getattr(row, "dtype", None) == ACTION
 
 
 def _rows(rows: Any, dtype: np.dtype[Any]) -> Array:
