@@ -91,5 +91,5 @@ def _print(found: Comparison, path: Path | None) -> None:
 
 
 def _short(value: Any) -> str:
-    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    text = ", ".join(map(str, value)) or "–" if isinstance(value, list) else str(value)
     return text if len(text) <= 60 else text[:60] + "..."
