@@ -237,6 +237,35 @@ def test_larger_bars_only_inform() -> None:
     assert session.equity[-1] == 1_010.0
 
 
+def test_an_order_sent_inside_a_bar_does_not_get_its_open() -> None:
+    class Late(Strategy):
+        def setup(self) -> None:
+            self.every(90 * SECOND_NS)
+            self.sent = False
+
+        def on_bar(self, bar: Any, broker: Any) -> None:
+            if bar.instrument == 0 and not self.sent:
+                self.sent = True
+                broker.on(1).buy(1.0)  # whose bar of the same time is still to come
+
+        def on_timer(self, time: int, broker: Any) -> None:
+            if broker.open_orders == 0 and broker.is_flat:
+                broker.buy(1.0)
+
+    members = tuple(instruments_of(2))
+    first = rows(*[(10.0, 20.0, 10.0, 20.0)] * 4)
+    both = np.concatenate([first, first])
+    both["instrument"][4:] = 1
+    session = Session(Late, members, 1e3, compiled=False)
+    session.run(Bars(both[np.lexsort((both["instrument"], both["close_time"]))], members))
+    sent = dict(zip(session.orders["order_id"].tolist(), session.orders["event_time"].tolist(), strict=True))
+    assert len(session.fills) >= 2
+    for fill in session.fills:
+        assert fill["event_time"] >= sent[int(fill["order_id"])]
+    by_timer = session.fills[session.fills["instrument"] == 0][0]
+    assert (by_timer["event_time"], by_timer["price"]) == (90 * SECOND_NS, 15.0)  # half way from open to close
+
+
 def test_equity_without_bars_is_told_at_the_end_of_each_interval() -> None:
     class Hold(Strategy):
         def on_trade(self, trade: Any, broker: Any) -> None:

@@ -69,10 +69,18 @@ _NOBODY, _LIQUIDATION = -1, -2
 
 def match_bar(account: Any, bar: Any) -> None:
     """Let all open orders of the bar's instrument meet it, and the market's models see it."""
-    if account.plain and account.position(bar.instrument).plain:
+    if account.plain and account.position(bar.instrument).plain and are_out(account, bar):
         match_market(account, bar)
     else:
         consult(MATCH_BAR, address_of(account), address_of(bar), 0)
+
+
+def are_out(account: Any, bar: Any) -> bool:
+    """Whether all orders had arrived when the bar opened (one sent by a timer, or from another instrument's event, may not)."""
+    for row in range(account.position(bar.instrument).orders):
+        if account.order(bar.instrument, row).active_at > bar.open_time:
+            return False
+    return True
 
 
 def match_market(account: Any, bar: Any) -> None:
