@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from quantlytic.research.history import stream_trades as stream_trades
     from quantlytic.research.lookahead import detect_lookahead as detect_lookahead
     from quantlytic.research.run import backtest as backtest
+    from quantlytic.research.stress import stress as stress
     from quantlytic.research.sweep import sweep as sweep
     from quantlytic.research.walkforward import walk_forward as walk_forward
 
@@ -69,6 +70,7 @@ _HOMES = {
     "load_equity": "quantlytic.research.equities",
     "param": "quantlytic.engine.param",
     "stream_trades": "quantlytic.research.history",
+    "stress": "quantlytic.research.stress",
     "sweep": "quantlytic.research.sweep",
     "walk_forward": "quantlytic.research.walkforward",
 }

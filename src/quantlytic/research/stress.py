@@ -14,7 +14,7 @@ import numpy as np
 
 from quantlytic.engine.bars import Bars
 from quantlytic.engine.fees import Fees
-from quantlytic.engine.market import Market
+from quantlytic.engine.market import Market, market_of
 from quantlytic.engine.models.latency import Latency
 from quantlytic.engine.models.slippage import FixedSlippage, NoSlippage
 from quantlytic.engine.session import Session
@@ -87,7 +87,7 @@ def stress(
     """
     if not isinstance(bars, Bars) or not len(bars):
         raise InputError("a stress test needs bars: what load_bars returns, or Bars.of(...) makes; there must be some")
-    base = market if market is not None else Market(fees=fees, allow_short=allow_short)
+    base = market_of(market, fees, allow_short)
     rows: list[Stressed] = []
     break_even: float | None = None
     for name, one in scenarios(base, bars, slippage_bps):

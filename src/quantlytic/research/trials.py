@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from quantlytic.engine.bars import Bars
-from quantlytic.research.verdict import Tried
+from quantlytic.research.tried import Tried
 from quantlytic.store.control.finished import trials_like
 from quantlytic.store.control.records import Trial
 

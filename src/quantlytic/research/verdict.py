@@ -36,6 +36,7 @@ from quantlytic.research.overfitting import (
     sharpes,
 )
 from quantlytic.research.sampling import period_returns, periods_per_year, sample_points
+from quantlytic.research.tried import Tried
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,15 +50,6 @@ LIKELY_REAL, UNPROVEN, LIKELY_LUCK, LOSES = "likely real", "unproven", "likely l
 CONFIDENCE = 0.95
 _FEWEST_PERIODS = 30
 _FEWEST_TRIPS = 5
-
-
-@dataclass(frozen=True)
-class Tried:
-    """What was tried on the same data: how many different strategies and parameters, and the variance of their Sharpe
-    ratios (annualised; None when unknown: then as if all were independent)."""
-
-    count: int = 1
-    sharpe_variance: float | None = None
 
 
 @dataclass(frozen=True)

@@ -27,13 +27,14 @@ from numpy.typing import NDArray
 
 from quantlytic.engine.bars import Bars
 from quantlytic.engine.fees import Fees
-from quantlytic.engine.market import Market
+from quantlytic.engine.market import Market, market_of
 from quantlytic.engine.session import Session
 from quantlytic.engine.strategy import Strategy
 from quantlytic.engine.warmup import warm_up
 from quantlytic.model.errors import InputError
 from quantlytic.model.fill import FILL
 from quantlytic.model.time import duration_ns, iso
+from quantlytic.research.foldresult import FoldResult
 from quantlytic.research.holes import find_holes, refuse_holes
 from quantlytic.research.manifest import data_hash
 from quantlytic.research.metrics import equity_metrics
@@ -42,43 +43,11 @@ from quantlytic.research.sampling import period_returns, periods_per_year
 from quantlytic.research.space import Constraint, Params
 from quantlytic.research.splits import Fold, walk_forward_folds
 from quantlytic.research.sweep import Sweep, sweep
-from quantlytic.research.verdict import Tried, Verdict, hold_returns, judge
+from quantlytic.research.tried import Tried
+from quantlytic.research.verdict import Verdict, hold_returns, judge
 from quantlytic.store.control.records import Trial
 
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class FoldResult:
-    """One fold. `params` is None where it sat out. `in_sample` is the metric of the chosen cell in training (for "sharpe", per
-    bar). `in_sample_sharpe` and `sharpe` are annualised by the bars a year of the whole data, however short the fold.
-    `in_sample_growth` and `growth` are equity over cash at the end of each stretch; `cells` were tried."""
-
-    fold: Fold
-    params: Params | None
-    cells: int
-    in_sample: float | None
-    in_sample_sharpe: float | None
-    in_sample_growth: float | None
-    sharpe: float | None
-    growth: float
-    fills: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON; times as text."""
-        return {
-            "train_start": iso(self.fold.train_start),
-            "test_start": iso(self.fold.train_end),
-            "test_end": iso(self.fold.test_end),
-            "params": self.params,
-            "cells": self.cells,
-            "in_sample": self.in_sample,
-            "in_sample_sharpe": self.in_sample_sharpe,
-            "in_sample_return": None if self.in_sample_growth is None else self.in_sample_growth - 1.0,
-            "sharpe": self.sharpe,
-            "return": self.growth - 1.0,
-            "fills": self.fills,
-        }
 
 
 @dataclass(frozen=True)
@@ -213,52 +182,73 @@ def walk_forward(
         raise InputError("a walk-forward needs bars: what load_bars returns, or Bars.of(...) makes; there must be some")
     if not allow_gaps:
         refuse_holes(bars, find_holes(bars) if calendar is None else _session_holes(bars, calendar))
-    array = bars.array
     base = strategy() if isinstance(strategy, type) else strategy
     spans = [duration_ns(span) if isinstance(span, str) else span for span in (train, test)]
-    start, end = int(array["open_time"].min()), int(array["close_time"][-1]) + 1
+    start, end = int(bars.array["open_time"].min()), int(bars.array["close_time"][-1]) + 1
     folds = walk_forward_folds(start, end, spans[0], spans[1], anchored=anchored)
-    terms = market if market is not None else Market(fees=fees, allow_short=allow_short)
+    terms = market_of(market, fees, allow_short)
     options: dict[str, Any] = {"market": terms, "compiled": compiled}
     label = name or type(base).__name__
-    axes = {key: str(values) for key, values in grid.items()}
-    money_terms = [float(cash), terms.to_dict()]
-    ledger = _Ledger(bars, label, [base.params, axes, spans, anchored, metric, largest, draws, seed, money_terms])
-    equity, times, fills, results, money = [], [], [], [], float(cash)
-    for number, fold in enumerate(folds):
-        training = bars.between(fold.train_start, fold.train_end)
-        testing = bars.between(fold.train_end, fold.test_end)
-        if not len(training):
-            raise InputError(f"no bars to train on from {iso(fold.train_start)}: take longer stretches")
-        found = sweep(
-            base, training, money, draws=draws, seed=seed, constraint=constraint, jobs=jobs, over=grid, name=label,
-            allow_gaps=True, **options,
-        )  # fmt: skip
-        if found.interrupted:
-            raise KeyboardInterrupt
-        ledger.add(found, training)
-        order = found.ranked(_comparable(metric), largest=largest)
-        chosen = found.strategy_of(order[0]) if order else None
-        values, made = _trade(chosen, training, testing, money, options)
-        results.append(_result(fold, found, order, metric, testing, values, made, money, ledger.bars_per_year))
-        equity.append(values)
-        times.append(testing.array["close_time"])
-        fills.append(made)
-        money = float(values[-1]) if len(values) else money
+    question = [base.params, sorted((key, str(one)) for key, one in grid.items()), spans, anchored, metric, largest]
+    ledger = _Ledger(bars, label, [*question, draws, seed, float(cash), terms.to_dict()])
+    search: dict[str, Any] = {
+        "draws": draws, "seed": seed, "constraint": constraint, "jobs": jobs, "over": grid, "name": label,
+    }  # fmt: skip
+    steps = _walk(base, bars, folds, float(cash), search, options, (metric, largest), ledger, progress)
+    times, equity, fills = (
+        np.concatenate([getattr(one, what) for one in steps]) for what in ("times", "equity", "fills")
+    )
+    if not len(equity):
+        raise InputError("no bars to test on: take longer stretches")
+    trials = [*ledger.trials, ledger.whole(times, equity, float(cash))]
+    tried = ledger.enter(home, trials) if home is not None else Tried()
+    folded = [one.result for one in steps]
+    return WalkForward(label, bars, float(cash), metric, anchored, folded, times, equity, fills, trials, tried)
+
+
+@dataclass(frozen=True)
+class _Step:
+    """A fold and what it traded."""
+
+    result: FoldResult
+    times: NDArray[np.int64]
+    equity: NDArray[np.float64]
+    fills: NDArray[Any]
+
+
+def _walk(
+    base: Strategy, bars: Bars, folds: list[Fold], money: float, search: dict[str, Any], options: dict[str, Any],
+    metric: tuple[str, bool], ledger: _Ledger, progress: Progress | None,
+) -> list[_Step]:  # fmt: skip
+    """Fold after fold, until the money is gone."""
+    steps: list[_Step] = []
+    for fold in folds:
+        steps.append(_step(base, bars, fold, money, search, options, metric, ledger))
+        money = float(steps[-1].equity[-1]) if len(steps[-1].equity) else money
         if progress is not None:
-            progress(number + 1, len(folds))
+            progress(len(steps), len(folds))
         if not money > 0.0:
             break
-    stitched = np.concatenate(equity)
-    if not len(stitched):
-        raise InputError("no bars to test on: take longer stretches")
-    all_times = np.concatenate(times)
-    trials = [*ledger.trials, ledger.whole(all_times, stitched, float(cash))]
-    tried = ledger.enter(home, trials) if home is not None else Tried()
-    made_all = np.concatenate(fills)
-    return WalkForward(
-        label, bars, float(cash), metric, anchored, results, all_times, stitched, made_all, trials, tried
-    )
+    return steps
+
+
+def _step(
+    base: Strategy, bars: Bars, fold: Fold, money: float, search: dict[str, Any], options: dict[str, Any],
+    metric: tuple[str, bool], ledger: _Ledger,
+) -> _Step:  # fmt: skip
+    """Choose on the fold's training bars, trade on its test bars."""
+    training, testing = bars.between(fold.train_start, fold.train_end), bars.between(fold.train_end, fold.test_end)
+    if not len(training):
+        raise InputError(f"no bars to train on from {iso(fold.train_start)}: take longer stretches")
+    found = sweep(base, training, money, allow_gaps=True, **search, **options)
+    if found.interrupted:
+        raise KeyboardInterrupt
+    ledger.add(found, training)
+    order = found.ranked(_comparable(metric[0]), largest=metric[1])
+    chosen = found.strategy_of(order[0]) if order else None
+    equity, fills = _trade(chosen, training, testing, money, options)
+    result = _result(fold, found, order, metric[0], testing, equity, fills, money, ledger.bars_per_year)
+    return _Step(result, testing.array["close_time"], equity, fills)
 
 
 def _trade(

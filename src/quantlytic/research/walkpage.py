@@ -5,21 +5,56 @@ from __future__ import annotations
 import os
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 from markupsafe import Markup
+from numpy.typing import NDArray
 
+from quantlytic.engine.bars import Bars
 from quantlytic.model.errors import InputError
 from quantlytic.research import text
+from quantlytic.research.foldresult import FoldResult
+from quantlytic.research.verdict import Verdict
+from quantlytic.store.control.records import Trial
 
-if TYPE_CHECKING:
-    from quantlytic.research.walkforward import FoldResult, WalkForward
+Figures = dict[str, float | int | None]
 
 _WIDTH, _HEIGHT, _POINTS = 1000.0, 260.0, 800
 
 
-def write_page(found: WalkForward, path: Path) -> Path:
+class Walked(Protocol):
+    """What the page is made of; `walkforward.WalkForward` is one."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def bars(self) -> Bars: ...
+    @property
+    def cash(self) -> float: ...
+    @property
+    def anchored(self) -> bool: ...
+    @property
+    def folds(self) -> list[FoldResult]: ...
+    @property
+    def times(self) -> NDArray[np.int64]: ...
+    @property
+    def equity(self) -> NDArray[np.float64]: ...
+    @property
+    def trials(self) -> list[Trial]: ...
+    @property
+    def metrics(self) -> Figures: ...
+    @property
+    def efficiency(self) -> float | None: ...
+    @property
+    def degradation(self) -> float | None: ...
+    @property
+    def profitable(self) -> float: ...
+    @property
+    def verdict(self) -> Verdict: ...
+
+
+def write_page(found: Walked, path: Path) -> Path:
     """Write the page to `path`, whole or not at all. Raises InputError when it cannot be written there."""
     if path.exists() and not path.is_file():
         raise InputError(f"the page cannot be written to {path}: it is not a regular file")
@@ -33,7 +68,7 @@ def write_page(found: WalkForward, path: Path) -> Path:
     return path
 
 
-def page_html(found: WalkForward) -> str:
+def page_html(found: Walked) -> str:
     """The page as text: the same walk-forward gives the same bytes."""
     import jinja2
 
@@ -99,24 +134,24 @@ def _fold(one: FoldResult, varied: list[str]) -> dict[str, Any]:
     }
 
 
-def _curve(found: WalkForward) -> str:
+def _curve(found: Walked) -> str:
     """The equity as the points of an SVG line."""
     at = np.unique(np.linspace(0, len(found.equity) - 1, min(_POINTS, len(found.equity))).astype(int))
     x, y = _place(found, found.times[at]), _level(found, found.equity[at])
     return " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
 
 
-def _edges(found: WalkForward) -> list[str]:
+def _edges(found: Walked) -> list[str]:
     """Where folds begin, but for the first."""
     starts = np.array([one.fold.train_end for one in found.folds[1:]], np.int64)
     return [f"{one:.1f}" for one in _place(found, starts)]
 
 
-def _place(found: WalkForward, times: Any) -> Any:
+def _place(found: Walked, times: Any) -> Any:
     first, last = int(found.times[0]), int(found.times[-1])
     return (times - first) / max(last - first, 1) * _WIDTH
 
 
-def _level(found: WalkForward, values: Any) -> Any:
+def _level(found: Walked, values: Any) -> Any:
     low, high = float(min(found.equity.min(), found.cash)), float(max(found.equity.max(), found.cash))
     return _HEIGHT - (values - low) / ((high - low) or 1.0) * _HEIGHT
