@@ -118,6 +118,8 @@ class Lifecycle(Wallet):
             if quantity <= 0.0:
                 self.finish(instrument, order, CANCELED, REDUCE_ONLY, time)
                 return False
+        if self.tiers > 0:
+            self.remember_traded(0.0, time)
         fee = self.fee_of(order, quantity, price, maker)
         reason = self.refusal(instrument, order.side, quantity, price, fee)
         if reason != NO_REASON:
