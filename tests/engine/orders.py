@@ -1,7 +1,7 @@
 """Short sequences of bars and what is done at each, for cases worked by hand.
 
-A bar is (open, high, low, close), a minute long, volume 1000 unless a fifth number says else; bar k opens at minute k. `plan` maps
-a bar's number to what the strategy does at its close.
+A bar is (open, high, low, close), a minute long, volume 1000 unless a fifth number says else; bar k opens at minute k.
+`plan` maps a bar's number to what the strategy does at its close.
 """
 
 from __future__ import annotations

@@ -77,7 +77,9 @@ class Storm(Strategy):
         elif what == 7:
             self.order = broker.stop(side, size, price, force, careful, expiry)
         elif what == 8:
-            self.order = broker.stop_limit(side, size, price, price * (1.0 + 0.001 * (self.draw(5) - 2)), force, careful, expiry)
+            self.order = broker.stop_limit(
+                side, size, price, price * (1.0 + 0.001 * (self.draw(5) - 2)), force, careful, expiry
+            )
         elif what == 9:
             self.order = broker.trailing_stop(side, size, 0.5 + self.draw(3), self.draw(2) == 0, force, careful, expiry)
         elif what == 10:
@@ -103,7 +105,9 @@ class Storm(Strategy):
 def random_market(random: np.random.Generator) -> Market:
     """A market of any kind."""
     pick = random.integers
-    slippage = (NoSlippage(), FixedSlippage(3), SpreadSlippage(4), VolumeShareSlippage(), SquareRootImpact(0.5, 5))[pick(5)]
+    slippage = (NoSlippage(), FixedSlippage(3), SpreadSlippage(4), VolumeShareSlippage(), SquareRootImpact(0.5, 5))[
+        pick(5)
+    ]
     fees = (Fees(), Fees(10, -1), Fees(5, 2, 1.0, 0.01, 3.0), Fees(10, 5, tiers=((1e4, 8, 3), (5e4, 5, 0))))[pick(4)]
     latency = (Latency(), Latency(20_000_000_000), Latency(lags_ns=(10**9, 61 * 10**9, 0), seed=7))[pick(3)]
     margin = (Margin(), Margin("cross", 5.0, 0.05, 20.0), Margin("isolated", 10.0, 0.02, 10.0))[pick(3)]

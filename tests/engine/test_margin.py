@@ -15,7 +15,9 @@ from quantlytic.engine.models.margin import Margin, liquidation_price
 from quantlytic.model.cashflow import CashFlowKind
 
 
-def margin(mode: str, leverage: float = 10.0, maintenance: float = 0.05, fee_bps: float = 0.0, **options: Any) -> Market:
+def margin(
+    mode: str, leverage: float = 10.0, maintenance: float = 0.05, fee_bps: float = 0.0, **options: Any
+) -> Market:
     return Market(margin=Margin(mode, leverage, maintenance, fee_bps), **options)
 
 
@@ -45,9 +47,14 @@ def test_a_position_can_be_turned_and_made_smaller(mode: str) -> None:
     assert ends(session)[4] == "REJECTED insufficient-margin"
 
 
-# Long 50 at 100 with 1000: 1000 + 50 (p - 100) = 0.05 * 50 p, p = 4000 / 47.5. Short: 1000 + 50 (100 - p) = 2.5 p, p = 6000 / 52.5.
+# Long 50 at 100 with 1000: 1000 + 50 (p - 100) = 0.05 * 50 p, p = 4000 / 47.5. Short: 1000 + 50 (100 - p) = 2.5 p.
 # Isolated with leverage 10: margin 500. 500 + 50 (p - 100) = 2.5 p, p = 4500 / 47.5; short: p = 5500 / 52.5.
-PRICES = {("cross", 1): 4000 / 47.5, ("cross", -1): 6000 / 52.5, ("isolated", 1): 4500 / 47.5, ("isolated", -1): 5500 / 52.5}
+PRICES = {
+    ("cross", 1): 4000 / 47.5,
+    ("cross", -1): 6000 / 52.5,
+    ("isolated", 1): 4500 / 47.5,
+    ("isolated", -1): 5500 / 52.5,
+}
 
 
 @pytest.mark.parametrize(("mode", "side"), PRICES)
@@ -55,7 +62,11 @@ PRICES = {("cross", 1): 4000 / 47.5, ("cross", -1): 6000 / 52.5, ("isolated", 1)
 def test_liquidation_at_its_price_inside_the_bar(mode: str, side: int, path: str) -> None:
     price = PRICES[mode, side]
     plan = {0: lambda b: b.target_quantity(50.0 * side)}
-    safe = (100.0, max(100, price - 0.01), min(100, price + 0.01), 100.0) if side > 0 else (100.0, price - 0.01, 100.0, 100.0)
+    safe = (
+        (100.0, max(100, price - 0.01), min(100, price + 0.01), 100.0)
+        if side > 0
+        else (100.0, price - 0.01, 100.0, 100.0)
+    )
     safe = (100.0, 100.0, price + 0.01, 100.0) if side > 0 else safe
     hit = (100.0, 100.0, price - 1, 100.0) if side > 0 else (100.0, price + 1, 100.0, 100.0)
     market = margin(mode, path=path)
@@ -93,7 +104,9 @@ def test_a_stop_on_the_way_comes_before_the_liquidation(path: str) -> None:
 
 
 def test_a_stop_beyond_the_liquidation_is_too_late() -> None:
-    session = play({0: lambda b: b.bracket(BUY, 50, 80, 130)}, FLAT, FLAT, (100, 101, 60, 70), market=margin("cross"), cash=1000.0)
+    session = play(
+        {0: lambda b: b.bracket(BUY, 50, 80, 130)}, FLAT, FLAT, (100, 101, 60, 70), market=margin("cross"), cash=1000.0
+    )
     assert fills(session)[1][3] == pytest.approx(4000 / 47.5)
     assert ends(session)[2] == "CANCELED liquidated"
 
@@ -145,7 +158,12 @@ def test_equity_is_cash_and_values_on_margin_too() -> None:
 def test_the_liquidation_price_solves_its_equation() -> None:
     random = np.random.default_rng(11)
     for _ in range(200):
-        held, cash, others, m = random.normal(0, 50), random.uniform(100, 1e4), random.uniform(0, 1e4), random.uniform(0, 0.3)
+        held, cash, others, m = (
+            random.normal(0, 50),
+            random.uniform(100, 1e4),
+            random.uniform(0, 1e4),
+            random.uniform(0, 0.3),
+        )
         price = liquidation_price(held, m, m * others - cash)
         if price == price:
             assert cash + held * price == pytest.approx(m * (abs(held) * price + others), abs=1e-6)

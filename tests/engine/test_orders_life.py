@@ -39,7 +39,8 @@ def test_a_limit_at_95(force: int, bar: Any, end: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("minutes", "end"), [(1, "EXPIRED expired-gtd"), (2, "EXPIRED expired-gtd"), (2.5, "FILLED"), (3, "FILLED"), (60, "FILLED")]
+    ("minutes", "end"),
+    [(1, "EXPIRED expired-gtd"), (2, "EXPIRED expired-gtd"), (2.5, "FILLED"), (3, "FILLED"), (60, "FILLED")],
 )
 def test_gtd_meets_the_bars_that_open_before_its_time(minutes: float, end: str) -> None:
     """Sent at minute 1; the bar that reaches it opens at minute 3."""

@@ -29,22 +29,46 @@ ONE_BAR: dict[str, tuple[Any, tuple[float, ...], list[tuple[int, float]]]] = {
     "take-profit buy reached": (lambda b: b.take_profit(BUY, 1, 95), (100, 101, 94, 96), [(1, 95)]),
     "take-profit buy gapped under": (lambda b: b.take_profit(BUY, 1, 95), (93, 96, 92, 96), [(1, 93)]),
     "take-profit buy not reached": (lambda b: b.take_profit(BUY, 1, 95), (100, 101, 95.5, 96), []),
-    "stop-limit buy, limit beyond the stop": (lambda b: b.stop_limit(BUY, 1, 105, 106), (100, 107, 99, 104), [(1, 105)]),
+    "stop-limit buy, limit beyond the stop": (
+        lambda b: b.stop_limit(BUY, 1, 105, 106),
+        (100, 107, 99, 104),
+        [(1, 105)],
+    ),
     "stop-limit buy, limit at the stop": (lambda b: b.stop_limit(BUY, 1, 105, 105), (100, 107, 99, 104), [(1, 105)]),
     "stop-limit buy, not triggered": (lambda b: b.stop_limit(BUY, 1, 105, 106), (100, 104, 99, 104), []),
-    "stop-limit buy, gap within the limit": (lambda b: b.stop_limit(BUY, 1, 105, 108), (107, 109, 106, 106), [(1, 107)]),
-    "stop-limit buy, gap beyond, comes back": (lambda b: b.stop_limit(BUY, 1, 105, 106), (107, 109, 104, 108), [(1, 106)]),
+    "stop-limit buy, gap within the limit": (
+        lambda b: b.stop_limit(BUY, 1, 105, 108),
+        (107, 109, 106, 106),
+        [(1, 107)],
+    ),
+    "stop-limit buy, gap beyond, comes back": (
+        lambda b: b.stop_limit(BUY, 1, 105, 106),
+        (107, 109, 104, 108),
+        [(1, 106)],
+    ),
     "stop-limit buy, gap beyond, stays": (lambda b: b.stop_limit(BUY, 1, 105, 106), (107, 109, 106.5, 108), []),
-    "stop-limit buy, limit below, close certain": (lambda b: b.stop_limit(BUY, 1, 105, 103), (104, 106, 102, 102.5), [(1, 103)]),
+    "stop-limit buy, limit below, close certain": (
+        lambda b: b.stop_limit(BUY, 1, 105, 103),
+        (104, 106, 102, 102.5),
+        [(1, 103)],
+    ),
     "stop-limit buy, limit below, uncertain": (lambda b: b.stop_limit(BUY, 1, 105, 103), (104, 106, 102, 104), []),
     "stop-limit sale, limit beyond the stop": (lambda b: b.stop_limit(SELL, 1, 95, 94), (100, 101, 93, 96), [(-1, 95)]),
     "stop-limit sale, gap within the limit": (lambda b: b.stop_limit(SELL, 1, 95, 92), (93, 94, 91, 94), [(-1, 93)]),
     "stop-limit sale, gap beyond, comes back": (lambda b: b.stop_limit(SELL, 1, 95, 94), (93, 96, 92, 92), [(-1, 94)]),
-    "stop-limit sale, limit above, close certain": (lambda b: b.stop_limit(SELL, 1, 95, 97), (96, 98, 94, 97.5), [(-1, 97)]),
+    "stop-limit sale, limit above, close certain": (
+        lambda b: b.stop_limit(SELL, 1, 95, 97),
+        (96, 98, 94, 97.5),
+        [(-1, 97)],
+    ),
     "stop-limit sale, limit above, uncertain": (lambda b: b.stop_limit(SELL, 1, 95, 97), (96, 98, 94, 96), []),
     "trailing sale, level of before": (lambda b: b.trailing_stop(SELL, 1, 5), (100, 101, 94, 96), [(-1, 95)]),
     "trailing sale, gapped under": (lambda b: b.trailing_stop(SELL, 1, 5), (93, 101, 92, 96), [(-1, 93)]),
-    "trailing sale, close under the raised level": (lambda b: b.trailing_stop(SELL, 1, 5), (100, 110, 99, 104), [(-1, 105)]),
+    "trailing sale, close under the raised level": (
+        lambda b: b.trailing_stop(SELL, 1, 5),
+        (100, 110, 99, 104),
+        [(-1, 105)],
+    ),
     "trailing sale, close above the raised level": (lambda b: b.trailing_stop(SELL, 1, 5), (100, 110, 99, 106), []),
     "trailing buy, level of before": (lambda b: b.trailing_stop(BUY, 1, 5), (100, 106, 99, 104), [(1, 105)]),
     "trailing buy, close over the lowered level": (lambda b: b.trailing_stop(BUY, 1, 5), (100, 101, 90, 96), [(1, 95)]),
@@ -52,7 +76,11 @@ ONE_BAR: dict[str, tuple[Any, tuple[float, ...], list[tuple[int, float]]]] = {
     "trailing sale in percent": (lambda b: b.trailing_stop(SELL, 1, 10, True), (100, 101, 89, 96), [(-1, 90)]),
     "trailing buy in percent": (lambda b: b.trailing_stop(BUY, 1, 10, True), (100, 111, 99, 104), [(1, 110)]),
     "market": (lambda b: b.buy(1), (103, 104, 99, 100), [(1, 103)]),
-    "two stops, the worse first": (lambda b: (b.stop(SELL, 1, 97), b.stop(SELL, 1, 95)), (100, 101, 94, 96), [(-1, 95), (-1, 97)]),
+    "two stops, the worse first": (
+        lambda b: (b.stop(SELL, 1, 97), b.stop(SELL, 1, 95)),
+        (100, 101, 94, 96),
+        [(-1, 95), (-1, 97)],
+    ),
 }
 
 
@@ -61,6 +89,16 @@ def test_one_bar(name: str) -> None:
     send, bar, expected = ONE_BAR[name]
     session = play({0: send}, FLAT, bar)
     assert [(side, price) for _, side, _, price in fills(session)] == expected
+
+
+def both_sides(broker: Any) -> None:
+    broker.limit(BUY, 1, 95)
+    broker.limit(SELL, 1, 105)
+
+
+def same_price(broker: Any) -> None:
+    broker.limit(BUY, 1, 95)
+    broker.limit(BUY, 2, 95)
 
 
 # The same orders where the path inside the bar is assumed: name: (what, path, bar 1, fills)
@@ -73,10 +111,10 @@ PATHS: dict[str, tuple[Any, str, tuple[float, ...], list[tuple[int, float]]]] = 
     "trailing buy, high first": (lambda b: b.trailing_stop(BUY, 1, 5), "ohlc", (100, 101, 90, 92), []),
     "stop-limit, comes back after the stop": (lambda b: b.stop_limit(BUY, 1, 105, 103), "ohlc", (104, 106, 102, 104), [(1, 103)]),
     "stop-limit, low before the stop": (lambda b: b.stop_limit(BUY, 1, 105, 103), "olhc", (104, 106, 102, 104), []),
-    "both sides, high first": (lambda b: (b.limit(BUY, 1, 95), b.limit(SELL, 1, 105)), "ohlc", (100, 106, 94, 100), [(-1, 105), (1, 95)]),
-    "both sides, low first": (lambda b: (b.limit(BUY, 1, 95), b.limit(SELL, 1, 105)), "olhc", (100, 106, 94, 100), [(1, 95), (-1, 105)]),
+    "both sides, high first": (both_sides, "ohlc", (100, 106, 94, 100), [(-1, 105), (1, 95)]),
+    "both sides, low first": (both_sides, "olhc", (100, 106, 94, 100), [(1, 95), (-1, 105)]),
     "nearer first": (lambda b: (b.limit(BUY, 1, 95), b.limit(BUY, 1, 97)), "ohlc", (100, 101, 94, 100), [(1, 97), (1, 95)]),
-    "same price: sent first": (lambda b: (b.limit(BUY, 1, 95), b.limit(BUY, 2, 95)), "ohlc", (100, 101, 94, 100), [(1, 95), (1, 95)]),
+    "same price: sent first": (same_price, "ohlc", (100, 101, 94, 100), [(1, 95), (1, 95)]),
     "stop on the last leg": (lambda b: b.stop(BUY, 1, 105), "ohlc", (100, 106, 94, 100), [(1, 105)]),
     "flat bar": (lambda b: b.limit(BUY, 1, 100), "ohlc", FLAT, [(1, 100)]),
     "exits of a bracket, high first": (lambda b: b.bracket(BUY, 1, 95, 105), "ohlc", (100, 106, 94, 100), [(1, 100), (-1, 105)]),

@@ -6,13 +6,11 @@ Rows are reached by their distance from the account's first byte, so the arena m
 one event brought forth and are empty between events; they are not part of what is saved.
 
 Where the rules are: the money `wallet.py`, an order's life `lifecycle.py`, how orders meet a bar `barmatch.py`, what is
-assumed of the market `market.py` and `models/`. Here: what a strategy may ask for, the broker's answers, and actions.
+assumed of the market `market.py` and `models/`, splits and the like `actions.py`. Here: what a strategy may ask for, and the
+broker's answers.
 
 - An order that makes no sense is rejected when it is accepted, with the reason; so are the children of a rejected order, and a
   whole bracket whose prices contradict each other: a stop loss that is not on the losing side of entry and take-profit.
-- A split changes the quantity held, the open orders and their prices; what lots cannot hold is paid out at the new price (as a
-  DIVIDEND flow). A dividend is paid on what is held; shorts pay it. A delisting cancels all orders, pays out the position and
-  rejects whatever comes later. Funding is paid on the value at the last price. Prices of open orders stay at a dividend.
 """
 
 # mypy: disable-error-code="no-any-return"
@@ -24,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from quantlytic.engine.actions import Actions
 from quantlytic.engine.codes import (
     AMENDED,
     AT_CLOSE,
@@ -31,16 +30,11 @@ from quantlytic.engine.codes import (
     CANCELED,
     CONTRADICTORY,
     DELISTED,
-    DELISTING,
-    DIVIDEND,
     EXPIRED,
     FAULT_TOO_MANY_REQUESTS,
     FILLED,
-    FLOW_DIVIDEND,
-    FLOW_FUNDING,
     FLOW_LIQUIDATION_FEE,
     FOK,
-    FUNDING,
     GTC,
     GTD,
     INVALID_ORDER,
@@ -54,18 +48,14 @@ from quantlytic.engine.codes import (
     NO_REASON,
     PARENT,
     REJECTED,
-    SESSION_CLOSE,
-    SESSION_OPEN,
-    SPLIT,
-    SPLIT_TO_NOTHING,
     STOP,
     STOP_LIMIT,
     TAKE_PROFIT,
     TOO_MANY_OPEN_ORDERS,
     TRAILING_STOP,
 )
-from quantlytic.engine.cold import ACT, ANSWER, consult
-from quantlytic.engine.lifecycle import FILL_BYTES, FILL_ROW, UPDATE_BYTES, UPDATE_ROW, Lifecycle
+from quantlytic.engine.cold import ANSWER, consult
+from quantlytic.engine.lifecycle import FILL_BYTES, FILL_ROW, UPDATE_BYTES, UPDATE_ROW
 from quantlytic.engine.record import address_of, at, layout_of
 from quantlytic.engine.wallet import CELL, CELL_BYTES, FLOW_BYTES, FLOW_ROW
 from quantlytic.model.action import ACTION
@@ -92,7 +82,7 @@ __all__ = [
 ]
 
 
-class Account(Lifecycle):
+class Account(Actions):
     """Cash, equity, counters, and where in the arena everything else is (`..._at`: bytes from the account's first)."""
 
     def __init__(self) -> None:
@@ -261,7 +251,7 @@ class Account(Lifecycle):
             return INVALID_ORDER
         at_once = force in (IOC, FOK)
         auction = force in (AT_OPEN, AT_CLOSE)
-        if (at_once or auction) and not (kind in (MARKET, LIMIT)):
+        if (at_once or auction) and kind not in (MARKET, LIMIT):
             return CONTRADICTORY
         if order.post_only and (kind != LIMIT or at_once or auction):
             return CONTRADICTORY
@@ -380,70 +370,3 @@ class Account(Lifecycle):
         self.remember(new.order_id, REJECTED)
         if row >= 0:
             self.remove(new.instrument, row)
-
-    def drop_finished(self, instrument: int) -> None:
-        """Remove the rows of orders that have ended."""
-        for row in range(self.position(instrument).orders - 1, -1, -1):
-            if FILLED <= self.order(instrument, row).status <= EXPIRED:
-                self.remove(instrument, row)
-
-    # ---- actions ----
-
-    def act(self, action: Any) -> None:
-        """A corporate action, funding, or a session's open or close (`begin` came before)."""
-        consult(ACT, address_of(self), address_of(action), 0)
-
-    def carry_out(self, action: Any) -> None:
-        """`act`, behind the counter."""
-        instrument = action.instrument
-        position = self.position(instrument)
-        held, value = position.quantity, action.value
-        if action.kind == SPLIT:
-            if np.isfinite(value) and value > 0.0:
-                self.split(instrument, value)
-        elif action.kind == DIVIDEND:
-            if held != 0.0 and np.isfinite(value):
-                self.pay(instrument, FLOW_DIVIDEND, held * value)
-        elif action.kind == FUNDING:
-            if held != 0.0 and np.isfinite(value):
-                self.pay(instrument, FLOW_FUNDING, -held * position.price * value)
-        elif action.kind == DELISTING:
-            price = value if np.isfinite(value) else position.price
-            self.close_out(instrument, price, self.time, DELISTED)
-            self.drop_finished(instrument)
-            position.price = price
-            position.delisted = True
-        elif action.kind == SESSION_OPEN:
-            position.session_start = self.time
-            position.has_sessions = True
-        elif action.kind == SESSION_CLOSE:
-            position.session_end = self.time
-            position.has_sessions = True
-        if np.isfinite(position.price):
-            self.mark(instrument, position.price)
-
-    def split(self, instrument: int, ratio: float) -> None:
-        """New units for old: of the position and of the open orders."""
-        position = self.position(instrument)
-        exact = position.quantity * ratio
-        position.price /= ratio
-        position.average /= ratio
-        position.usual_volume *= ratio
-        position.spread /= ratio
-        whole = position.round_quantity(exact) if exact > 0.0 else -position.round_quantity(-exact)
-        position.quantity = whole
-        if whole != exact:
-            self.pay(instrument, FLOW_DIVIDEND, (exact - whole) * position.price)
-        for row in range(position.orders):
-            order = self.order(instrument, row)
-            order.quantity = position.round_quantity(order.quantity * ratio)
-            order.dormant = position.round_quantity(order.dormant * ratio)
-            order.filled *= ratio
-            order.price = position.round_price(order.price / ratio, order.side)
-            order.stop_price = position.round_price(order.stop_price / ratio, -order.side)
-            order.best /= ratio
-            if not order.trail_percent:
-                order.trail /= ratio
-            if order.quantity + order.dormant == 0.0 and order.status < FILLED:
-                self.finish(instrument, order, CANCELED, SPLIT_TO_NOTHING, self.time)
-        self.drop_finished(instrument)
