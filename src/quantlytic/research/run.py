@@ -86,40 +86,44 @@ def backtest(
         "compiled": compiled, "calendar": calendar, "benchmark_given": benchmark, "actions": actions,
     }  # fmt: skip
 
-    def result_of(session: Session, bars: Bars, holes: NDArray[Any]) -> Result:
-        return Result(
-            strategy=session.strategy,
-            bars=bars,
-            equity=session.equity,
-            fills=session.fills,
-            flows=session.flows,
-            digest=session.digest,
-            elapsed_s=time.perf_counter() - begun,
-            rejections=_rejections(session),
-            holes_found=holes,
-            **given,
-        )
-
     try:
         session.run(_data(bars, actions))
     except StrategyError as error:
         if error.bar < 0:  # it does not compile, or there is no telling where it stopped
             raise
-        done = len(session.equity)  # what was finished before stays in the session
-        if actions is not None:
-            error.bar = max(
-                done - 1, 0
-            )  # actions are events too; on a tape the last bar has its equity before it is told
-        upto = Bars(bars.array[:done], bars.instruments, bars.label, bars.source)
-        partial = result_of(session, upto, _holes(upto, calendar)) if done else None
-        failure = failed(error, session, bars, partial)
+        failure = _failure(error, session, bars, begun, given)
         if record:
             _record(failure, record)
         raise failure from error
-    result = result_of(session, bars, holes)
+    result = _result(session, bars, holes, begun, given)
     if record:
         _record(result, record)
     return result
+
+
+def _result(session: Session, bars: Bars, holes: NDArray[Any], begun: float, given: dict[str, Any]) -> Result:
+    return Result(
+        strategy=session.strategy,
+        bars=bars,
+        equity=session.equity,
+        fills=session.fills,
+        flows=session.flows,
+        digest=session.digest,
+        elapsed_s=time.perf_counter() - begun,
+        rejections=_rejections(session),
+        holes_found=holes,
+        **given,
+    )
+
+
+def _failure(error: StrategyError, session: Session, bars: Bars, begun: float, given: dict[str, Any]) -> BacktestFailed:
+    """What was finished before the strategy raised stays in the session: it becomes a result of the bars until then."""
+    done = len(session.equity)
+    if given["actions"] is not None:  # actions are events too; on a tape the last bar has its equity before it is told
+        error.bar = max(done - 1, 0)
+    upto = Bars(bars.array[:done], bars.instruments, bars.label, bars.source)
+    partial = _result(session, upto, _holes(upto, given["calendar"]), begun, given) if done else None
+    return failed(error, session, bars, partial)
 
 
 def _data(bars: Bars, actions: NDArray[Any] | None) -> Bars | Tape:
