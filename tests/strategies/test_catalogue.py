@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import importlib
+import inspect
 from pathlib import Path
 
 import pytest
 
+from quantlytic import Strategy
 from quantlytic.model.errors import InputError, StrategyError
 from quantlytic.strategies import catalogue
 from quantlytic.strategies.buy_and_hold import BuyAndHold
@@ -17,9 +21,41 @@ MINE = "from quantlytic import Strategy\nclass Mine(Strategy):\n    def on_bar(s
 def test_built_in() -> None:
     assert catalogue.find("sma-cross") is SmaCross
     assert catalogue.find("buy-and-hold") is BuyAndHold
-    assert catalogue.names() == ["buy-and-hold", "sma-cross"]
-    for name in catalogue.names():
-        assert catalogue.find(name).__doc__
+    assert catalogue.names() == sorted(catalogue.BUILT_IN)
+    assert len(catalogue.names()) >= 24
+
+
+def test_every_strategy_file_is_in_the_catalogue() -> None:
+    """But for what strategies share: helpers, and strategies that others build on."""
+    listed = {entry.strategy for entry in catalogue.entries()}
+    bases = {base for strategy in listed for base in strategy.__mro__[1:]}
+    for path in Path(catalogue.__file__).parent.glob("*.py"):
+        module = importlib.import_module(f"quantlytic.strategies.{path.stem}")
+        for value in vars(module).values():
+            if isinstance(value, type) and issubclass(value, Strategy) and value.__module__ == module.__name__:
+                assert value in listed | bases, f"{value.__name__} is not listed in catalogue.BUILT_IN"
+
+
+def test_entries() -> None:
+    entry = catalogue.describe("bollinger")
+    assert (entry.name, entry.family, entry.needs) == ("bollinger", "reversion", "bars")
+    assert entry.idea.startswith("Buys a close below the lower band and sells at the middle;")
+    assert "\n" not in entry.idea
+    assert entry.source.startswith("Bollinger, Bollinger on Bollinger Bands (2001)")
+    assert (entry.params["period"].default, entry.params["period"].low, entry.params["period"].high) == (20, 5, 200)
+    assert [one.name for one in catalogue.entries()] == list(catalogue.BUILT_IN)
+
+
+def test_the_source_hash_covers_what_a_strategy_builds_on(tmp_path: Path) -> None:
+    (tmp_path / "shared_base.py").write_text(MINE)
+    file = tmp_path / "child.py"
+    file.write_text("from shared_base import Mine\nclass Child(Mine):\n    pass\n")
+    child = catalogue.find(f"{file}:Child")
+    before = catalogue.source_hash(child)
+    (tmp_path / "shared_base.py").write_text(MINE + "# changed\n")
+    assert catalogue.source_hash(child) != before
+    own = hashlib.sha256(Path(inspect.getfile(SmaCross)).read_bytes()).hexdigest()
+    assert catalogue.source_hash(SmaCross) == own
 
 
 def test_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,8 +73,8 @@ def test_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("sma-cros", "no strategy 'sma-cros': did you mean sma-cross?"),
-        ("zzz", "no strategy 'zzz': there are buy-and-hold, sma-cross"),
+        ("sma-cros", "no strategy 'sma-cros': did you mean sma-cross or ema-cross?"),
+        ("zzz", "no strategy 'zzz': `quantlytic strategies` lists"),
         ("", "no strategy ''"),
         ("nowhere.py:Mine", "no strategy file 'nowhere.py'"),
         ("catalogue", "no strategy 'catalogue'"),

@@ -8,7 +8,19 @@ from quantlytic import Strategy, param
 
 
 class BuyAndHold(Strategy):
-    """Buys once, at the first bar, for a share of equity, and holds."""
+    """Buys once, at the first bar, for a share of equity, and holds. Whatever trades has to do better than this to be worth
+    its costs.
+
+    Source: Malkiel, A Random Walk Down Wall Street (1973), for the case that it is hard to beat.
+
+    `weight`: the share of equity.
+
+    Example:
+        >>> import quantlytic as ql
+        >>> result = ql.backtest(BuyAndHold(), ql.demo_bars(), cash=1e5)
+        >>> len(result.fills)
+        1
+    """
 
     weight: float = param(0.99, low=0.0, high=1.0)
 

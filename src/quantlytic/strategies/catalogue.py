@@ -8,21 +8,88 @@ import importlib
 import importlib.util
 import inspect
 import sys
+from dataclasses import dataclass
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
 
+from quantlytic.engine.param import Param
 from quantlytic.engine.strategy import Strategy
 from quantlytic.model.errors import InputError, StrategyError
 
-_OTHERS = {"__init__", "catalogue"}
+# name -> family; `sma-cross` is in sma_cross.py. By family, the plainer ones first.
+BUILT_IN: dict[str, str] = {
+    "buy-and-hold": "yardstick",
+    "sma-cross": "trend",
+    "sma-family": "trend",
+    "ema-cross": "trend",
+    "kama-trend": "trend",
+    "macd": "trend",
+    "adx-trend": "trend",
+    "supertrend": "trend",
+    "parabolic-sar": "trend",
+    "heikin-ashi": "trend",
+    "ichimoku": "trend",
+    "time-series-momentum": "trend",
+    "donchian-breakout": "breakout",
+    "turtle": "breakout",
+    "keltner-breakout": "breakout",
+    "atr-breakout": "breakout",
+    "opening-range-breakout": "breakout",
+    "rsi-reversion": "reversion",
+    "connors-rsi2": "reversion",
+    "stochastic-reversion": "reversion",
+    "bollinger": "reversion",
+    "zscore-reversion": "reversion",
+    "vwap-reversion": "reversion",
+    "candle-reversal": "pattern",
+    "obv-trend": "volume",
+    "volatility-target": "risk",
+    "equal-weight": "portfolio",
+    "minimum-variance": "portfolio",
+    "risk-parity": "portfolio",
+    "cross-sectional-momentum": "portfolio",
+    "dual-momentum": "portfolio",
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A built-in strategy as its docstring tells of it. `needs`: "bars" of one instrument at a time, "portfolio" (all
+    instruments at once: `on_slice`), or "ticks" (quotes, trades or books)."""
+
+    name: str
+    family: str
+    strategy: type[Strategy]
+    idea: str
+    source: str
+    needs: str
+
+    @property
+    def params(self) -> dict[str, Param]:
+        """Its parameters: default, range (`low`, `high`) and kind."""
+        return self.strategy.param_specs
 
 
 def names() -> list[str]:
-    """The built-in strategies: `sma_cross.py` is `sma-cross`."""
-    return sorted(
-        path.stem.replace("_", "-") for path in Path(__file__).parent.glob("*.py") if path.stem not in _OTHERS
-    )
+    """The built-in strategies, by alphabet."""
+    return sorted(BUILT_IN)
+
+
+def entries() -> list[Entry]:
+    """All built-in strategies, by family. Imports them."""
+    return [describe(name) for name in BUILT_IN]
+
+
+def describe(name: str) -> Entry:
+    """A built-in strategy and what it says of itself. InputError for a name that is none."""
+    strategy = find(name)
+    paragraphs = [" ".join(part.split()) for part in inspect.cleandoc(strategy.__doc__ or "").split("\n\n")]
+    source = next((part.removeprefix("Source: ") for part in paragraphs if part.startswith("Source: ")), "")
+    handlers = strategy.handlers()
+    ticks = handlers & {"on_quote", "on_trade", "on_book"}
+    needs = "ticks" if ticks else "portfolio" if "on_slice" in handlers else "bars"
+    return Entry(name, BUILT_IN.get(name, ""), strategy, paragraphs[0], source, needs)
 
 
 def find(name: str) -> type[Strategy]:
@@ -34,19 +101,23 @@ def find(name: str) -> type[Strategy]:
     path, _, class_name = name.partition(".py")
     if ".py" in name and (class_name == "" or class_name.startswith(":")):
         return _from_file(Path(path + ".py").expanduser(), class_name[1:])
-    if name not in names():
-        close = difflib.get_close_matches(name, names(), 3, 0.4)
-        hint = f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(names())}."
+    if name not in BUILT_IN:
+        close = difflib.get_close_matches(name, names(), 2, 0.5)
+        hint = f"did you mean {' or '.join(close)}?" if close else "`quantlytic strategies` lists the built-in ones."
         raise InputError(f"no strategy {name!r}: {hint} A file of your own is given as path/to/file.py:ClassName")
     return _pick(importlib.import_module(f"quantlytic.strategies.{name.replace('-', '_')}"), "", name)
 
 
 def source_hash(strategy: type[Strategy]) -> str:
-    """SHA-256 of the file that defines the strategy; "" for one typed into a shell."""
+    """SHA-256 of the file that defines the strategy, with those of the strategies that it builds on; "" for one typed into a
+    shell."""
+    owners = [one for one in strategy.__mro__ if issubclass(one, Strategy) and one is not Strategy]
     try:
-        return hashlib.sha256(Path(inspect.getfile(strategy)).read_bytes()).hexdigest()
+        files = dict.fromkeys(inspect.getfile(one) for one in owners)
+        hashes = [hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in files]
     except (OSError, TypeError):
         return ""
+    return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
 class _FreshLoader(SourceFileLoader):

@@ -9,7 +9,20 @@ from quantlytic.indicators import SMA
 
 
 class SmaCross(Strategy):
-    """Long while the fast average is above the slow one, else flat."""
+    """Long while the fast average is above the slow one, else flat. Averages smooth the noise away and come late to every turn:
+    it gains in long moves and loses in short ones.
+
+    Source: Gartley, Profits in the Stock Market (1935); Brock, Lakonishok & LeBaron, Simple technical trading rules and the
+    stochastic properties of stock returns, Journal of Finance 47 (1992).
+
+    `fast`, `slow`: the periods in bars. `weight`: the share of equity that is held.
+
+    Example:
+        >>> import quantlytic as ql
+        >>> result = ql.backtest(SmaCross(fast=20, slow=80), ql.demo_bars(), cash=1e5)
+        >>> len(result.round_trips)
+        13
+    """
 
     fast: int = param(50, low=2, high=200)
     slow: int = param(200, low=5, high=400)
