@@ -203,7 +203,7 @@ class Account(Actions):
             return
         order = self.order(instrument, row)
         if update.reason == AMENDED:
-            self.amend_row(instrument, row)
+            self._amend_row(instrument, row)
         elif FILLED <= update.status <= EXPIRED:
             self.remember(update.order_id, update.status)
             if order.has_children:
@@ -328,7 +328,7 @@ class Account(Actions):
             if row >= 0 and not self.is_overridden(amend, k):
                 self.note_amend(amend)
                 order = self.order(amend.instrument, row)
-                order.amend_at = amend.event_time + self.lag(3 * amend.order_id + 1)
+                order.amend_at = amend.event_time + self._lag(3 * amend.order_id + 1)
                 if order.amend_at <= amend.event_time:
                     self.amend_now(amend.instrument, row)
         for k in range(self.cancels):
@@ -336,7 +336,7 @@ class Account(Actions):
             row = self.find(cancel.instrument, cancel.order_id)
             if row >= 0:
                 order = self.order(cancel.instrument, row)
-                order.cancel_at = cancel.event_time + self.lag(3 * cancel.order_id + 2)
+                order.cancel_at = cancel.event_time + self._lag(3 * cancel.order_id + 2)
                 if order.cancel_at <= cancel.event_time:
                     self.finish(cancel.instrument, order, CANCELED, NO_REASON, cancel.event_time)
                     self.drop_finished(cancel.instrument)
@@ -362,7 +362,7 @@ class Account(Actions):
         if reason == NO_REASON:
             order = self.order(new.instrument, row)
             order.status = NEW
-            order.active_at = new.event_time + self.lag(3 * new.order_id)
+            order.active_at = new.event_time + self._lag(3 * new.order_id)
             self.round_levels(new.instrument, order)
             self.report(new.order_id, new.instrument, new.event_time, NEW, NO_REASON)
             return

@@ -138,7 +138,7 @@ class Lifecycle(Wallet):
             else:
                 order.status = PARTIALLY_FILLED
                 self.report(order.order_id, instrument, time, PARTIALLY_FILLED, NO_REASON)
-                self.end_emptied(instrument, order, time)
+                self._end_emptied(instrument, order, time)
         else:
             self.finish(instrument, order, FILLED, NO_REASON, time)
         return True
@@ -167,11 +167,11 @@ class Lifecycle(Wallet):
         order.filled += quantity
         order.quantity = 0.0 if quantity >= order.quantity else order.quantity - quantity
         if order.has_children:
-            self.wake(instrument, order.order_id, quantity, order.quantity == 0.0, price)
+            self._wake(instrument, order.order_id, quantity, order.quantity == 0.0, price)
         if order.group_id > 0 and order.quantity + order.dormant > 0.0:
-            self.shrink_group(instrument, order, quantity)
+            self._shrink_group(instrument, order, quantity)
 
-    def wake(self, instrument: int, parent_id: int, quantity: float, all_of_it: bool, price: float) -> None:
+    def _wake(self, instrument: int, parent_id: int, quantity: float, all_of_it: bool, price: float) -> None:
         for row in range(self.position(instrument).orders):
             child = self.order(instrument, row)
             if child.parent_id == parent_id and child.dormant > 0.0:
@@ -186,18 +186,18 @@ class Lifecycle(Wallet):
                 child.reference = price
                 child.active_at = child.sent_at  # it has been at the venue since its parent was
 
-    def shrink_group(self, instrument: int, order: Any, quantity: float) -> None:
+    def _shrink_group(self, instrument: int, order: Any, quantity: float) -> None:
         for row in range(self.position(instrument).orders):
             other = self.order(instrument, row)
             if other.group_id == order.group_id and other.order_id != order.order_id:
                 other.quantity = max(other.quantity - quantity, 0.0)
 
-    def end_emptied(self, instrument: int, order: Any, time: int) -> None:
+    def _end_emptied(self, instrument: int, order: Any, time: int) -> None:
         """End the orders of a group of which nothing is left."""
         for row in range(self.position(instrument).orders if order.group_id > 0 else 0):
             other = self.order(instrument, row)
             if other.group_id == order.group_id and other.status < FILLED and other.quantity + other.dormant == 0.0:
-                self.end(instrument, other, CANCELED, OCO, time)
+                self._end(instrument, other, CANCELED, OCO, time)
 
     def finish(self, instrument: int, order: Any, status: int, reason: int, time: int) -> None:
         """An order ends: say so, and end what hangs on it."""
@@ -210,14 +210,14 @@ class Lifecycle(Wallet):
                 if child.parent_id == order.order_id and child.status < FILLED:
                     child.dormant = 0.0
                     if child.quantity == 0.0:
-                        self.end(instrument, child, CANCELED, PARENT, time)
+                        self._end(instrument, child, CANCELED, PARENT, time)
         if order.group_id > 0 and status == FILLED:
             for row in range(self.position(instrument).orders):
                 other = self.order(instrument, row)
                 if other.group_id == order.group_id and other.status < FILLED:
-                    self.end(instrument, other, CANCELED, OCO, time)
+                    self._end(instrument, other, CANCELED, OCO, time)
 
-    def end(self, instrument: int, order: Any, status: int, reason: int, time: int) -> None:
+    def _end(self, instrument: int, order: Any, status: int, reason: int, time: int) -> None:
         """An order ends because another one did."""
         order.status = status
         self.report(order.order_id, instrument, time, status, reason)
@@ -248,7 +248,7 @@ class Lifecycle(Wallet):
 
     # ---- time ----
 
-    def lag(self, number: int) -> int:
+    def _lag(self, number: int) -> int:
         """How long a message takes; `number` tells messages apart."""
         if self.latency == CONSTANT:
             return self.latency_ns
@@ -293,14 +293,14 @@ class Lifecycle(Wallet):
         if status >= FILLED:  # its end was the answer
             order.amend_at = 0
             return
-        reason = self.amend_fault(instrument, order)
+        reason = self._amend_fault(instrument, order)
         if reason == NO_REASON:
-            self.amend_row(instrument, row)
+            self._amend_row(instrument, row)
             reason = AMENDED
         order.amend_at = 0
         self.report(order_id, instrument, time, status, reason)
 
-    def amend_fault(self, instrument: int, order: Any) -> int:
+    def _amend_fault(self, instrument: int, order: Any) -> int:
         """What is wrong with the amendment that waits in an order's row."""
         quantity, price, stop = order.amend_quantity, order.amend_price, order.amend_stop
         if not np.isnan(quantity) and not order.filled < quantity < math.inf:
@@ -314,7 +314,7 @@ class Lifecycle(Wallet):
         value = price if np.isfinite(price) else self.position(instrument).price
         return MIN_NOTIONAL if size * value < self.position(instrument).min_notional else NO_REASON
 
-    def amend_row(self, instrument: int, row: int) -> None:
+    def _amend_row(self, instrument: int, row: int) -> None:
         """Carry out the amendment that waits in an order's row."""
         order = self.order(instrument, row)
         quantity, keeps = order.amend_quantity, True
@@ -348,7 +348,7 @@ class Lifecycle(Wallet):
             return
         for k in range(self.instruments):
             if k != instrument:
-                self.cancel_rows(k, LIQUIDATED, time)
+                self._cancel_rows(k, LIQUIDATED, time)
                 self.settle_rows(k)
         for k in range(self.instruments):
             other = self.position(k)
@@ -358,7 +358,7 @@ class Lifecycle(Wallet):
 
     def close_out(self, instrument: int, price: float, time: int, reason: int) -> None:
         """Close a position by force, all at this price; its orders are cancelled. The fill has order id 0."""
-        self.cancel_rows(instrument, reason, time)
+        self._cancel_rows(instrument, reason, time)
         held = self.position(instrument).quantity
         if held == 0.0:
             return
@@ -371,8 +371,8 @@ class Lifecycle(Wallet):
         if reason == LIQUIDATED and self.liquidation_rate > 0.0:
             self.pay(instrument, FLOW_LIQUIDATION_FEE, -notional * self.liquidation_rate)
 
-    def cancel_rows(self, instrument: int, reason: int, time: int) -> None:
+    def _cancel_rows(self, instrument: int, reason: int, time: int) -> None:
         for row in range(self.position(instrument).orders):
             order = self.order(instrument, row)
             if order.status < FILLED:
-                self.end(instrument, order, CANCELED, reason, time)
+                self._end(instrument, order, CANCELED, reason, time)

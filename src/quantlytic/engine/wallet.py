@@ -227,7 +227,7 @@ class Wallet(OrderTable):
         if self.margin_mode == CASH_ACCOUNT:
             return self.cash_refusal(instrument, side, quantity, price, fee)
         held = self.position(instrument).quantity
-        return self.margin_refusal(instrument, held, held + side * quantity, price, fee)
+        return self._margin_refusal(instrument, held, held + side * quantity, price, fee)
 
     def cash_refusal(self, instrument: int, side: int, quantity: float, price: float, fee: float) -> int:
         """`refusal` of a cash account."""
@@ -249,7 +249,7 @@ class Wallet(OrderTable):
             return NO_REASON
         return INSUFFICIENT_COLLATERAL if after < 0.0 else INSUFFICIENT_CASH
 
-    def margin_refusal(self, instrument: int, held: float, after: float, price: float, fee: float) -> int:
+    def _margin_refusal(self, instrument: int, held: float, after: float, price: float, fee: float) -> int:
         """`refusal` of an account with margin."""
         if held * after >= 0.0 and np.abs(after) < np.abs(held):
             return NO_REASON
