@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from quantlytic.engine.fees import Fees as Fees
     from quantlytic.engine.fork import fork as fork
     from quantlytic.engine.param import param as param
+    from quantlytic.engine.plain import PythonStrategy as PythonStrategy
     from quantlytic.engine.session import Session as Session
     from quantlytic.engine.strategy import Strategy as Strategy
     from quantlytic.engine.tape import Tape as Tape
@@ -50,6 +51,7 @@ _HOMES = {
     "EMA": "quantlytic.indicators",
     "Indicator": "quantlytic.indicators",
     "Instrument": "quantlytic.model.instrument",
+    "PythonStrategy": "quantlytic.engine.plain",
     "RSI": "quantlytic.indicators",
     "SMA": "quantlytic.indicators",
     "Rates": "quantlytic.engine.currency",

@@ -68,6 +68,8 @@ def _pieces(subject: Any, seen: set[int]) -> Iterator[str]:  # noqa: PLR0912 - o
         yield from _class(subject, seen, compiled_only=False)
     elif hasattr(subject, "py_func"):
         yield from _pieces(subject.py_func, seen)
+    elif hasattr(subject, "_defn"):  # an intrinsic: what makes its code, not what that refers to in the compiler
+        yield from _pieces(subject._defn.__code__, seen)
     elif isinstance(subject, types.ModuleType | type | types.BuiltinFunctionType | np.ufunc):
         yield f"name:{getattr(subject, '__module__', '')}:{subject.__name__}"
     else:

@@ -29,6 +29,7 @@ from quantlytic.engine.codes import FAULT_NONE, NEW, PENDING_NEW
 from quantlytic.engine.explain import blame
 from quantlytic.engine.journal import JOURNAL, SAMPLES
 from quantlytic.engine.outbox import AMENDS, CANCELS, ORDERS, SIGNALS, UPDATES
+from quantlytic.engine.plain import PythonStrategy
 from quantlytic.engine.record import Bytes, Layout, at, call_run, copy_in, layout_of
 from quantlytic.engine.runaddress import run_address
 from quantlytic.engine.session import Session
@@ -87,6 +88,8 @@ def fork(
     StrategyError when a handler raises on the way.
     """
     handlers = session.strategy.handlers()
+    if isinstance(session.strategy, PythonStrategy):
+        raise InputError(f"{type(session.strategy).__name__} is a PythonStrategy: its state cannot be copied, so no look-ahead")
     if "on_bar" not in handlers or handlers & {"on_slice", "on_timer"}:
         raise InputError(f"{type(session.strategy).__name__} does not decide in on_bar alone: it cannot be forked")
     size_ns = duration_ns(bar_size) if isinstance(bar_size, str) else int(bar_size)

@@ -43,11 +43,16 @@ def build(strategy: type[Strategy], layout: Layout, compiled: bool) -> Machine:
     handlers = strategy.handlers()
     check_handlers(strategy, handlers)
     step = make_step(layout, handlers)
-    if not compiled:
-        quiet = np.errstate(all="ignore")  # as compiled code: infinities and NaN are values, not warnings
-        plain: list[Any] = [quiet(function) for function, _ in _FUNCTIONS]
-        return Machine(step, *plain)
-    return Machine(_compiled_step(strategy, layout, step), *_COMPILED)
+    return functions(compiled, _compiled_step(strategy, layout, step) if compiled else step)
+
+
+def functions(compiled: bool, step: Any) -> Machine:
+    """The engine's functions around a step."""
+    if compiled:
+        return Machine(step, *_COMPILED)
+    quiet = np.errstate(all="ignore")  # as compiled code: infinities and NaN are values, not warnings
+    plain: list[Any] = [quiet(function) for function, _ in _FUNCTIONS]
+    return Machine(step, *plain)
 
 
 def check_handlers(strategy: type[Strategy], handlers: frozenset[str]) -> None:

@@ -56,6 +56,8 @@ def layout_of(source: Record | np.dtype[Any]) -> Layout:
     fields: list[tuple[Any, ...]] = []
     nested: dict[str, Layout] = {}
     for name, value in vars(source).items():
+        if name.startswith("_view_"):
+            raise StrategyError(f"{type(source).__name__}.{name}: names with _view_ are taken, choose another")
         if isinstance(value, Record):
             nested[name] = layout_of(value)
             fields.append((name, nested[name].dtype))
@@ -123,30 +125,33 @@ class Address:
 
 
 class View(Record):
-    """A record in a byte buffer, uncompiled: attributes are its fields, methods are the class's own."""
+    """A record in a byte buffer, uncompiled: attributes are its fields, methods are the class's own.
 
-    __slots__ = ("buffer", "offset")
-    _layout: Layout
-    _names: frozenset[str]
-    buffer: Bytes
-    offset: int
+    What it needs itself lies under names that no field can take: `layout_of` refuses them.
+    """
+
+    __slots__ = ("_view_buffer", "_view_offset")
+    _view_layout: Layout
+    _view_names: frozenset[str]
+    _view_buffer: Bytes
+    _view_offset: int
 
     def __init__(self, buffer: Bytes, offset: int = 0) -> None:
-        object.__setattr__(self, "buffer", buffer)
-        object.__setattr__(self, "offset", offset)
+        object.__setattr__(self, "_view_buffer", buffer)
+        object.__setattr__(self, "_view_offset", offset)
 
     def __setattr__(self, name: str, value: object) -> None:
-        if name not in self._names:
+        if name not in self._view_names:
             raise AttributeError(f"self.{name} is not part of the state: give it a first value in setup()")
         object.__setattr__(self, name, value)
 
     def __repr__(self) -> str:
-        names = self._layout.dtype.names or ()
+        names = self._view_layout.dtype.names or ()
         return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
 
 
 def _view_class(layout: Layout) -> type[View]:
-    members: dict[str, Any] = {"__slots__": (), "_layout": layout, "_names": frozenset(layout.dtype.names or ())}
+    members: dict[str, Any] = {"__slots__": (), "_view_layout": layout, "_view_names": frozenset(layout.dtype.names or ())}
     fields = layout.dtype.fields
     assert fields is not None
     for name, field in fields.items():
@@ -169,12 +174,12 @@ def _scalar(name: str, dtype: np.dtype[Any], offset: int) -> property:
     whole = dtype.kind == "i"
 
     def read(view: View) -> Any:
-        return make(codec.unpack_from(view.buffer.data, view.offset + offset)[0])
+        return make(codec.unpack_from(view._view_buffer.data, view._view_offset + offset)[0])
 
     def write(view: View, value: Any) -> None:
         if whole and isinstance(value, float | np.floating):
             raise TypeError(f"self.{name} is a whole number and was given {value!r}: write {name} = 0.0 in setup()")
-        codec.pack_into(view.buffer.data, view.offset + offset, value)
+        codec.pack_into(view._view_buffer.data, view._view_offset + offset, value)
 
     return property(read, write)
 
@@ -183,8 +188,8 @@ def _array(dtype: np.dtype[Any], offset: int) -> property:
     base, shape = dtype.subdtype or (dtype, ())
 
     def read(view: View) -> NDArray[Any]:
-        start = view.offset + offset
-        return view.buffer[start : start + dtype.itemsize].view(base).reshape(shape)
+        start = view._view_offset + offset
+        return view._view_buffer[start : start + dtype.itemsize].view(base).reshape(shape)
 
     def write(view: View, value: Any) -> None:
         read(view)[...] = value
@@ -193,7 +198,7 @@ def _array(dtype: np.dtype[Any], offset: int) -> property:
 
 
 def _nested(layout: Layout, offset: int) -> property:
-    return property(lambda view: layout.view(view.buffer, view.offset + offset))
+    return property(lambda view: layout.view(view._view_buffer, view._view_offset + offset))
 
 
 # ---- primitives: the few things a record's methods do that are not plain Python; jit.py teaches them to the compiler ----
@@ -201,12 +206,14 @@ def _nested(layout: Layout, offset: int) -> property:
 
 def at(base: Any, distance: int, layout: Layout) -> Any:
     """The record of `layout` that lies `distance` bytes after `base` (a record, or an address)."""
-    return layout.view(base.buffer, base.offset + int(distance))
+    if isinstance(base, Address):
+        return layout.view(base.buffer, base.offset + int(distance))
+    return layout.view(base._view_buffer, base._view_offset + int(distance))
 
 
 def address_of(record: Any) -> Any:
     """The address of a record's first byte."""
-    return Address(record.buffer, record.offset)
+    return Address(record._view_buffer, record._view_offset)
 
 
 def copy_out(source: Any, size: int, target: Bytes, start: int) -> None:

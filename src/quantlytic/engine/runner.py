@@ -17,6 +17,7 @@ from quantlytic.engine.loop import FAULT_OUT_OF_ORDER
 from quantlytic.engine.machine import Machine, build, locator
 from quantlytic.engine.outbox import Outbox
 from quantlytic.engine.passes import BarsPass, Pass, TapePass, TradesPass, replay
+from quantlytic.engine.plain import Cast
 from quantlytic.engine.record import Bytes, Layout
 from quantlytic.engine.results import Results
 from quantlytic.engine.rowcheck import what_is_wrong
@@ -40,6 +41,8 @@ class Runner(Results):
     instruments: tuple[Instrument, ...]
     _arena: Bytes
     _layout: Layout
+    _cast: Cast | None
+    compiled: bool
     _at: Any
     _account: Any
     _machine: Machine
@@ -186,7 +189,8 @@ class Runner(Results):
         """Make a pass; what is finished when something goes wrong stays."""
         account, desk = self._account, self._desk_bytes
         begun = int(account.bars)
-        before = (self._arena.copy(), None if desk is None else desk.copy()) if self.compiled else None
+        knows_lines = self._cast is not None or not self.compiled
+        before = None if knows_lines else (self._arena.copy(), None if desk is None else desk.copy())
         try:
             while not one.done:
                 try:

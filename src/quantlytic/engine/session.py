@@ -18,6 +18,7 @@ from quantlytic.engine.desk import BARS
 from quantlytic.engine.fees import Fees
 from quantlytic.engine.market import Market, market_of
 from quantlytic.engine.outbox import AMENDS, CANCELS, FILLS, FLOWS, ORDERS, SIGNALS, UPDATES, Outbox
+from quantlytic.engine.plain import Cast
 from quantlytic.engine.position import POSITION
 from quantlytic.engine.record import fields_of, layout_of
 from quantlytic.engine.runner import Runner
@@ -75,7 +76,9 @@ class Session(Runner):
             raise InputError("equity_every_ns is 1 or more, book_depth from 1 to 1000000")
         self.market = market_of(market, fees, allow_short)
         handlers = self.strategy.handlers()
-        state = self.strategy.prepared(len(self.instruments))
+        prepared: Any = self.strategy.prepared(len(self.instruments))
+        self._cast = prepared if isinstance(prepared, Cast) else None
+        state: Any = prepared if self._cast is None else self._cast.record
         self._timer_ns = int(getattr(state, "timer_ns", 0)) if "on_timer" in handlers else 0
         if "on_timer" in handlers and not self._timer_ns:
             raise StrategyError(
@@ -99,7 +102,7 @@ class Session(Runner):
             self.instruments, float(cash), self.market.to_dict(), max_open_orders,
         )  # fmt: skip
         self._identity = hashlib.sha256(repr(identity).encode()).digest()
-        self._machine = machine.build(type(self.strategy), layout, compiled)
+        self._machine = self._build()
         self._at = machine.locator(compiled)
         broker: Any = BROKER.view(self._arena)
         self._account: Any = broker.account
@@ -198,6 +201,8 @@ class Session(Runner):
 
     def save(self) -> bytes:
         """The whole state between two calls. Results of `run` are not part of it."""
+        if self._cast is not None:
+            raise InputError(f"{type(self.strategy).__name__} is a PythonStrategy, whose state cannot be saved: write a Strategy")
         end = len(self._arena) if self._outbox.counts.any() else self._outbox_at
         desk = b"" if self._desk_bytes is None else self._desk_bytes.tobytes()
         return _MAGIC + self._identity + len(desk).to_bytes(8, "little") + desk + self._arena[:end].tobytes()
@@ -233,6 +238,8 @@ class Session(Runner):
         index = next((k for k, one in enumerate(self.instruments) if one.id == instrument), None)
         if index is None:
             raise InputError(f"no instrument {instrument!r} in this session")
+        if self._cast is not None:
+            return dict(vars(self._cast.players[min(index, len(self._cast.players) - 1)]))
         start = int(self._account.states_at + index * self._account.state_bytes)
         return fields_of(self._arena[start : start + self._layout.size].view(self._layout.dtype)[0])
 
@@ -242,6 +249,16 @@ class Session(Runner):
         return self._outbox_at
 
     # ---- inside ----
+
+    def _build(self) -> machine.Machine:
+        """The machine of a compiled strategy's state, or of a cast of Python instances."""
+        cls = type(self.strategy)
+        if self._cast is None:
+            return machine.build(cls, self._layout, self.compiled)
+        machine.check_handlers(cls, cls.handlers())
+        from quantlytic.engine.plainmachine import Stage
+
+        return Stage(self._cast, self._arena, self._layout, self.compiled).machine()
 
     def _event(self, bar: Any) -> Any:
         self._bar[0] = bar if isinstance(bar, np.void) else _rows(bar, BAR)[0]

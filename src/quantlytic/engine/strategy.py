@@ -38,7 +38,7 @@ class Strategy(Record):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if getattr(cls, "_layout", None) is not None:  # a debug view of a strategy, not a strategy
+        if getattr(cls, "_view_layout", None) is not None:  # a debug view of a strategy, not a strategy
             return
         if "__init__" in vars(cls):
             raise StrategyError(

@@ -19,6 +19,7 @@ from quantlytic.engine.bars import Bars
 from quantlytic.engine.broker import BROKER
 from quantlytic.engine.curve import CURVE, Curve, compiled_take
 from quantlytic.engine.journal import JournalFile
+from quantlytic.engine.plain import PythonStrategy
 from quantlytic.engine.record import Bytes, Layout, layout_of, pack
 from quantlytic.engine.runaddress import run_address
 from quantlytic.engine.session import Session
@@ -91,7 +92,8 @@ class Cells:
             self._template = session, session._arena.copy()
         session, pristine = self._template
         handlers = strategy.handlers()
-        bare = session.compiled and not self._whole and not handlers & {"on_slice", "on_timer"} and "on_bar" in handlers
+        simple = "on_bar" in handlers and not handlers & {"on_slice", "on_timer"}
+        bare = session.compiled and not self._whole and simple and not isinstance(strategy, PythonStrategy)
         count, samples = len(session.instruments), len(self._grid.samples)
         state = strategy.prepared(count) if bare else None
         if state is not None and layout_of(state) is session._layout:
