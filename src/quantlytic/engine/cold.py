@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 MATCH_BAR, ANSWER, CHARGE, ACT = 1, 2, 3, 4
+MATCH_TRADE, MEET_TRADE, MATCH_QUOTE, MATCH_BOOK = 5, 6, 7, 8
 
 _installed: list[Callable[[int, Any, Any, Any], None]] = []
 

@@ -18,6 +18,7 @@ from quantlytic.engine.account import ACTION_ROW, BAR_ROW
 from quantlytic.engine.barmatch import match_bar
 from quantlytic.engine.broker import BROKER
 from quantlytic.engine.codes import FAULT_NONE
+from quantlytic.engine.cold import MATCH_BOOK, MATCH_QUOTE, MATCH_TRADE, MEET_TRADE, consult
 from quantlytic.engine.desk import BARS, BOOKS, DESK, NEVER, QUOTES, TRADES
 from quantlytic.engine.journal import JOURNAL, SAMPLES
 from quantlytic.engine.loop import (
@@ -38,7 +39,7 @@ from quantlytic.engine.loop import (
 from quantlytic.engine.orderbook import LEVEL
 from quantlytic.engine.record import Record, address_of, at, call, layout_of
 from quantlytic.engine.step import QUOTE_ROW, TRADE_ROW
-from quantlytic.engine.tickmatch import change_level, match_book, match_quote, match_trade, meet_trade
+from quantlytic.engine.tickmatch import change_level
 from quantlytic.model.trade import TRADE
 
 TRADE_BYTES = TRADE.itemsize
@@ -78,7 +79,7 @@ def run_trades(arena: Any, table: Any, trades: Any, first: int, count: int, jour
         desk.time = time
         account.begin(instrument, time)
         if account.restless or account.position(instrument).orders > 0:
-            match_trade(account, desk, trade)
+            consult(MATCH_TRADE, address_of(account), event, address_of(desk))
         account.mark(instrument, trade.price)
         if account.fills > 0:
             tell_fills(account, arena, step)
@@ -182,11 +183,11 @@ def _trade(account: Any, desk: Any, arena: Any, event: Any, step: Any) -> None:
     instrument = trade.instrument
     if desk.feed(instrument).source == TRADES:
         if account.restless or account.position(instrument).orders > 0:
-            match_trade(account, desk, trade)
+            consult(MATCH_TRADE, address_of(account), event, address_of(desk))
         account.mark(instrument, trade.price)
     else:
         if account.restless or account.position(instrument).orders > 0:
-            meet_trade(account, desk, trade)
+            consult(MEET_TRADE, address_of(account), event, address_of(desk))
         account.mark(instrument, account.position(instrument).price)
     tell_fills(account, arena, step)
     call(step, ON_TRADE, state_of(account, arena, instrument), event, arena)
@@ -239,7 +240,7 @@ def _quote(account: Any, desk: Any, arena: Any, event: Any, step: Any) -> None:
         feed.ask = quote.ask
         feed.quoted = True
         if account.restless or account.position(instrument).orders > 0:
-            match_quote(account, desk, instrument, quote.event_time)
+            consult(MATCH_QUOTE, address_of(account), event, address_of(desk))
         account.mark(instrument, 0.5 * (quote.bid + quote.ask))
     else:
         face(account, instrument)
@@ -255,7 +256,7 @@ def _level(account: Any, desk: Any, arena: Any, event: Any, step: Any) -> None:
     change_level(account, desk, book, level)
     if level.last:
         if account.restless or account.position(instrument).orders > 0:
-            match_book(account, desk, book, level.event_time)
+            consult(MATCH_BOOK, address_of(account), event, address_of(desk))
         if book.bids > 0 and book.asks > 0:
             account.mark(instrument, book.mid)
         else:
