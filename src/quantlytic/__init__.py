@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from quantlytic.model.order import TimeInForce as TimeInForce
     from quantlytic.model.side import Side as Side
     from quantlytic.research.demo import demo_bars as demo_bars
+    from quantlytic.research.demoticks import demo_quotes as demo_quotes
+    from quantlytic.research.demoticks import demo_trades as demo_trades
     from quantlytic.research.equities import load_equities as load_equities
     from quantlytic.research.equities import load_equity as load_equity
     from quantlytic.research.history import lake as lake
@@ -66,6 +68,8 @@ _HOMES = {
     "fork": "quantlytic.engine.fork",
     "lake": "quantlytic.research.history",
     "demo_bars": "quantlytic.research.demo",
+    "demo_quotes": "quantlytic.research.demoticks",
+    "demo_trades": "quantlytic.research.demoticks",
     "detect_lookahead": "quantlytic.research.lookahead",
     "load_bars": "quantlytic.research.history",
     "load_equities": "quantlytic.research.equities",
