@@ -9,6 +9,8 @@ import warnings
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from quantlytic.research.curve import YEAR_NS, Curve, last_of_each_time
 from quantlytic.research.metrics import (
@@ -156,6 +158,22 @@ def test_drawdowns_deepest_first_and_open_at_the_end() -> None:
     assert found[0].recovery_ns is None
     assert (found[1].fall_ns, found[1].recovery_ns) == (DAY, 2 * DAY)
     assert (found[1].start_time, found[1].trough_time, found[1].end_time) == (3 * DAY, 4 * DAY, 6 * DAY)
+
+
+def test_a_drawdown_whose_trough_is_the_last_point_is_ranked_by_it() -> None:
+    equity = np.array([100.0, 80, 100, 99, 98, 50])
+    assert drawdowns(DAY * np.arange(6), equity, 1)[0].depth == -0.5
+    assert equity_metrics(DAY * np.arange(6), equity, 100.0)["max_drawdown"] == -0.5
+    assert [one.depth for one in drawdowns(DAY * np.arange(4), np.array([100.0, 90, 100, 80]), 5)] == [
+        pytest.approx(-0.2), pytest.approx(-0.1),
+    ]  # fmt: skip
+
+
+@given(st.lists(st.floats(0.5, 1.5), min_size=1, max_size=40))
+def test_the_deepest_drawdown_is_the_lowest_point(steps: list[float]) -> None:
+    equity = 100.0 * np.cumprod(steps)
+    lowest = float((equity / np.maximum.accumulate(equity) - 1.0).min())
+    assert equity_metrics(DAY * np.arange(len(equity)), equity, 100.0)["max_drawdown"] == lowest
 
 
 def test_monthly_returns_are_chained() -> None:

@@ -44,7 +44,7 @@ class Param:
             if not isinstance(value, bool):
                 raise InputError(f"{self.owner}: parameter {self.name!r} is true or false, not {value!r}")
             return value
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not _fits(value):
             raise InputError(f"{self.owner}: parameter {self.name!r} is {self._range()}, not {value!r}")
         if self.kind is int and value != int(value):
             raise InputError(f"{self.owner}: parameter {self.name!r} is {self._range()}, not {value!r}")
@@ -69,6 +69,11 @@ def param(default: int | float | bool, *, low: float | None = None, high: float 
     `low` and `high` are inclusive. Buffers sized by a whole parameter take its `high`.
     """
     return Param(default, low, high)
+
+
+def _fits(value: int | float) -> bool:
+    """Whether eight bytes hold it."""
+    return -(2**63) <= value < 2**63 if isinstance(value, int) else math.isfinite(value)
 
 
 def capacity_of(count: int) -> int:

@@ -61,7 +61,8 @@ def drawdowns(times: Times, equity: Values, count: int = 5) -> list[Drawdown]:
     starts, ends = _falls(below)
     if not len(starts):
         return []
-    depths = np.minimum.reduceat(below, np.column_stack((starts, np.minimum(ends, len(below) - 1))).ravel())[::2]
+    # one point more, at the peak: `reduceat` takes no edge past the end, where a fall that is not yet over has its end
+    depths = np.minimum.reduceat(np.append(below, 0.0), np.column_stack((starts, ends)).ravel())[::2]
     found = []
     for at in np.argsort(depths, kind="stable")[:count]:
         start, end = int(starts[at]), int(ends[at])
