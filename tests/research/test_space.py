@@ -76,3 +76,32 @@ def test_what_cannot_be_drawn() -> None:
         draw(Wide(), {}, 3, 0, lambda p: False)
     with pytest.raises(InputError, match="asks for 'slow', which is no parameter"):
         draw(Wide(), {}, 3, 0, lambda p: p["slow"] > 1)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), "ten"])
+def test_values_are_finite_numbers(value: object) -> None:
+    with pytest.raises(InputError, match="its values are numbers"):
+        grid(Wide(), {"share": [0.1, value]}, None)
+
+
+@pytest.mark.parametrize(("axis", "message"), [((0, 10**30), "too large"), ((2.2, 2.8), "no whole number")])
+def test_ranges_that_cannot_be_drawn_from(axis: tuple[float, float], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        draw(Wide(), {"free": axis}, 3, 0, None)
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, True])
+def test_a_seed_is_a_whole_number(seed: Any) -> None:
+    with pytest.raises(InputError, match="a seed is"):
+        draw(Wide(), {}, 3, seed, None)
+
+
+def test_a_small_space_is_soon_exhausted() -> None:
+    found = draw(Wide(), {"span": (2, 4)}, 1_000_000, 0, None)
+    assert sorted(one["span"] for one in found) == [2, 3, 4]
+
+
+@pytest.mark.parametrize("value", [10**400, 2**63])
+def test_a_parameter_fits_into_eight_bytes(value: int) -> None:
+    with pytest.raises(InputError, match="'free' is a whole number"):
+        Wide(free=value)

@@ -53,7 +53,8 @@ def hold(bars: NDArray[Any], count: int, cash: float) -> Curve:
     """The cash split equally over `count` instruments, each bought at its first open without fees and held."""
     if count == 1:
         curve = Curve.of(bars["close_time"], bars["close"])
-        return Curve(curve.times, cash / bars["open"][0] * curve.values)
+        with np.errstate(over="ignore"):
+            return Curve(curve.times, cash / bars["open"][0] * curve.values)
     times, _ = last_of_each_time(bars["close_time"], bars["close"])
     order = np.argsort(bars["instrument"], kind="stable")
     edges = np.searchsorted(bars["instrument"][order], np.arange(count + 1))

@@ -47,7 +47,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
         raise InputError(f"there is no manifest {file}") from None
     except OSError as error:
         raise InputError(f"{file} cannot be read: {error.strerror}") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise DataError(f"{file} is no manifest: it is not JSON") from None
     wanted = {
         "strategy": ("name", "class", "code_sha256", "params"),

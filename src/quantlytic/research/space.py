@@ -18,7 +18,14 @@ Params = dict[str, Value]
 Constraint = Callable[[Params], bool]
 
 MAX_CELLS = 1_000_000
-_TRIES = 200  # draws for each one wanted, before it is given up
+_TRIES = 200  # draws in vain, for each set wanted, before the search is given up
+
+
+def cells_of(
+    base: Strategy, axes: Mapping[str, Any], constraint: Constraint | None, draws: int | None, seed: int
+) -> list[Params]:
+    """`grid`, or with `draws` as many of `draw`."""
+    return grid(base, axes, constraint) if draws is None else draw(base, axes, draws, seed, constraint)
 
 
 def grid(base: Strategy, axes: Mapping[str, Any], constraint: Constraint | None) -> list[Params]:
@@ -53,18 +60,21 @@ def draw(base: Strategy, axes: Mapping[str, Any], count: int, seed: int, constra
     names = _known(base, axes) or [name for name, spec in specs.items() if _has_range(spec)]
     if not names:
         raise InputError(f"{type(base).__name__} has no parameter with a range: give one, such as fast=(10, 60)")
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise InputError(f"a seed is a whole number, 0 or more, not {seed!r}")
     random = np.random.default_rng(seed)
     draws = {name: _drawing(specs[name], axes.get(name)) for name in names}
     found: dict[tuple[Value, ...], Params] = {}
-    for _ in range(_TRIES * count):
+    misses, patience = 0, _TRIES * min(count, 1000)
+    while len(found) < count and misses < max(patience, 20 * len(found)):  # so many in a row: there are no more
         row = {name: one(random) for name, one in draws.items()}
         candidate = base.params | row
+        misses += 1
         if tuple(row.values()) not in found and (constraint is None or _allows(constraint, candidate)):
             found[tuple(row.values())] = candidate
-            if len(found) == count:
-                break
+            misses = 0
     if not found:
-        raise InputError(f"none of {_TRIES * count:,} draws meets the constraint")
+        raise InputError(f"none of {patience:,} draws meets the constraint")
     return list(found.values())
 
 
@@ -86,7 +96,7 @@ def _values(name: str, given: Any) -> list[Value]:
 
 def _number(name: str, value: Any) -> Value:
     plain = value.item() if isinstance(value, np.generic) else value
-    if not isinstance(plain, bool | int | float):
+    if not isinstance(plain, bool | int | float) or (isinstance(plain, float) and not math.isfinite(plain)):
         raise InputError(f"parameter {name!r} is given {value!r}: its values are numbers, or true and false")
     return plain
 
@@ -105,10 +115,13 @@ def _drawing(spec: Param, given: Any) -> Callable[[np.random.Generator], Value]:
     if not is_pair or spec.kind is bool:
         return lambda random: values[int(random.integers(len(values)))]
     low, high = min(values), max(values)
-    if not (math.isfinite(low) and math.isfinite(high)):
-        raise InputError(f"parameter {spec.name!r} is drawn from a finite range, not {given!r}")
+    if low < -(2**63) or high >= 2**63:
+        raise InputError(f"parameter {spec.name!r} cannot be drawn from {given!r}: it is too large")
     if spec.kind is int:
-        return lambda random: int(random.integers(math.ceil(low), math.floor(high), endpoint=True))
+        least, most = math.ceil(low), math.floor(high)
+        if least > most:
+            raise InputError(f"parameter {spec.name!r} cannot be drawn from {given!r}: there is no whole number in it")
+        return lambda random: int(random.integers(least, most, endpoint=True))
     return lambda random: float(random.uniform(low, high))
 
 

@@ -24,7 +24,7 @@ from quantlytic.model.errors import InputError, StrategyError
 from quantlytic.research.holes import find_holes, refuse_holes
 from quantlytic.research.manifest import data_hash
 from quantlytic.research.peak import Peak, peak_of
-from quantlytic.research.space import Constraint, Params, Value, draw, grid
+from quantlytic.research.space import Constraint, Params, Value, cells_of
 from quantlytic.research.sweepjob import METRICS, CellOutcome, Job, Portable, run_cells
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int], None]
 
 MAX_SAMPLES = 2000
+_FEWEST_SAMPLES, _MAX_VALUES = 60, 20_000_000  # of equity, a cell and in all: many cells are sampled less often
+_MAX_JOBS = 1000
 _TOGETHER = 32  # cells that walk over the bars together, at most; with digests, which keep every fill, fewer
 _TOGETHER_WHOLE = 4
 _NOT_RUN = "not run: the sweep was interrupted"
@@ -83,14 +85,16 @@ def sweep(
         raise InputError("a sweep runs over bars: what load_bars returns, or Bars.of(...) makes; there must be some")
     base = strategy() if isinstance(strategy, type) else strategy
     wanted = _merged(axes, over or {})
-    cells = grid(base, wanted, constraint) if draws is None else draw(base, wanted, draws, seed, constraint)
+    cells = cells_of(base, wanted, constraint, draws, seed)
+    if jobs is not None and not -_MAX_JOBS <= jobs <= _MAX_JOBS:
+        raise InputError(f"jobs is a number of cores, {_MAX_JOBS:,} at most, not {jobs!r}")
     assumed = market_of(market, fees, allow_short)
     Session(
         base, bars.instruments, cash, market=assumed, compiled=compiled
     )  # says at once what is wrong for all of them
     if not allow_gaps:
         refuse_holes(bars, _holes(bars, calendar))
-    samples = sample_rows(bars, MAX_SAMPLES)
+    samples = sample_rows(bars, min(MAX_SAMPLES, max(_FEWEST_SAMPLES, _MAX_VALUES // len(cells))))
     job = Job(Portable(type(base)), bars.instruments, cash, assumed, compiled, samples, digests)
     begun, outcomes = time.perf_counter(), _run(bars, job, cells, jobs, backend, progress)
     result = Sweep(

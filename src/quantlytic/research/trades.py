@@ -38,10 +38,10 @@ def trade_metrics(fills: NDArray[Any], round_trips: NDArray[Any]) -> Figures:
     return finite(
         {
             "fills": len(fills),
-            "traded_value": math.fsum(fills["quantity"] * fills["price"]),
+            "traded_value": _traded(fills),
             "round_trips": count,
             "win_rate": len(wins) / count if count else None,
-            "profit_factor": _ratio(math.fsum(wins), -math.fsum(losses)),
+            "profit_factor": _ratio(_sum(wins), -_sum(losses)),
             "payoff_ratio": _ratio(_mean(wins), -(_mean(losses) or 0.0)),
             "expectancy": share(pnl),
             "avg_trade": _mean(pnl),
@@ -66,18 +66,31 @@ def cost_metrics(fills: NDArray[Any], flows: NDArray[Any]) -> Figures:
     `costs` is their sum without what was received; `cost_bps` is it over the value traded, in basis points. Slippage is
     part of the fills' prices already. Funding and borrowing may be negative: received on balance.
     """
-    figures: Figures = {"fees_paid": math.fsum(fills["fee"]), "slippage_paid": math.fsum(fills["slippage"])}
+    figures: Figures = {"fees_paid": _sum(fills["fee"]), "slippage_paid": _sum(fills["slippage"])}
     for name, kind in _FLOW_COSTS.items():
         figures[name] = 0.0 - math.fsum(flows["amount"][flows["kind"] == kind])
-    costs, traded = math.fsum(figures[name] or 0.0 for name in COSTS), math.fsum(fills["quantity"] * fills["price"])
+    costs, traded = math.fsum(figures[name] or 0.0 for name in COSTS), _traded(fills)
     figures |= {"costs": costs, "cost_bps": costs / traded * 1e4 if traded > 0 else None}
     for name, kind in _FLOW_INCOME.items():
         figures[name] = math.fsum(flows["amount"][flows["kind"] == kind])
     return finite(figures)
 
 
+def _traded(fills: NDArray[Any]) -> float:
+    with np.errstate(over="ignore"):
+        return _sum(fills["quantity"] * fills["price"])
+
+
+def _sum(values: NDArray[np.float64]) -> float:
+    """Rounded once; NaN where it is beyond what a float holds."""
+    try:
+        return math.fsum(values)
+    except (OverflowError, ValueError):
+        return math.nan
+
+
 def _mean(values: NDArray[np.float64]) -> float | None:
-    return math.fsum(values) / len(values) if len(values) else None
+    return _sum(values) / len(values) if len(values) else None
 
 
 def _ratio(over: float | None, under: float) -> float | None:

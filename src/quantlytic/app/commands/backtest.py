@@ -125,7 +125,7 @@ def _market(**given: Any) -> Market:
         values = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
     except FileNotFoundError:
         raise InputError(f"{path} does not exist") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} cannot be read as JSON or TOML: {error}") from None
     if not isinstance(values, dict):
         raise InputError(f"{path} holds no market: write its assumptions by name")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _TOP = 10
 _SHOWN = ("sharpe", "total_return", "max_drawdown", "round_trips", "win_rate", "turnover", "exposure")
 _INTERRUPTED = 130
+_LARGEST, _LARGEST_SPAN = 2**63 - 1, 1_000_000  # of a value, and how many of them
 
 
 @click.command()
@@ -120,9 +121,9 @@ def _span(text: str, values: str, drawn: bool) -> Any:
     step = rest[0] if rest else 1
     if len(parts) > 3 or step <= 0 or high < low:
         raise InputError(f"--param {text}: a span is FROM:TO:STEP, from the lower end, the step above 0")
+    if not -_LARGEST <= low <= high <= _LARGEST or high - low > _LARGEST_SPAN * step:
+        raise InputError(f"--param {text}: these are too many values (above {_LARGEST_SPAN:,}), or too large ones")
     count = int((high - low) / step * (1 + 1e-12) + 1e-9) + 1
-    if count > 1_000_000:
-        raise InputError(f"--param {text}: {count:,} values are too many")
     if all(isinstance(one, int) for one in (low, high, step)):
         return list(range(int(low), int(high) + 1, int(step)))
     return [round(low + k * step, 12) for k in range(count)]
