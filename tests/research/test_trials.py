@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from msgspec import structs
 from tests.research.leaky_rules import make_bars
 
-from quantlytic.research.trials import trials_on, tried
+import quantlytic as ql
+from quantlytic.engine.strategy import Strategy
+from quantlytic.model.instrument import Instrument
+from quantlytic.research.trials import code_of, sketch_of, trials_on, tried
 from quantlytic.research.verdict import verdict_of
 from quantlytic.store.control import open_control
 from quantlytic.store.control.records import Trial
+
+
+class Sized(ql.Strategy):
+    span: int = ql.param(2)
+
+    def on_bar(self, bar: Any, broker: Any) -> None:
+        broker.target_weight(0.5 if bar.close > bar.open else 0.0)
 
 
 def trial(
@@ -64,3 +76,46 @@ def test_the_verdict_on_a_run_counts_them(tmp_path: Path) -> None:
         control.trials.add([trial(0.1 * k, float(k), data=result.data_hash) for k in range(40)])
     assert verdict_of(result).figures["trials"] == 1
     assert verdict_of(result, tmp_path).figures["trials"] == 40
+
+
+def test_an_edited_rule_is_another_trial_and_a_name_is_not() -> None:
+    one = trial(0.1)
+    edited, renamed = (structs.replace(one, code=code, strategy=name) for code, name in (("b", "s"), ("a", "t")))
+    known = structs.replace(one, code="a")
+    assert tried([known, edited]).count == 2
+    assert tried([known, renamed]).count == 1
+
+
+def test_every_walk_forward_counts() -> None:
+    wholes = [structs.replace(trial(0.1), params={}, kind="walkforward-whole", run_id=name) for name in "abb"]
+    assert tried(wholes).count == 2
+
+
+def test_bars_under_another_name_with_more_or_fewer_days_are_the_same_data(tmp_path: Path) -> None:
+    bars = make_bars(400, seed=5)
+    other = (Instrument("test:B"),)
+    ql.backtest(Sized(), bars, compiled=False, record=tmp_path)
+    for part, edited, count in ((bars.array, 3, 2), (bars.array[:200], 4, 3), (bars.array[100:], 5, 4)):
+        result = ql.backtest(Sized(span=edited), ql.Bars(part.copy(), other), compiled=False, record=tmp_path)
+        assert verdict_of(result, tmp_path).figures["trials"] == count
+    fresh = ql.Bars(make_bars(400, seed=6).array, (Instrument("test:C"),))
+    elsewhere = ql.backtest(Sized(), fresh, compiled=False)
+    assert verdict_of(elsewhere, tmp_path).figures["trials"] == 1
+
+
+def test_a_sketch_is_of_the_rows_alone() -> None:
+    bars = make_bars(50)
+    assert sketch_of(bars) == sketch_of(type(bars)(bars.array[::-1].copy(), bars.instruments))
+    assert len(sketch_of(bars)) == 16
+    assert len(sketch_of(type(bars)(bars.array[:3], bars.instruments))) == 3
+    assert not set(sketch_of(bars)) & set(sketch_of(make_bars(50, seed=9)))
+
+
+def test_code_typed_into_a_shell_is_known_by_what_it_does() -> None:
+    def typed(body: str) -> str:
+        space = {"Strategy": Strategy, "__name__": "a_shell"}
+        exec(f"class Typed(Strategy):\n    def on_bar(self, bar, broker):\n        {body}\n", space)
+        return code_of(space["Typed"])  # type: ignore[arg-type]
+
+    assert typed("broker.buy(1.0)") == typed("broker.buy(1.0)  # the same")
+    assert len({typed("broker.buy(1.0)"), typed("broker.buy(2.0)"), typed("broker.sell(1.0)")}) == 3

@@ -126,6 +126,29 @@ def test_every_cell_of_every_fold_is_in_the_ledger_once(tmp_path: Path) -> None:
     assert {one.kind for one in trials} == {"walkforward", "walkforward-whole"}
     assert first.tried.count == 1
     assert run(home=tmp_path, anchored=True).tried.count == 2
+    assert run(home=tmp_path, anchored=True, metric="total_return").tried.count == 3  # none is forgotten
+    assert run(home=tmp_path).tried.count == 3
+
+
+class Edited(Above):
+    """The same, for the moment."""
+
+
+def ask(strategy: type[ql.Strategy], grid: dict[str, Any], **options: Any) -> WalkForward:
+    return walk_forward(strategy, BARS, grid, train="300h", test="200h", jobs=1, compiled=False, name="one", **options)
+
+
+def test_the_constraint_and_the_source_are_part_of_the_question(tmp_path: Path) -> None:
+    asked = [ask(Above, GRID), ask(Above, GRID, constraint=lambda one: one["period"] < 9), ask(Edited, GRID)]
+    assert len({one.trials[-1].run_id for one in asked}) == 3
+    assert ask(Above, {"period": iter(GRID["period"])}).trials[-1].run_id == asked[0].trials[-1].run_id
+
+
+def test_what_was_chosen_before_counts_with_all_that_was_tried(tmp_path: Path) -> None:
+    ql.sweep(Above, BARS, period=[3, 8, 20, 30], jobs=1, compiled=False, record=tmp_path)
+    assert ask(Above, GRID, home=tmp_path).verdict.figures["trials"] == 1  # it chose in its folds: one walk-forward
+    alone = ask(Above, {"period": 8}, home=tmp_path)
+    assert alone.verdict.figures["trials"] == 4 + 2  # every set of parameters, and two walk-forwards
 
 
 def test_summary_is_json_and_the_page_stands_alone(found: WalkForward, tmp_path: Path) -> None:

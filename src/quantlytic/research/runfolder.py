@@ -17,6 +17,7 @@ from quantlytic.model.errors import StoreError
 from quantlytic.model.run import Run
 from quantlytic.research.failure import BacktestFailed
 from quantlytic.research.outcome import Outcome
+from quantlytic.research.trials import code_of, sketch_of
 from quantlytic.research.verdict import Verdict, verdict_of
 from quantlytic.store.barfile import most_frequent
 from quantlytic.store.control.finished import enter_finished
@@ -73,6 +74,8 @@ def trial_of(result: Outcome, now_ns: int, kind: str = "backtest") -> Trial:
         instruments=tuple(one.id for one in result.bars.instruments),
         start_ns=int(array["open_time"].min()),
         end_ns=int(array["close_time"][-1]),
+        code=code_of(type(result.strategy)),
+        sketch=sketch_of(result.bars),
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from quantlytic.research.curve import YEAR_NS
 from quantlytic.research.swept import Swept
+from quantlytic.research.trials import code_of, sketch_of
 from quantlytic.store.control.records import Trial
 from quantlytic.strategies.catalogue import source_hash
 
@@ -29,7 +30,7 @@ def trials_of(sweep: Swept, now_ns: int) -> list[Trial]:
     start_ns, end_ns = int(array["open_time"].min()), int(array["close_time"][-1])
     years = (end_ns - int(array["close_time"][0])) / YEAR_NS
     scale = math.sqrt((sweep.times - 1) / years) if years > 0 else 0.0
-    run_id = sweep_id(sweep)
+    run_id, code, sketch = sweep_id(sweep), code_of(type(sweep.strategy)), sketch_of(sweep.bars)
     found = []
     for params, one in zip(sweep.cells, sweep.outcomes, strict=True):
         if one.error:
@@ -48,6 +49,8 @@ def trials_of(sweep: Swept, now_ns: int) -> list[Trial]:
                 instruments=tuple(one.id for one in sweep.bars.instruments),
                 start_ns=start_ns,
                 end_ns=end_ns,
+                code=code,
+                sketch=sketch,
             )
         )
     return found

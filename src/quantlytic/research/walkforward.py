@@ -16,7 +16,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -40,9 +40,11 @@ from quantlytic.research.manifest import data_hash
 from quantlytic.research.metrics import equity_metrics
 from quantlytic.research.roundtrips import round_trips
 from quantlytic.research.sampling import period_returns, periods_per_year
-from quantlytic.research.space import Constraint, Params
+from quantlytic.research.space import Constraint, Params, cells_of
 from quantlytic.research.splits import Fold, walk_forward_folds
 from quantlytic.research.sweep import Sweep, sweep
+from quantlytic.research.trials import code_of, sketch_of
+from quantlytic.research.trials import tried as tried_in
 from quantlytic.research.tried import Tried
 from quantlytic.research.verdict import Verdict, hold_returns, judge
 from quantlytic.store.control.records import Trial
@@ -101,7 +103,8 @@ class WalkForward:
 
     @cached_property
     def verdict(self) -> Verdict:
-        """On the out-of-sample returns. Nothing was picked by them, so only other walk-forwards on the data count as trials."""
+        """On the out-of-sample returns. Nothing was picked by them, so only other walk-forwards on the data count as trials;
+        but where the folds had one set of parameters to choose from, it was picked before, and all trials on the data count."""
         ends, returns = period_returns(self.times, self.equity, self.cash)
         tested = self.bars.between(int(self.times[0]), int(self.times[-1]) + 1)
         return judge(
@@ -110,7 +113,7 @@ class WalkForward:
             hold=hold_returns(tested)[: len(returns)],
             trials=self.tried,
             round_trips=len(round_trips(self.fills)),
-            noun="walk-forward",
+            noun="walk-forward" if any(one.cells > 1 for one in self.folds) else "trial",
         )
 
     def summary(self) -> dict[str, Any]:
@@ -183,14 +186,15 @@ def walk_forward(
     if not allow_gaps:
         refuse_holes(bars, find_holes(bars) if calendar is None else _session_holes(bars, calendar))
     base = strategy() if isinstance(strategy, type) else strategy
+    grid = {key: list(one) if isinstance(one, Iterator) else one for key, one in grid.items()}  # every fold reads them
+    cells = cells_of(base, grid, constraint, draws, seed)
     spans = [duration_ns(span) if isinstance(span, str) else span for span in (train, test)]
     start, end = int(bars.array["open_time"].min()), int(bars.array["close_time"][-1]) + 1
     folds = walk_forward_folds(start, end, spans[0], spans[1], anchored=anchored)
     terms = market_of(market, fees, allow_short)
     options: dict[str, Any] = {"market": terms, "compiled": compiled}
     label = name or type(base).__name__
-    question = [base.params, sorted((key, str(one)) for key, one in grid.items()), spans, anchored, metric, largest]
-    ledger = _Ledger(bars, label, [*question, draws, seed, float(cash), terms.to_dict()])
+    ledger = _Ledger(bars, label, type(base), [cells, spans, anchored, metric, largest, float(cash), terms.to_dict()])
     search: dict[str, Any] = {
         "draws": draws, "seed": seed, "constraint": constraint, "jobs": jobs, "over": grid, "name": label,
     }  # fmt: skip
@@ -201,7 +205,7 @@ def walk_forward(
     if not len(equity):
         raise InputError("no bars to test on: take longer stretches")
     trials = [*ledger.trials, ledger.whole(times, equity, float(cash))]
-    tried = ledger.enter(home, trials) if home is not None else Tried()
+    tried = ledger.enter(home, trials, chosen=len(cells) > 1) if home is not None else Tried()
     folded = [one.result for one in steps]
     return WalkForward(label, bars, float(cash), metric, anchored, folded, times, equity, fills, trials, tried)
 
@@ -246,12 +250,12 @@ def _step(
     ledger.add(found, training)
     order = found.ranked(_comparable(metric[0]), largest=metric[1])
     chosen = found.strategy_of(order[0]) if order else None
-    equity, fills = _trade(chosen, training, testing, money, options)
+    equity, fills = trade_fold(chosen, training, testing, money, options)
     result = _result(fold, found, order, metric[0], testing, equity, fills, money, ledger.bars_per_year)
     return _Step(result, testing.array["close_time"], equity, fills)
 
 
-def _trade(
+def trade_fold(
     chosen: Strategy | None, training: Bars, testing: Bars, cash: float, options: dict[str, Any]
 ) -> tuple[NDArray[np.float64], NDArray[Any]]:
     """(equity after each test bar, fills) of the chosen strategy, closed at the end."""
@@ -309,11 +313,12 @@ def _annual(figures: Mapping[str, float | int | None], bars_per_year: float) -> 
 class _Ledger:
     """Collects a trial for each cell of each fold."""
 
-    def __init__(self, bars: Bars, name: str, question: list[Any]) -> None:
+    def __init__(self, bars: Bars, name: str, strategy: type[Strategy], question: list[Any]) -> None:
         self.bars, self.name, self.trials = bars, name, list[Trial]()
         self.data, self.now = data_hash(bars), time.time_ns()
         self.bars_per_year = periods_per_year(bars.array["close_time"])
-        text = json.dumps([name, self.data, question], sort_keys=True, default=str)
+        self.code, self.sketch = code_of(strategy), sketch_of(bars)
+        text = json.dumps([name, self.code, self.data, question], sort_keys=True)
         self.run_id = "wf-" + hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def add(self, found: Sweep, training: Bars) -> None:
@@ -331,18 +336,21 @@ class _Ledger:
             strategy=self.name, params={name: float(value) for name, value in params.items()}, data=self.data,
             time_ns=self.now, run_id=self.run_id, bars=len(times), sharpe=sharpe, kind=kind,
             instruments=tuple(one.id for one in self.bars.instruments),
-            start_ns=int(times[0]), end_ns=int(times[-1]) + 1,
+            start_ns=int(times[0]), end_ns=int(times[-1]) + 1, code=self.code, sketch=self.sketch,
         )  # fmt: skip
 
-    def enter(self, home: Path, trials: list[Trial]) -> Tried:
-        """Enter them, unless the same walk-forward was entered before; returns the walk-forwards on this data."""
+    def enter(self, home: Path, trials: list[Trial], *, chosen: bool) -> Tried:
+        """Enter them, unless the same walk-forward was entered before; returns the walk-forwards on this data. With nothing to
+        choose from in the folds it was chosen before: then every trial on this data counts."""
         from quantlytic.store.control import open_control
 
         with open_control(home) as control:
             known = control.trials.like(trials[-1])
             if not any(one.run_id == self.run_id for one in known):
                 control.trials.add(trials)
-                known = [*known, trials[-1]]
+                known = [*known, *trials]
+        if not chosen:
+            return tried_in(known)
         wholes = {one.run_id: one.sharpe for one in known if one.kind == "walkforward-whole"}
         ratios = [sharpe for sharpe in wholes.values() if sharpe is not None]
         return Tried(max(len(wholes), 1), float(np.var(ratios, ddof=1)) if len(ratios) > 1 else None)

@@ -105,7 +105,7 @@ def test_a_store_of_the_first_revision_is_brought_up_to_date(tmp_path: Path) -> 
     enter(tmp_path)
     connection = sqlite3.connect(tmp_path / "control.db")
     connection.execute("DROP INDEX trials_run")
-    for name in ("kind", "instruments", "start_ns", "end_ns"):
+    for name in ("kind", "instruments", "start_ns", "end_ns", "code", "sketch"):
         connection.execute(f"ALTER TABLE trials DROP COLUMN {name}")
     connection.execute("UPDATE alembic_version SET version_num = '0001'")
     connection.commit()

@@ -17,9 +17,9 @@ import msgspec
 from quantlytic.model.errors import StoreError
 from quantlytic.model.run import Run
 from quantlytic.store.control.records import Trial
-from quantlytic.store.control.trialrow import COLUMNS, like_pattern, newest, row_of, trial_of
+from quantlytic.store.control.trialrow import COLUMNS, alike, like_pattern, newest, row_of, trial_of
 
-REVISION = "0002"  # equal to `schema.HEAD`, which a test checks
+REVISION = "0003"  # equal to `schema.HEAD`, which a test checks
 _BUSY_S = 30
 
 
@@ -66,12 +66,14 @@ def enter_finished(
 
 def trials_like(home: Path, trial: Trial) -> list[Trial]:
     """`port.Trials.like` of the control store in `home`. Raises StoreError when it is damaged."""
-    chosen, values = "data = ?", [trial.data]
-    if trial.instruments and trial.start_ns is not None and trial.end_ns is not None:
-        names = " OR ".join(["instruments LIKE ? ESCAPE '!'"] * len(trial.instruments))
-        chosen += f" OR (start_ns < ? AND end_ns > ? AND ({names}))"
-        values += [trial.end_ns, trial.start_ns, *map(like_pattern, trial.instruments)]  # type: ignore[list-item]
     with _connected(home) as connection:
+        known = connection.execute("SELECT DISTINCT data, sketch FROM trials").fetchall() if trial.sketch else []
+        values: list[Any] = alike(trial, known)
+        chosen = f"data IN ({', '.join('?' * len(values))})"
+        if trial.instruments and trial.start_ns is not None and trial.end_ns is not None:
+            names = " OR ".join(["instruments LIKE ? ESCAPE '!'"] * len(trial.instruments))
+            chosen += f" OR (start_ns < ? AND end_ns > ? AND ({names}))"
+            values += [trial.end_ns, trial.start_ns, *map(like_pattern, trial.instruments)]
         rows = connection.execute(f"SELECT {', '.join(COLUMNS)} FROM trials WHERE {chosen} ORDER BY number", values)
         return newest(trial_of(row) for row in rows)
 

@@ -55,8 +55,8 @@ class Trials(Protocol):
         """How many different strategies and parameters were tried on that data."""
 
     def like(self, trial: Trial) -> builtins.list[Trial]:
-        """All trials on the data of that one, or on any of its instruments over a range that overlaps; oldest first, the
-        newest of each strategy and parameters on the same data."""
+        """All trials on the data of that one, on data that shares rows with it (`sketch`), or on any of its instruments over a
+        range that overlaps; oldest first, the newest of each strategy and parameters on the same data."""
 
 
 class Instruments(Protocol):

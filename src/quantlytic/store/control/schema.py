@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, String, Table, Text
 
-HEAD = "0002"
+HEAD = "0003"
 
 metadata = MetaData()
 
@@ -42,6 +42,8 @@ trials = Table(
     ),  # each id between two line ends, so that LIKE finds it
     Column("start_ns", BigInteger),
     Column("end_ns", BigInteger),
+    Column("code", String(64), nullable=False, server_default=""),
+    Column("sketch", String(300), nullable=False, server_default=""),  # a line each
     Index("trials_data", "data"),
     Index("trials_run", "run_id"),
 )

@@ -16,7 +16,8 @@ def row_of(trial: Trial) -> dict[str, Any]:
     """Column -> value. Equal parameters give equal text, whatever their order."""
     params = {name: float(trial.params[name]) for name in sorted(trial.params)}
     names = "".join(f"\n{name}\n" for name in trial.instruments)
-    return msgspec.structs.asdict(trial) | {"params": msgspec.json.encode(params).decode(), "instruments": names}
+    texts = {"params": msgspec.json.encode(params).decode(), "instruments": names, "sketch": "\n".join(trial.sketch)}
+    return msgspec.structs.asdict(trial) | texts
 
 
 def trial_of(row: Iterable[Any]) -> Trial:
@@ -24,7 +25,14 @@ def trial_of(row: Iterable[Any]) -> Trial:
     values = dict(zip(COLUMNS, row, strict=True))
     names = tuple(name for name in values["instruments"].split("\n") if name)
     params = msgspec.json.decode(values["params"], type=dict[str, float])
-    return Trial(**values | {"params": params, "instruments": names})
+    sketch = tuple(values["sketch"].split())
+    return Trial(**values | {"params": params, "instruments": names, "sketch": sketch})
+
+
+def alike(trial: Trial, known: Iterable[tuple[str, str]]) -> list[str]:
+    """The data that shares rows with the trial's, its own among it. `known`: (data, sketch as text)."""
+    mine = set(trial.sketch)
+    return [trial.data, *(data for data, sketch in known if data != trial.data and mine & set(sketch.split()))]
 
 
 def like_pattern(instrument: str) -> str:
@@ -35,8 +43,8 @@ def like_pattern(instrument: str) -> str:
 
 
 def newest(trials: Iterable[Trial]) -> list[Trial]:
-    """Of trials with the same strategy, parameters and data the last one alone, in the order of the first."""
+    """Of trials of the same (`Trial.tried`) on the same data the last one alone, in the order of the first."""
     found: dict[tuple[Any, ...], Trial] = {}
     for trial in trials:
-        found[trial.strategy, tuple(trial.params.items()), trial.data] = trial
+        found[*trial.tried, trial.data] = trial
     return list(found.values())

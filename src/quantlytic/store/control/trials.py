@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from quantlytic.store.control.database import Database
 from quantlytic.store.control.records import Trial
 from quantlytic.store.control.schema import trials
-from quantlytic.store.control.trialrow import COLUMNS, like_pattern, newest, row_of, trial_of
+from quantlytic.store.control.trialrow import COLUMNS, alike, like_pattern, newest, row_of, trial_of
 
 
 class SqlTrials:
@@ -29,17 +29,20 @@ class SqlTrials:
         return self._where(sa.true() if data is None else trials.c.data == data)
 
     def count(self, data: str) -> int:
-        tried = sa.select(trials.c.strategy, trials.c.params).where(trials.c.data == data).distinct().subquery()
-        with self._database.reading() as connection:
-            return connection.execute(sa.select(sa.func.count()).select_from(tried)).scalar_one()
+        return len({one.tried for one in self.list(data)})
 
     def like(self, trial: Trial) -> builtins.list[Trial]:
-        same = trials.c.data == trial.data
+        same: sa.ColumnElement[bool] = trials.c.data.in_(alike(trial, self._sketches() if trial.sketch else []))
         if trial.instruments and trial.start_ns is not None and trial.end_ns is not None:
             names = [trials.c.instruments.like(like_pattern(name), escape="!") for name in trial.instruments]
             overlap = sa.and_(trials.c.start_ns < trial.end_ns, trials.c.end_ns > trial.start_ns)
             same = sa.or_(same, sa.and_(overlap, sa.or_(*names)))
         return newest(self._where(same))
+
+    def _sketches(self) -> builtins.list[tuple[str, str]]:
+        chosen = sa.select(trials.c.data, trials.c.sketch).distinct()
+        with self._database.reading() as connection:
+            return [(data, sketch) for data, sketch in connection.execute(chosen)]
 
     def _where(self, condition: sa.ColumnElement[bool]) -> builtins.list[Trial]:
         chosen = sa.select(*(trials.c[name] for name in COLUMNS)).where(condition).order_by(trials.c.number)
