@@ -153,7 +153,8 @@ def act(arena: Any, event: Any) -> None:
 
 
 def _decide(account: Any, arena: Any, event: Any, bar: Any, step: Any) -> None:
-    tell_fills(account, arena, step)
+    if account.fills > 0:
+        tell_fills(account, arena, step)
     call(step, ON_BAR, state_of(account, arena, bar.instrument), event, arena)
 
 
