@@ -20,7 +20,7 @@ class BookImbalance(Strategy):
     orders, at least; `weight`: share of equity. With `short`, the same the other way round. Wants quotes or a book.
 
     >>> import quantlytic as ql
-    >>> quotes = ql.demo_quotes(3000)
+    >>> quotes = ql.demo_quotes(1500)
     >>> session = ql.Session(BookImbalance(), quotes.instruments, cash=1e5)
     >>> session.run(quotes)
     >>> len(session.fills) > 10

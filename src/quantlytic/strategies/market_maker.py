@@ -25,7 +25,7 @@ class MarketMaker(Strategy):
     orders are moved. Without `short` it never sells more than it holds, and likes to hold half of `cap`. Wants quotes.
 
     >>> import quantlytic as ql
-    >>> tape = ql.Tape(quotes=ql.demo_quotes(3000), trades=ql.demo_trades(3000))
+    >>> tape = ql.Tape(quotes=ql.demo_quotes(1500), trades=ql.demo_trades(1500))
     >>> session = ql.Session(MarketMaker(), tape.instruments, cash=1e5)
     >>> session.run(tape)
     >>> len(session.fills) > 10
