@@ -225,14 +225,14 @@ class Foreign(Strategy):
         (Missing, "# missing", "Missing.count: give it a first value in setup()"),
         (MissingOfBar, "# of bar", "bar.vwap"),
         (MissingOfBroker, "# of broker", "Broker.short"),
-        (Text, "# text", "no text, lists or dicts in a handler"),
+        (Text, "# text", "broker.limit takes numbers, such as Side.BUY"),
         (
             Truncating,
             "# truncating",
             "self.entry is a whole number and is given a fraction: write entry = 0.0 in setup()",
         ),
         (Undefined, "# undefined", "'amount' is not defined"),
-        (WrongCount, "# wrong count", "buy(Broker, float64, float64) is not possible"),
+        (WrongCount, "# wrong count", "broker.buy: time_in_force is a whole number"),
         (Foreign, "# foreign", "'Path' cannot be used in a handler"),
     ],
 )

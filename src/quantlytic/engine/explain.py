@@ -17,15 +17,47 @@ NO_SUCH_NAME = "no such name:"
 _OURS = Path(__file__).resolve().parents[1]
 _PLACE = re.compile(r'File "([^"]+)", line (\d+):| at (\S+) \((\d+)\)$', re.MULTILINE)
 _NO_OBJECTS = "no text, lists or dicts in a handler: use numbers, and arrays made in setup()"
+_ELSE = "or derive from PythonStrategy"
 _HINTS = (
     (rf"{NO_SUCH_NAME} (.+)", "{0}"),
-    (r"Untyped global name '(\w+)'", "{0!r} cannot be used in a handler: use numbers set by param() or in setup()"),
+    (r"no such argument: (.+)", "broker.{0}"),
+    (
+        r"unsupported NumPy function 'numpy\.([\w.]+)'",
+        f"np.{{0}} does not compile (so): write it with arithmetic, loops or other functions of NumPy, {_ELSE}",
+    ),
+    (
+        r"Untyped global name '(\w+)'",
+        f"{{0!r}} cannot be used in a handler: use numbers set by param() or in setup(), {_ELSE}",
+    ),
     (r"NameError: name '(\w+)'", "{0!r} is not defined"),
-    (r"Unknown attribute '(\w+)' of type Module", "there is no {0!r} in that module, or it does not compile"),
-    (r"Unknown attribute '(\w+)'", "there is no {0!r} here: what a handler uses on self is made in setup()"),
+    (r"Unknown attribute '(\w+)' of type Module", f"there is no {{0!r}} in that module, or it does not compile: use numbers, {_ELSE}"),
+    (r"Unknown attribute '(\w+)' of type (.+)", "there is no {0!r} of {1}"),
     (r"unicode_type|reflected list|DictType|ListType|Literal\[str\]", _NO_OBJECTS),
     (r"Cannot unify (.+?) and (.+?) for '(\w+)", "{2!r} is once {0} and once {1}: give it one kind of value"),
+    (r"Unsupported array index type", "an index is a whole number: divide with //, or write int(x)"),
+    (r"failed to unpack (\S+)", "this is {0}, which is not several values: give it one name"),
+    (r"Invalid use of getiter with parameters \((.+)\)", "{0} cannot be gone through: write for k in range(n)"),
+    (r"Operator Overload in function '(\w+)'(?s:.*?)'\((.+), ([^,]+)\)'", "{0} of {1} and {2} is not possible: use numbers"),
+    (r"Error: (too many positional arguments|missing a required argument: \S+)", "{0}"),
 )
+_KINDS = (
+    (r"Literal\[(\w+)\]\(.*?\)", r"\1"),
+    (r"(nestedarray|array)\([^()]*(\([^()]*\))?[^()]*\)", "an array"),
+    (r"BoundFunction\(.*", "a method that is not called"),
+    (r"\bRecord_[0-9a-f]{16}\b", "a row such as the bar"),
+    (r"\b([A-Z]\w*)_[0-9a-f]{16}\b", r"a \1 object"),
+    (r"\b(float64|float32|float)\b", "a number"),
+    (r"\bu?int(8|16|32|64)?\b", "a whole number"),
+    (r"\bbool(ean)?\b", "True or False"),
+    (r"\bunicode_type\b", "text"),
+)
+
+
+def words_of(kinds: str) -> str:
+    """The compiler's names of types in plain words."""
+    for pattern, words in _KINDS:
+        kinds = re.sub(pattern, words, kinds)
+    return kinds
 
 
 def explain(message: str, strategy: type) -> str:
@@ -42,7 +74,7 @@ def explain(message: str, strategy: type) -> str:
             where = _place_of_name(strategy, undefined[1]) or where
     for pattern, hint in _HINTS:
         if found := re.search(pattern, cause):
-            what = hint.format(*(group or "" for group in found.groups()))
+            what = hint.format(*(words_of(group or "") for group in found.groups()))
             break
     else:
         what = _call(cause) or _first_line(cause)
@@ -73,6 +105,8 @@ def _place_of_name(strategy: type, name: str) -> str | None:
 
 def _is_users(name: str) -> bool:
     """A file that is neither the engine's nor an installed library's (built-in strategies count as the user's)."""
+    if name.startswith("<"):
+        return False
     path = _absolute(name)
     if path.is_relative_to(_OURS):
         return path.is_relative_to(_OURS / "strategies")
@@ -94,10 +128,10 @@ def _call(cause: str) -> str | None:
     text = re.sub(r"_[0-9a-f]{16}\b", "", fitting[-1][2])
     if method := re.search(r"Type'>, '(\w+)'\)", calls[-1][1]):
         text = method[1] + text[text.find("(") :]
-    return f"{text} is not possible: other arguments are needed, or it does not compile"
+    return f"{words_of(text)} is not possible: other arguments are needed, or it does not compile"
 
 
 def _first_line(cause: str) -> str:
     lines = [line.strip() for line in cause.splitlines() if line.strip()]
-    told = [line for line in lines if not line.startswith(("Failed in", "During", "-", ">>>"))]
+    told = [line for line in lines if not line.startswith(("Failed in", "During", "-", ">>>")) and "_expose_" not in line]
     return (told or lines or ["it does not compile"])[0]

@@ -9,7 +9,7 @@ from typing import Any
 
 import numba
 
-from quantlytic.engine import cold, coldlink
+from quantlytic.engine import cold, coldlink, outcall
 from quantlytic.engine.compilable import compilable, options_for
 from quantlytic.engine.intrinsics import STEP_SIGNATURE
 from quantlytic.engine.jitcache import attach_cache
@@ -38,6 +38,11 @@ def _compile_installed() -> int:
     return native_address(compile_function(cold.installed(), STEP_SIGNATURE))
 
 
+def _compile_method(function: python.FunctionType, signature: Any) -> int:
+    return native_address(compile_function(function, signature))
+
+
 coldlink.link(_compile_installed)
+outcall.link(_compile_method)
 
 __all__ = ["STEP_SIGNATURE", "compile_function", "native_address"]

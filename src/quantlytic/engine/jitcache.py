@@ -37,7 +37,16 @@ def cache_folder() -> Path:
 def _toolchain() -> str:
     """What turns code into machine code: versions, and our own part of the compiler."""
     digest = hashlib.sha256()
-    for name in ("compilable.py", "intrinsics.py", "jit.py", "record.py", "recordtype.py"):
+    for name in (
+        "coldlink.py",
+        "compilable.py",
+        "intrinsics.py",
+        "jit.py",
+        "outcall.py",
+        "part.py",
+        "record.py",
+        "recordtype.py",
+    ):
         digest.update((Path(__file__).parent / name).read_bytes())
     return f"{sys.version} {numba.__version__} {llvmlite.__version__} {np.__version__} {digest.hexdigest()}"
 

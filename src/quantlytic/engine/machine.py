@@ -10,6 +10,7 @@ import numpy as np
 
 from quantlytic.engine import loop, tapeloop
 from quantlytic.engine.explain import explain
+from quantlytic.engine.mistakes import first_mistake
 from quantlytic.engine.record import Address, Bytes, Layout
 from quantlytic.engine.step import make_step
 from quantlytic.engine.strategy import HANDLERS, Strategy, signature_of
@@ -109,6 +110,9 @@ def _compiled_step(strategy: type[Strategy], layout: Layout, step: Any) -> int:
     from quantlytic.engine.jit import STEP_SIGNATURE, compile_function, native_address
 
     if layout not in _steps:
+        mistake = first_mistake(strategy, layout)
+        if mistake is not None:
+            raise StrategyError(f"{mistake.where}: {mistake.what}")
         try:
             function = compile_function(step, STEP_SIGNATURE)
         except NumbaError as error:

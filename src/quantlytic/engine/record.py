@@ -67,10 +67,9 @@ def layout_of(source: Record | np.dtype[Any]) -> Layout:
         elif (code := _code(value)) is not None:
             fields.append((name, code))
         else:
-            raise StrategyError(
-                f"{type(source).__name__}.{name} is a {type(value).__name__}: state must be a number, a bool, an indicator "
-                f"or a non-empty NumPy array of numbers made in setup(), such as np.zeros(64)"
-            )
+            from quantlytic.engine.mistakes import no_state
+
+            raise StrategyError(no_state(type(source), name, value))
     try:
         dtype = np.dtype(fields or [("unused", "i1")], align=True)
     except (ValueError, MemoryError):

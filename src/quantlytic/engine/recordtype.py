@@ -17,7 +17,9 @@ from numba.core.typing.templates import AttributeTemplate, infer_getattr
 from numba.extending import overload_attribute, overload_method, register_model
 from numba.np.numpy_support import from_dtype
 
-from quantlytic.engine.compilable import compilable, options_for
+from quantlytic.engine import outcall
+from quantlytic.engine.broker import Broker
+from quantlytic.engine.compilable import compilable, inner_options_for
 from quantlytic.engine.explain import NO_SUCH_NAME
 from quantlytic.engine.fingerprint import fingerprint_of
 from quantlytic.engine.record import Layout, Record
@@ -72,7 +74,8 @@ def _type_class(cls: type[Record]) -> type[RecordType]:
             assert member.fget is not None
             _expose_property(numba_class, name, compilable(member.fget))
         else:
-            _expose_method(numba_class, name, compilable(member))
+            outside = cls is Broker and name in outcall.METHODS
+            _expose_method(numba_class, name, outcall.stub_of(name) if outside else compilable(member))
     return numba_class
 
 
@@ -92,14 +95,14 @@ def _expose_method(numba_class: type[RecordType], name: str, function: python.Fu
         return function
 
     typing.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
-    overload_method(numba_class, name, jit_options=options_for(function), strict=False)(typing)
+    overload_method(numba_class, name, jit_options=inner_options_for(function), strict=False)(typing)
 
 
 def _expose_property(numba_class: type[RecordType], name: str, function: python.FunctionType) -> None:
     def typing(_self: Any) -> python.FunctionType:
         return function
 
-    overload_attribute(numba_class, name, jit_options=options_for(function), strict=False)(typing)
+    overload_attribute(numba_class, name, jit_options=inner_options_for(function), strict=False)(typing)
 
 
 @infer_getattr
