@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from quantlytic.research.history import load_bars as load_bars
     from quantlytic.research.history import stream_trades as stream_trades
     from quantlytic.research.lookahead import detect_lookahead as detect_lookahead
+    from quantlytic.research.recommend import recommend as recommend
     from quantlytic.research.run import backtest as backtest
     from quantlytic.research.stress import stress as stress
     from quantlytic.research.sweep import sweep as sweep
@@ -75,6 +76,7 @@ _HOMES = {
     "load_equities": "quantlytic.research.equities",
     "load_equity": "quantlytic.research.equities",
     "param": "quantlytic.engine.param",
+    "recommend": "quantlytic.research.recommend",
     "stream_trades": "quantlytic.research.history",
     "stress": "quantlytic.research.stress",
     "sweep": "quantlytic.research.sweep",

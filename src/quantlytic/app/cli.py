@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Choose parameters on the past, trade them on what came next.",
     ),
     "sweep": ("quantlytic.app.commands.sweep", "Run many parameter sets of a strategy; heat map and table."),
+    "recommend": ("quantlytic.app.commands.recommend", "Say which strategy suits each instrument, or that none does."),
     "data": ("quantlytic.app.commands.data", "List, check, import, export and rebuild recorded data."),
     "compare": ("quantlytic.app.commands.compare", "Lay back-tests side by side: figures, equity, what differs."),
     "runs": ("quantlytic.app.commands.runs", "List runs: back-tests and paper."),
