@@ -36,11 +36,11 @@ class ParabolicSar(Strategy):
         self.sar.update(bar.high, bar.low)
         if not self.sar.ready:
             return
-        if self.sar.trend > 0.0:
+        if self.sar.trend > 0.0 and bar.close > self.sar.value:
             if not broker.is_long:
                 broker.target_weight(self.weight)
-        elif self.short:
-            if not broker.is_short:
+        elif self.sar.trend < 0.0 and bar.close < self.sar.value:
+            if self.short and not broker.is_short:
                 broker.target_weight(-self.weight)
-        elif broker.is_long:
-            broker.close()
+            elif broker.is_long:
+                broker.close()

@@ -14,9 +14,9 @@ class SmaFamily(Strategy):
 
     Source: the stacked averages ("perfect order") of chart books; Lien, Day Trading the Currency Market (2005).
 
-    `first` to `fifth`: their periods, 7, 21, 50, 100 and 200 bars. `needed`: how many of the four pairs of neighbours must
-    be in order to enter; `kept`: how many to stay (at most `needed` count). `weight`: the share of equity that is held.
-    `short`: does the same the other way round, where the account may.
+    `first`, `second`, `third`, `fourth`, `fifth`: their periods, 7, 21, 50, 100 and 200 bars. `needed`: how many of the four
+    pairs of neighbours must be in order to enter; `kept`: how many to stay (never more than `needed`). `weight`: the share of
+    equity that is held. `short`: does the same the other way round, where the account may.
 
     Example:
         >>> import quantlytic as ql
