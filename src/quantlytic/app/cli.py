@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "sweep": ("quantlytic.app.commands.sweep", "Run many parameter sets of a strategy; heat map and table."),
     "recommend": ("quantlytic.app.commands.recommend", "Say which strategy suits each instrument, or that none does."),
+    "strategies": ("quantlytic.app.commands.strategies", "List the built-in strategies, their ideas and parameters."),
     "data": ("quantlytic.app.commands.data", "List, check, import, export and rebuild recorded data."),
     "compare": ("quantlytic.app.commands.compare", "Lay back-tests side by side: figures, equity, what differs."),
     "runs": ("quantlytic.app.commands.runs", "List runs: back-tests and paper."),

@@ -9,8 +9,8 @@ from quantlytic.indicators import SMA
 
 
 class SmaFamily(Strategy):
-    """Five moving averages, fast to slow. Long once enough of them lie in order, each above the next slower one; out when
-    too few still do. It waits for a trend that every horizon agrees on, so it comes late and is seldom alone.
+    """Long while enough of five moving averages, fast to slow, lie in order, each above the next slower one; out when too few
+    still do. It waits for a trend that every horizon agrees on, so it comes late and is seldom alone.
 
     Source: the stacked averages ("perfect order") of chart books; Lien, Day Trading the Currency Market (2005).
 

@@ -13,8 +13,10 @@ class Turtle(Strategy):
     half N of gain, and leaves at a low of fewer bars or at a stop 2 N below the newest unit. Many small losses pay for few
     long trends.
 
-    Source: Faith, The Original Turtle Trading Rules (2003). System 1 is entry 20 and exit 10, system 2 is 55 and 20.
-    Breakouts count at the close, not inside the bar, and none is skipped after a winning one.
+    Source: Faith, The Original Turtle Trading Rules (2003).
+
+    System 1 is entry 20 and exit 10, system 2 is 55 and 20. Unlike there, breakouts count at the close, not inside the bar,
+    and none is skipped after a winning one.
 
     `entry`, `exit`, `period`: bars of the two channels and of N. `risk`: share of equity that a move of one N costs a unit.
     `stop`, `spacing`: in N. `max_units`; `weight`: the share of equity that all of them may take. `short`: sells new lows as
