@@ -103,7 +103,7 @@ class Pairs(Strategy):
         """Leave when it is over. A leg that is missing, once its order has ended, was refused or is gone."""
         self.held += 1
         waiting = broker.on(0).open_orders + broker.on(1).open_orders
-        legs = (broker.on(0).position != 0.0) + (broker.on(1).position != 0.0)
+        legs = int(not broker.on(0).is_flat) + int(not broker.on(1).is_flat)
         lost = waiting == 0 and legs < (2 if self.short else 1)
         back = -self.side * score < self.exit
         if lost or back or abs(score) > self.stop or self.held >= self.period:
