@@ -30,7 +30,7 @@ _HINTS = (
         f"{{0!r}} cannot be used in a handler: use numbers set by param() or in setup(), {_ELSE}",
     ),
     (r"NameError: name '(\w+)'", "{0!r} is not defined"),
-    (r"Unknown attribute '(\w+)' of type Module", f"there is no {{0!r}} in that module, or it does not compile: use numbers, {_ELSE}"),
+    (r"Unknown attribute '(\w+)' of type Module", f"there is no {{0!r}} in that module, or it does not compile; {_ELSE}"),
     (r"Unknown attribute '(\w+)' of type (.+)", "there is no {0!r} of {1}"),
     (r"unicode_type|reflected list|DictType|ListType|Literal\[str\]", _NO_OBJECTS),
     (r"Cannot unify (.+?) and (.+?) for '(\w+)", "{2!r} is once {0} and once {1}: give it one kind of value"),
@@ -84,6 +84,8 @@ def explain(message: str, strategy: type) -> str:
 def blame(error: Exception, strategy: type, bar: int, time: int, word: str = "bar") -> StrategyError:
     """A handler raised: where, at which bar (or other event: `word`), and what."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_users(frame.filename)]
+    own = [frame for frame in frames if "site-packages" not in frame.filename]  # a library's line says little
+    frames = own or frames
     where = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else strategy.__name__
     found = StrategyError(f"{where}: {type(error).__name__} at {word} {bar} ({iso(time)}): {error}")
     found.bar = bar

@@ -146,7 +146,7 @@ def _converted(name: str, wanted: list[inspect.Parameter], kinds: list[Any], arg
     found: list[Any] = []
     for one, (kind, _, _), value in zip(wanted, kinds, args, strict=True):
         try:
-            found.append(operator.index(value) if kind is int else kind(value))
+            found.append(operator.index(value) if kind is int else kind(operator.truediv(value, 1)))
         except (TypeError, ValueError):
             words = "a whole number" if kind is int else "a number"
             raise TypeError(f"broker.{name}: {one.name} is {words}, not {value!r}") from None

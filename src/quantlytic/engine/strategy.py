@@ -44,7 +44,9 @@ class Strategy(Record):
             raise StrategyError(
                 f"{cls.__name__}.__init__: write setup(self) instead; parameters are declared with param()"
             )
-        specs = dict(cls.param_specs)
+        specs: dict[str, Param] = {}
+        for owner in reversed(cls.__mro__):
+            specs |= vars(owner).get("param_specs", {})
         annotations = inspect.get_annotations(cls)
         for name, value in vars(cls).items():
             if isinstance(value, Param):
