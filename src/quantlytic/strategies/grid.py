@@ -31,7 +31,7 @@ class Grid(Strategy):
     DUST = 1e-9
 
     levels: int = param(5, low=2, high=15)
-    spacing: float = param(1.5, low=0.02, high=20.0)
+    spacing: float = param(1.5, low=0.02, high=25.0)
     weight: float = param(0.9, low=0.0, high=1.0)
     stop: float = param(0.0, low=0.0, high=50.0)
 
