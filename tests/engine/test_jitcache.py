@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
 import sys
 import textwrap
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from quantlytic.engine import jitcache
 from quantlytic.engine.fingerprint import fingerprint_of
+from quantlytic.engine.jit import compile_function
 from quantlytic.engine.jitcache import cache_folder
 from quantlytic.engine.record import layout_of
 from quantlytic.indicators import EMA, SMA
@@ -116,3 +121,109 @@ def test_fingerprints_follow_the_code_and_nothing_else(folder: Path, monkeypatch
     assert fingerprint_of(layout_of(SMA(3))) != fingerprint_of(layout_of(SMA(9)))  # windows of 4 and 16
     assert fingerprint_of(layout_of(EMA(3))) == fingerprint_of(layout_of(EMA(9)))
     assert fingerprint_of(object()) != fingerprint_of(object())
+
+
+# ---- the folder ----
+
+
+@pytest.fixture
+def adder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Compiles a small function anew, as another process would; says whether it came from disk."""
+    monkeypatch.setenv("QUANTLYTIC_CACHE", str(tmp_path))
+    jitcache._warn_once.cache_clear()
+
+    def run(number: int = 1) -> bool:
+        def add(x: float) -> float:
+            return x + number
+
+        function = compile_function(add, "float64(float64)")
+        assert function(1.0) == 1.0 + number
+        return sum(function.stats.cache_hits.values()) == 1
+
+    yield run
+    jitcache._warn_once.cache_clear()
+
+
+def test_damaged_files_are_compiled_anew(adder: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Any byte: machine code that is not what was written must not run."""
+    assert not adder()
+    assert adder()
+    (code,) = (tmp_path / "compiled").glob("*.nbc")
+    (index,) = (tmp_path / "compiled").glob("*.nbi")
+    for path in (code, index):
+        whole = path.read_bytes()
+        for place in range(0, len(whole), max(len(whole) // 12, 1)):
+            path.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+            adder()
+            path.write_bytes(whole[:place])
+            adder()
+        path.write_bytes(b"")
+        adder()
+        assert adder()
+    assert not caplog.records
+
+
+def test_another_version_or_processor_does_not_use_it(adder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    adder()
+    with monkeypatch.context() as patch:
+        patch.setattr(jitcache, "_toolchain", lambda: "another version")
+        assert not adder()
+        assert adder()
+    with monkeypatch.context() as patch:
+        patch.setattr("numba.core.codegen.JITCPUCodegen.magic_tuple", lambda _self: ("x86_64", "z80", "+nothing"))
+        assert not adder()
+        assert adder()
+
+
+def test_a_full_or_read_only_folder_is_told_once_and_done_without(
+    adder: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    adder(1)
+
+    def full(*_args: Any, **_kwargs: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("numba.core.caching.IndexDataCacheFile._save_data", full)
+        assert not adder(2)
+        assert not adder(3)
+    assert len(caplog.records) == 1
+    assert f"cannot be kept in {tmp_path / 'compiled'} (No space left on device)" in caplog.text
+    caplog.clear()
+    jitcache._warn_once.cache_clear()
+    monkeypatch.setattr("tempfile.TemporaryFile", full)  # how it is found out whether a folder can be written
+    assert adder(1)  # what is there is still read
+    assert len(caplog.records) == 1
+
+
+def test_what_was_not_used_for_longest_goes_first(tmp_path: Path) -> None:
+    for k in range(6):
+        for suffix in (".nbi", ".1.nbc"):
+            path = tmp_path / f"step-{k}{suffix}"
+            path.write_bytes(b"x" * 500)
+            os.utime(path, (k, k))
+    os.utime(tmp_path / "step-0.nbi", (99, 99))  # used
+    jitcache.prune(tmp_path, 3_000)
+    assert {path.name.partition(".")[0] for path in tmp_path.iterdir()} == {"step-0", "step-4", "step-5"}
+    jitcache.prune(tmp_path, 3_000)
+    assert len(list(tmp_path.iterdir())) == 6
+
+
+def test_the_folder_stays_small(adder: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    adder(1)
+    size = sum(path.stat().st_size for path in (tmp_path / "compiled").iterdir())
+    monkeypatch.setattr(jitcache, "LIMIT_BYTES", 3 * size)
+    for number in range(2, 7):
+        adder(number)
+    assert sum(path.stat().st_size for path in (tmp_path / "compiled").iterdir()) <= 3.2 * size
+    assert adder(6)
+    assert not adder(1)
+
+
+def test_two_processes_at_once(folder: Path) -> None:
+    """Both write the same files; neither is disturbed, and the third finds them."""
+    if cache_folder().is_dir():
+        shutil.copytree(cache_folder(), folder / "cache" / "compiled")
+    with ThreadPoolExecutor(2) as pool:
+        assert [one[1] for one in pool.map(lambda _: start(folder), range(2))] == [10.0, 10.0]
+    assert start(folder) == (0, 10.0)

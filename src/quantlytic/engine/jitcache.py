@@ -1,4 +1,9 @@
-"""Compiled code kept on disk, keyed by the fingerprint of all it depends on (Numba's own cache looks at one file only)."""
+"""Compiled code kept on disk, keyed by the fingerprint of all it depends on (Numba's own cache looks at one file only).
+
+Whatever is wrong with the folder or a file in it means compiling again, never an error: at most one line of warning. Files
+carry a checksum, since machine code that was damaged would end the process. The folder is kept below a size; what was not
+used for longest goes first.
+"""
 
 # mypy: disable-error-code="call-arg, no-untyped-call, arg-type, override, misc, unused-ignore, assignment"
 # Numba describes its own interfaces only in part.
@@ -8,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import logging
 import os
 import pickle
 import sys
@@ -21,6 +27,10 @@ import numpy as np
 from llvmlite import binding as llvm
 from numba.core.caching import Cache, CompileResultCacheImpl, _CacheLocator
 from numba.core.runtime.nrt import rtsys
+from numba.core.serialize import dumps
+
+LIMIT_BYTES = 512 * 2**20
+"""How large the folder may become."""
 
 
 def cache_folder() -> Path:
@@ -70,8 +80,9 @@ class _Locator(_CacheLocator):
         self = cls(py_func, py_file)
         try:
             self.ensure_cache_path()
-        except OSError:  # a read-only home: compile each time
-            return None
+        except OSError as error:
+            _warn(error)
+            return self if cache_folder().is_dir() else None  # what is there may still be read
         return self
 
 
@@ -81,13 +92,17 @@ class _Impl(CompileResultCacheImpl):
     def reduce(self, compiled: Any) -> Any:
         module = compiled.library._final_module
         symbols = [one.name for one in module.functions if one.is_declaration and not one.name.startswith("llvm.")]
-        return super().reduce(compiled), symbols
+        packed = dumps((super().reduce(compiled), symbols))
+        return hashlib.sha256(packed).digest(), packed
 
     def rebuild(self, target_context: Any, payload: Any) -> Any:
         """Loaded code needs nothing of the compiler but the symbols it calls. Only when one is not there yet, the whole
         compiler is imported, which takes longer than all else: a missing symbol would end the process."""
+        checksum, packed = payload
+        if hashlib.sha256(packed).digest() != checksum:
+            raise ValueError("damaged")
         rtsys.initialize(target_context)
-        compiled, symbols = payload
+        compiled, symbols = pickle.loads(packed)
         if any(llvm.address_of_symbol(name) is None for name in symbols):
             target_context.refresh()
         return super().rebuild(target_context, compiled)
@@ -96,7 +111,33 @@ class _Impl(CompileResultCacheImpl):
         return f"{fullname.rpartition('.')[2][:40]}-{self.locator.get_disambiguator()}"
 
 
-_UNREADABLE = (OSError, EOFError, LookupError, ValueError, TypeError, AttributeError, ImportError, pickle.PickleError)
+def prune(folder: Path, limit: int) -> None:
+    """Delete what was not used for longest until at most `limit` bytes are left: whole entries, index and code."""
+    entries: dict[str, list[os.stat_result]] = {}
+    with os.scandir(folder) as files:
+        for file in files:
+            with contextlib.suppress(OSError):  # another process was quicker
+                entries.setdefault(file.name.partition(".")[0], []).append(file.stat())
+    sizes = {name: sum(one.st_size for one in stats) for name, stats in entries.items()}
+    total = sum(sizes.values())
+    for name in sorted(entries, key=lambda name: max(one.st_mtime for one in entries[name])):
+        if total <= limit:
+            return
+        for path in folder.glob(f"{name}.*"):
+            path.unlink(missing_ok=True)
+        total -= sizes[name]
+
+
+@functools.cache
+def _warn_once(reason: str) -> None:
+    logging.getLogger("quantlytic").warning(
+        "compiled code cannot be kept in %s (%s): each start compiles anew", cache_folder(), reason
+    )
+
+
+def _warn(error: OSError) -> None:
+    if not _warn_once.cache_info().currsize:
+        _warn_once(error.strerror or str(error))
 
 
 class FingerprintCache(Cache):
@@ -110,15 +151,24 @@ class FingerprintCache(Cache):
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         # Numba's own method begins with `refresh`, which imports all that the compiler knows; `rebuild` does, if need be.
         try:
-            return self._load_overload(sig, target_context)
-        except _UNREADABLE:
+            found = self._load_overload(sig, target_context)
+            if found is not None:
+                with contextlib.suppress(OSError):
+                    os.utime(self._cache_file._index_path)
+            return found
+        except Exception:  # unpickling what is damaged raises anything
             with contextlib.suppress(OSError):
                 self.flush()  # an index that cannot be read could not be added to either
             return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        with contextlib.suppress(*_UNREADABLE):
+        try:
             super().save_overload(sig, data)
+            prune(cache_folder(), LIMIT_BYTES)
+        except OSError as error:  # read-only, or full
+            _warn(error)
+        except Exception:  # what cannot be packed is compiled each time
+            return
 
 
 def attach_cache(dispatcher: Any) -> None:
