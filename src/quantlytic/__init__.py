@@ -18,6 +18,14 @@ if TYPE_CHECKING:
     from quantlytic.engine.currency import convert_bars as convert_bars
     from quantlytic.engine.fees import Fees as Fees
     from quantlytic.engine.fork import fork as fork
+    from quantlytic.engine.market import Market as Market
+    from quantlytic.engine.models.latency import Latency as Latency
+    from quantlytic.engine.models.margin import Margin as Margin
+    from quantlytic.engine.models.slippage import FixedSlippage as FixedSlippage
+    from quantlytic.engine.models.slippage import NoSlippage as NoSlippage
+    from quantlytic.engine.models.slippage import SpreadSlippage as SpreadSlippage
+    from quantlytic.engine.models.slippage import SquareRootImpact as SquareRootImpact
+    from quantlytic.engine.models.slippage import VolumeShareSlippage as VolumeShareSlippage
     from quantlytic.engine.param import param as param
     from quantlytic.engine.plain import PythonStrategy as PythonStrategy
     from quantlytic.engine.session import Session as Session
@@ -30,6 +38,9 @@ if TYPE_CHECKING:
     from quantlytic.indicators import SMA as SMA
     from quantlytic.indicators import Indicator as Indicator
     from quantlytic.model.instrument import Instrument as Instrument
+    from quantlytic.model.order import OrderStatus as OrderStatus
+    from quantlytic.model.order import OrderType as OrderType
+    from quantlytic.model.order import Reason as Reason
     from quantlytic.model.order import TimeInForce as TimeInForce
     from quantlytic.model.side import Side as Side
     from quantlytic.research.demo import demo_bars as demo_bars
@@ -45,41 +56,54 @@ if TYPE_CHECKING:
     from quantlytic.research.run import backtest as backtest
     from quantlytic.research.stress import stress as stress
     from quantlytic.research.sweep import sweep as sweep
+    from quantlytic.research.verdict import verdict as verdict
     from quantlytic.research.walkforward import walk_forward as walk_forward
 
 _HOMES = {
     "ATR": "quantlytic.indicators",
-    "Bars": "quantlytic.engine.bars",
-    "Fees": "quantlytic.engine.fees",
-    "EMA": "quantlytic.indicators",
-    "Indicator": "quantlytic.indicators",
-    "Instrument": "quantlytic.model.instrument",
-    "PythonStrategy": "quantlytic.engine.plain",
-    "RSI": "quantlytic.indicators",
-    "SMA": "quantlytic.indicators",
-    "Rates": "quantlytic.engine.currency",
-    "Session": "quantlytic.engine.session",
-    "Side": "quantlytic.model.side",
-    "Strategy": "quantlytic.engine.strategy",
-    "Tape": "quantlytic.engine.tape",
-    "Ticks": "quantlytic.engine.tape",
-    "TimeInForce": "quantlytic.model.order",
     "backtest": "quantlytic.research.run",
+    "Bars": "quantlytic.engine.bars",
     "convert_bars": "quantlytic.engine.currency",
-    "fork": "quantlytic.engine.fork",
-    "lake": "quantlytic.research.history",
     "demo_bars": "quantlytic.research.demo",
     "demo_quotes": "quantlytic.research.demoticks",
     "demo_trades": "quantlytic.research.demoticks",
     "detect_lookahead": "quantlytic.research.lookahead",
+    "EMA": "quantlytic.indicators",
+    "Fees": "quantlytic.engine.fees",
+    "FixedSlippage": "quantlytic.engine.models.slippage",
+    "fork": "quantlytic.engine.fork",
+    "Indicator": "quantlytic.indicators",
+    "Instrument": "quantlytic.model.instrument",
+    "lake": "quantlytic.research.history",
+    "Latency": "quantlytic.engine.models.latency",
     "load_bars": "quantlytic.research.history",
     "load_equities": "quantlytic.research.equities",
     "load_equity": "quantlytic.research.equities",
+    "Margin": "quantlytic.engine.models.margin",
+    "Market": "quantlytic.engine.market",
+    "NoSlippage": "quantlytic.engine.models.slippage",
+    "OrderStatus": "quantlytic.model.order",
+    "OrderType": "quantlytic.model.order",
     "param": "quantlytic.engine.param",
+    "PythonStrategy": "quantlytic.engine.plain",
+    "Rates": "quantlytic.engine.currency",
+    "Reason": "quantlytic.model.order",
     "recommend": "quantlytic.research.recommend",
+    "RSI": "quantlytic.indicators",
+    "Session": "quantlytic.engine.session",
+    "Side": "quantlytic.model.side",
+    "SMA": "quantlytic.indicators",
+    "SpreadSlippage": "quantlytic.engine.models.slippage",
+    "SquareRootImpact": "quantlytic.engine.models.slippage",
+    "Strategy": "quantlytic.engine.strategy",
     "stream_trades": "quantlytic.research.history",
     "stress": "quantlytic.research.stress",
     "sweep": "quantlytic.research.sweep",
+    "Tape": "quantlytic.engine.tape",
+    "Ticks": "quantlytic.engine.tape",
+    "TimeInForce": "quantlytic.model.order",
+    "verdict": "quantlytic.research.verdict",
+    "VolumeShareSlippage": "quantlytic.engine.models.slippage",
     "walk_forward": "quantlytic.research.walkforward",
 }
 

@@ -12,6 +12,7 @@ import click
 import msgspec
 
 from quantlytic.app.commands.databars import command as bars
+from quantlytic.app.commands.datademo import command as demo
 from quantlytic.app.commands.quality import command as quality
 from quantlytic.model.errors import InputError, MismatchError
 from quantlytic.model.time import duration_ns, iso
@@ -42,6 +43,7 @@ def command() -> None:
 
 
 command.add_command(bars)
+command.add_command(demo)
 command.add_command(quality)
 
 
