@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -102,6 +103,7 @@ _FUNCTIONS: tuple[tuple[Callable[..., Any], str], ...] = (
 )
 _COMPILED = tuple(_Compiled(function, signature) for function, signature in _FUNCTIONS)
 _steps: dict[Layout, tuple[Any, int]] = {}
+_one_at_a_time = threading.Lock()  # Python 3.11 cannot parse source in two threads at once, and once compiled is enough
 
 
 def _compiled_step(strategy: type[Strategy], layout: Layout, step: Any) -> int:
@@ -109,13 +111,14 @@ def _compiled_step(strategy: type[Strategy], layout: Layout, step: Any) -> int:
 
     from quantlytic.engine.jit import STEP_SIGNATURE, compile_function, native_address
 
-    if layout not in _steps:
-        mistake = first_mistake(strategy, layout)
-        if mistake is not None:
-            raise StrategyError(f"{mistake.where}: {mistake.what}")
-        try:
-            function = compile_function(step, STEP_SIGNATURE)
-        except NumbaError as error:
-            raise StrategyError(explain(str(error), strategy)) from error
-        _steps[layout] = function, native_address(function)
-    return _steps[layout][1]
+    with _one_at_a_time:
+        if layout not in _steps:
+            mistake = first_mistake(strategy, layout)
+            if mistake is not None:
+                raise StrategyError(f"{mistake.where}: {mistake.what}")
+            try:
+                function = compile_function(step, STEP_SIGNATURE)
+            except NumbaError as error:
+                raise StrategyError(explain(str(error), strategy)) from error
+            _steps[layout] = function, native_address(function)
+        return _steps[layout][1]
