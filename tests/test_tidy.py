@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from quantlytic.app.cli import COMMANDS
+
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "quantlytic"
 
@@ -122,10 +124,11 @@ def test_fits_a_screen(path: Path) -> None:
 def test_every_module_is_used() -> None:
     used = set().union(*(imports_of(p) for p in source_files()))
     folders = ("strategies", "store/control/migrations", "store/control/migrations/versions")  # found by name
-    strategies = {module_name(p) for folder in folders for p in (PACKAGE / folder).glob("*.py")}
+    by_name = {module_name(p) for folder in folders for p in (PACKAGE / folder).glob("*.py")}
+    by_name |= {f"quantlytic.app.commands.{name}" for name in COMMANDS}
     for path in source_files():
         module = module_name(path)
-        if path.name != "__init__.py" and module not in IMPORTED_FROM_OUTSIDE and module not in strategies:
+        if path.name != "__init__.py" and module not in IMPORTED_FROM_OUTSIDE and module not in by_name:
             assert module in used, f"{module} is imported by nothing"
 
 

@@ -11,29 +11,30 @@ import click
 
 from quantlytic.model.errors import QuantlyticError, StoreError
 
-# name -> (module, what it does); kept here as text so that --help imports nothing
-COMMANDS: dict[str, tuple[str, str]] = {
-    "up": (
-        "quantlytic.app.commands.up",
-        "Run the whole line in one process: venue, recorder, strategy, paper trades, page.",
-    ),
-    "run": ("quantlytic.app.commands.run", "Run one service, or several, in this process."),
-    "exchange": ("quantlytic.app.commands.exchange", "Run the exchange in a box."),
-    "backtest": ("quantlytic.app.commands.backtest", "Run a strategy over history and report."),
-    "walkforward": (
-        "quantlytic.app.commands.walkforward",
-        "Choose parameters on the past, trade them on what came next.",
-    ),
-    "sweep": ("quantlytic.app.commands.sweep", "Run many parameter sets of a strategy; heat map and table."),
-    "recommend": ("quantlytic.app.commands.recommend", "Say which strategy suits each instrument, or that none does."),
-    "strategies": ("quantlytic.app.commands.strategies", "List the built-in strategies, their ideas and parameters."),
-    "data": ("quantlytic.app.commands.data", "List, check, import, export and rebuild recorded data."),
-    "compare": ("quantlytic.app.commands.compare", "Lay back-tests side by side: figures, equity, what differs."),
-    "runs": ("quantlytic.app.commands.runs", "List runs: back-tests and paper."),
-    "parity": ("quantlytic.app.commands.parity", "Replay a paper run through the back-test and compare everything."),
-    "doctor": ("quantlytic.app.commands.doctor", "Look for what is off: versions, folders, ports, stores."),
-    "bench": ("quantlytic.app.commands.bench", "Measure this machine against the goals."),
+# What for -> a command's name, which is also that of its module, and what it does: text, so that --help imports nothing.
+SECTIONS: dict[str, dict[str, str]] = {
+    "Ask the past": {
+        "strategies": "List the built-in strategies, their ideas and parameters.",
+        "backtest": "Run a strategy over history and report.",
+        "sweep": "Run many parameter sets of a strategy; heat map and table.",
+        "walkforward": "Choose parameters on the past, trade them on what came next.",
+        "recommend": "Say which strategy suits each instrument, or that none does.",
+        "compare": "Lay back-tests side by side: figures, equity, what differs.",
+        "runs": "List runs: back-tests and paper.",
+    },
+    "Record, and trade on paper": {
+        "up": "Run the whole line in one process: venue to paper trades and page.",
+        "run": "Run one service, or several, in this process.",
+        "exchange": "Run the exchange in a box.",
+        "parity": "Replay a paper run through the back-test; compare everything.",
+    },
+    "Data and machine": {
+        "data": "Recorded data and files: list, check, import, export, rebuild, make.",
+        "doctor": "Look for what is off: versions, folders, ports, stores.",
+        "bench": "Measure this machine against the goals.",
+    },
 }
+COMMANDS = [name for section in SECTIONS.values() for name in section]
 
 _LONGEST = 1000  # characters of an error line: enough for any of ours
 
@@ -42,18 +43,19 @@ class LazyGroup(click.Group):
     """A group that knows its commands' names and imports a command when it is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
+        return COMMANDS
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        command = importlib.import_module(COMMANDS[name][0]).command
+        command = importlib.import_module(f"quantlytic.app.commands.{name}").command
         assert isinstance(command, click.Command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+        for title, commands in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl(list(commands.items()))
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
