@@ -70,3 +70,24 @@ def test_the_rooms_of_the_architecture_exist() -> None:
     text = (ROOT / "docs" / "ARCHITECTURE.md").read_text()
     for room in re.findall(r"^\| `(\w+)/` \|", text, re.M):
         assert (ROOT / "src" / "quantlytic" / room).is_dir(), room
+
+
+@pytest.mark.parametrize("name", ["Trend", "Breakout"])
+def test_the_strategies_of_the_guide_run(name: str, tmp_path: Path) -> None:
+    from quantlytic.strategies.catalogue import find
+
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "strategy.md").read_text(), re.S)
+    path = tmp_path / "guide.py"
+    path.write_text(next(block for block in blocks if f"class {name}(" in block))
+    bars = ql.demo_bars(3_000)
+    result = ql.backtest(find(f"{path}:{name}"), bars, cash=1e6, allow_gaps=True)
+    assert len(result.fills) > 10
+
+
+def test_the_guide_lists_the_broker_and_the_handlers() -> None:
+    from quantlytic.engine.broker import Broker
+    from quantlytic.engine.strategy import HANDLERS
+
+    text = (ROOT / "docs" / "strategy.md").read_text()
+    for name in [*HANDLERS, *(name for name in dir(Broker) if not name.startswith("_"))]:
+        assert re.search(rf"[`(.]{name}\b", text), f"docs/strategy.md does not speak of {name}"
