@@ -55,7 +55,7 @@ class Results:
     def forget(self) -> None:
         """Drop the rows so far, so that a long run goes on in bounded memory. Copy first what is still to be read."""
         for rows in (self._equity, self._times, *self._logs):
-            rows.count = 0
+            rows.clear()
 
     @property
     def amends(self) -> Array:

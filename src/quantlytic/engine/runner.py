@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantlytic.engine.bars import Bars
-from quantlytic.engine.codes import FAULT_NONE, FAULT_TOO_MANY_REQUESTS, FAULT_UNKNOWN_INSTRUMENT
+from quantlytic.engine.codes import FAULT_NONE, FAULT_TOO_MANY_REQUESTS, FAULT_UNKNOWN_INSTRUMENT, QUEUES
 from quantlytic.engine.desk import ACTIONS, BARS, BOOKS, DESK, FEED, FEED_BYTES, NEVER, QUOTES, TRADES, make_desk
 from quantlytic.engine.explain import blame
 from quantlytic.engine.journal import SAMPLES, JournalFile
 from quantlytic.engine.loop import FAULT_OUT_OF_ORDER
 from quantlytic.engine.machine import Machine, build, locator
+from quantlytic.engine.market import Market
 from quantlytic.engine.outbox import Outbox
 from quantlytic.engine.passes import BarsPass, Pass, TapePass, TradesPass, replay
 from quantlytic.engine.plain import Cast
@@ -23,7 +24,6 @@ from quantlytic.engine.results import Results
 from quantlytic.engine.rowcheck import what_is_wrong
 from quantlytic.engine.strategy import Strategy
 from quantlytic.engine.tape import DTYPES, WORDS, Tape, Ticks, time_field
-from quantlytic.engine.tickmatch import QUEUES
 from quantlytic.model.bar import BAR
 from quantlytic.model.errors import InputError, StrategyError
 from quantlytic.model.instrument import Instrument
@@ -50,7 +50,7 @@ class Runner(Results):
     _timer_ns: int
     _equity_every_ns: int
     _book_depth: int
-    _queue: str
+    market: Market
 
     def __init__(self) -> None:
         super().__init__()
@@ -78,8 +78,8 @@ class Runner(Results):
         self._check_plan(tape)
         if tape.kinds == (BARS,) and not self._looks_at_time:
             rows, start = tape.arrays[0], self._equity.count
-            self._equity.reserve(len(rows))
-            self._go(BarsPass(rows, self._equity.buffer[8 * start : 8 * (start + len(rows))]))
+            room = self._equity.reserve(len(rows))
+            self._go(BarsPass(rows, room[8 * start : 8 * (start + len(rows))]))
         elif tape.kinds == (TRADES,) and not self._looks_at_time:
             self._go(TradesPass(tape.arrays[0]))
         else:
@@ -165,7 +165,7 @@ class Runner(Results):
         return make_desk(
             tape.sources, finest, sliced="on_slice" in self.strategy.handlers(), period=self._timer_ns,
             sample_ns=self._equity_every_ns if max(finest, default=-1) < 0 else 0,
-            depth=self._book_depth, capacity=int(self._account.order_capacity), queue=QUEUES.index(self._queue),
+            depth=self._book_depth, capacity=int(self._account.order_capacity), queue=QUEUES.index(self.market.queue),
         )  # fmt: skip
 
     def _take_desk(self, fresh: Bytes) -> None:
