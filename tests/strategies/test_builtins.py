@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 import quantlytic as ql
 from quantlytic.engine.digest import digest_of
+from quantlytic.engine.market import Market
+from quantlytic.engine.models.latency import Latency
 from quantlytic.engine.session import Session
 from quantlytic.engine.strategy import Strategy
 from quantlytic.model.bar import BAR
@@ -203,6 +205,18 @@ def test_works_at_any_price(name: str, demo: ql.Bars) -> None:
     for field in ("event_time", "side"):
         assert base.fills[field].tolist() == other.fills[field].tolist()
     assert other.equity == pytest.approx(base.equity, rel=1e-9)
+
+
+@every
+def test_keeps_to_lots_and_bears_a_slow_venue(name: str, demo: ql.Bars) -> None:
+    """Orders that take one and a half bars to arrive: still none too many, none refused, and no fraction of a lot."""
+    instrument = ql.Instrument("demo:ALPHA", tick_size=0.05, lot_size=0.5, min_notional=20.0)
+    market = Market(FEES, latency=Latency(ns=5_400_000_000_000))
+    session = Session(ENTRIES[name].strategy(), [instrument], 5_000.0, compiled=False, market=market)
+    session.run(demo.array[:400])
+    assert not (session.updates["status"] == OrderStatus.REJECTED).any()
+    assert (session.orders["quantity"] % 0.5 == 0.0).all()
+    assert session.positions[instrument.id] * 2 % 1 == 0.0
 
 
 @every

@@ -36,13 +36,14 @@ class AtrBreakout(Strategy):
     def setup(self) -> None:
         self.atr = ATR(self.period)
         self.last = math.nan
+        self.entry_id = 0
 
     def on_bar(self, bar: Any, broker: Any) -> None:
         reach = self.atr.value
         move = bar.close - self.last
         self.last = bar.close
         self.atr.update(bar.high, bar.low, bar.close)
-        if not (reach > 0.0 and broker.is_flat):
+        if not (reach > 0.0 and broker.is_flat) or broker.left(self.entry_id) > 0.0:
             return
         broker.cancel_all()  # the stop of an entry that was not filled
         if move > self.entry * reach:
@@ -52,8 +53,5 @@ class AtrBreakout(Strategy):
 
     def enter(self, side: int, broker: Any) -> None:
         size = self.weight * broker.equity / broker.price
-        if side > 0:
-            broker.buy(size)
-        else:
-            broker.sell(size)
+        self.entry_id = broker.buy(size) if side > 0 else broker.sell(size)
         broker.trailing_stop(-side, size, self.trail * self.atr.value, reduce_only=True)

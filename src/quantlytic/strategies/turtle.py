@@ -47,6 +47,8 @@ class Turtle(Strategy):
         self.units = 0
         self.newest = 0.0  # price of the newest unit
         self.stop_id = 0
+        self.unit_id = 0
+        self.exit_id = 0
 
     def on_fill(self, fill: Any, broker: Any) -> None:
         if broker.position * fill.side > 0.0:
@@ -61,7 +63,8 @@ class Turtle(Strategy):
         self.atr.update(bar.high, bar.low, bar.close)
         if not (upper > lower and ceiling >= floor and self.atr.value > 0.0):
             return
-        if broker.is_flat:
+        waits, leaves = broker.left(self.unit_id) > 0.0, broker.left(self.exit_id) > 0.0  # orders still on their way
+        if broker.is_flat and not waits:
             broker.cancel_all()
             self.units = 0
             self.n = self.atr.value
@@ -70,9 +73,12 @@ class Turtle(Strategy):
             elif self.short and bar.close < lower:
                 self.add(-1, broker)
         elif (broker.is_long and bar.close < floor) or (broker.is_short and bar.close > ceiling):
-            broker.cancel_all()
-            broker.close()
-        else:
+            if not leaves:  # the stop stays until it is out: both only ever reduce
+                held = broker.position
+                self.exit_id = (
+                    broker.buy(-held, reduce_only=True) if held < 0.0 else broker.sell(held, reduce_only=True)
+                )
+        elif not waits and not leaves:
             side = 1 if broker.is_long else -1
             if self.units < self.max_units and side * (bar.close - self.newest) >= self.spacing * self.n:
                 self.add(side, broker)
@@ -81,10 +87,7 @@ class Turtle(Strategy):
         """One unit more, and the stop of all of them behind it."""
         size = min(self.risk * broker.equity / self.n, self.weight * broker.equity / (self.max_units * broker.price))
         held = abs(broker.position)
-        if side > 0:
-            broker.buy(size)
-        else:
-            broker.sell(size)
+        self.unit_id = broker.buy(size) if side > 0 else broker.sell(size)
         level = broker.price - side * self.stop * self.n
         if self.units == 0:
             self.stop_id = broker.stop(-side, size, level, reduce_only=True)

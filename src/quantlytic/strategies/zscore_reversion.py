@@ -49,7 +49,7 @@ class ZscoreReversion(Strategy):
                 broker.target_weight(self.weight)
             elif self.armed and self.short and score > self.entry:
                 broker.target_weight(-self.weight)
-        elif self.held > self.patience:
+        elif self.held >= self.patience:
             self.armed = False
             broker.close()
         elif (broker.is_long and score > -self.exit) or (broker.is_short and score < self.exit):
