@@ -11,6 +11,7 @@ from quantlytic.engine.codes import (
     CASH_ACCOUNT,
     OPEN_HIGH_LOW_CLOSE,
     OPEN_LOW_HIGH_CLOSE,
+    QUEUES,
     SQUARE_ROOT,
     WORST,
 )
@@ -46,7 +47,8 @@ class Market:
 
     `participation`: the share (0 to 1) of a bar's volume that our orders may be; None: no cap. `path`: "worst", "ohlc" or
     "olhc" (`engine/barmatch.py`). `borrow_rate`: what shorts pay a year, as a share of their value (0.03 is 3 %).
-    `allow_short`: fully backed shorts in a cash account; margin always allows them.
+    `allow_short`: fully backed shorts in a cash account; margin always allows them. `queue`: "risk-averse", "proportional" or
+    "none", how a resting limit's place among others at its price moves, on ticks (`engine/tickmatch.py`).
     """
 
     fees: Fees = field(default_factory=Fees)
@@ -57,6 +59,7 @@ class Market:
     borrow_rate: float = 0.0
     margin: Margin = field(default_factory=Margin)
     allow_short: bool = False
+    queue: str = QUEUES[0]
 
     def __post_init__(self) -> None:
         kinds: tuple[tuple[str, Any], ...] = (
@@ -74,6 +77,8 @@ class Market:
             raise InputError(f"borrow_rate is a share a year from 0 to 100, not {self.borrow_rate!r}")
         if not isinstance(self.allow_short, bool):
             raise InputError(f"allow_short is true or false, not {self.allow_short!r}")
+        if self.queue not in QUEUES:
+            raise InputError(f"queue is {', '.join(QUEUES)}, not {self.queue!r}")
 
     def sentences(self) -> list[str]:
         """The assumptions in plain words, for reports."""
@@ -84,13 +89,17 @@ class Market:
             self.slippage.sentence(),
             self.latency.sentence(),
             _PATH_SENTENCES[self.path],
-            f"Orders may be {share:.4g} of a bar's volume; the rest waits."
+            f"Orders may be {share:.4g} of a bar's or trade's volume; the rest waits. Quotes and books have no such cap."
             if share
             else "Orders fill whole, at any volume.",
             self.margin.sentence(),
             f"Shorts are allowed; borrowing costs {self.borrow_rate:.4g} a year." if shorts else "No shorts.",
         ]
-        return said if not shorts or self.borrow_rate else [*said[:-1], "Shorts are allowed; borrowing is free."]
+        if shorts and not self.borrow_rate:
+            said[-1] = "Shorts are allowed; borrowing is free."
+        if self.queue != QUEUES[0]:
+            said.append(f"Among resting orders at one price, the place in the queue: {self.queue}.")
+        return said
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers, texts, lists and dicts, for manifests. `from_dict` gives the same market."""
@@ -132,7 +141,8 @@ class Market:
         account.allow_short = self.allow_short or margin.number != CASH_ACCOUNT
         account.latency, account.latency_ns = latency.kind, latency.ns
         account.latency_seed, account.lags = latency.seed, len(latency.lags_ns)
-        account.plain = self == Market(fees=Fees(fees.taker_bps, fees.maker_bps), allow_short=self.allow_short)
+        plain = Fees(fees.taker_bps, fees.maker_bps)
+        account.plain = self == Market(fees=plain, allow_short=self.allow_short, queue=self.queue)
         account.restless = (
             account.borrow_rate > 0.0 or account.margin_mode != CASH_ACCOUNT or account.slippage == SQUARE_ROOT
         )
@@ -142,6 +152,8 @@ def market_of(market: Market | None, fees: Fees, allow_short: bool) -> Market:
     """The market given, or one of the two shortcuts. InputError when both say something."""
     if market is None:
         return Market(fees=fees, allow_short=allow_short)
+    if not isinstance(market, Market):
+        raise InputError(f"a market is a ql.Market, not {market!r}")
     if fees != Fees() or allow_short:
         raise InputError("fees and allow_short are part of the market: give market= alone, or them alone")
     return market

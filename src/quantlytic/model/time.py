@@ -17,7 +17,7 @@ _DURATION = re.compile(r"(\d{1,12})(ms|s|m|h|d)")
 
 def duration_ns(text: str) -> int:
     """`"5s"`, `"15m"`, `"1d"` to nanoseconds. Raises InputError on anything else."""
-    match = _DURATION.fullmatch(text.strip())
+    match = _DURATION.fullmatch(text.strip()) if isinstance(text, str) else None
     if match is None or int(match[1]) == 0:
         raise InputError(f"{text!r} is not a duration: write a whole number and ms, s, m, h or d, such as 5s or 15m")
     size_ns = int(match[1]) * _UNITS_NS[match[2]]

@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import os
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ from quantlytic.store.barfile import read_bars
 if TYPE_CHECKING:
     from quantlytic.store.lake import Lake
 
-Time = int | str | datetime | None
+Time = int | str | date | np.datetime64 | None
 
 
 def load_bars(
@@ -128,9 +128,10 @@ class LakeHistory:
 
 
 def time_ns(value: Time) -> int | None:
-    """A time as ns since 1970: ISO 8601 text or a datetime, UTC where no zone is given; whole numbers are ns already.
+    """A time as ns since 1970: ISO 8601 text, a date or a datetime (NumPy's too, to the microsecond), UTC where no zone is
+    given; whole numbers are ns already.
 
-    Raises InputError for text that is no time.
+    Raises InputError for what is no time.
     """
     if value is None or isinstance(value, int):
         return value
@@ -139,6 +140,12 @@ def time_ns(value: Time) -> int | None:
             value = datetime.fromisoformat(value)
         except ValueError:
             raise InputError(f"{value!r} is no time: write 2026-11-21 or 2026-11-21T12:00:00") from None
+    if isinstance(value, np.datetime64) and not np.isnat(value):
+        value = value.astype("datetime64[us]").item()
+    if isinstance(value, date) and not isinstance(value, datetime):
+        value = datetime(value.year, value.month, value.day)
+    if not isinstance(value, datetime):
+        raise InputError(f"{value!r} is no time: write 2026-11-21 or 2026-11-21T12:00:00")
     since = (value if value.tzinfo else value.replace(tzinfo=UTC)) - datetime(1970, 1, 1, tzinfo=UTC)
     return ((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds) * 1_000
 

@@ -20,11 +20,13 @@ from quantlytic.engine.market import Market
 from quantlytic.engine.session import Session
 from quantlytic.engine.strategy import Strategy
 from quantlytic.engine.tape import Tape, Ticks
+from quantlytic.model.action import ACTION
 from quantlytic.model.cashflow import CASH_FLOW
 from quantlytic.model.errors import InputError, StrategyError
 from quantlytic.model.order import OrderStatus, Reason
 from quantlytic.model.time import iso
 from quantlytic.research import manifest
+from quantlytic.research.arguments import cash_of, strategy_of
 from quantlytic.research.benchmark import benchmark_metrics, benchmark_of
 from quantlytic.research.capacity import capacity
 from quantlytic.research.curve import DAY_NS, Curve
@@ -80,9 +82,11 @@ def backtest(
     if not allow_gaps:
         refuse_holes(bars, holes)
     begun = time.perf_counter()
+    strategy, cash = strategy_of(strategy), cash_of(cash)
+    _check(benchmark, actions)
     session = Session(strategy, bars.instruments, cash, fees, compiled=compiled, allow_short=allow_short, market=market)
     given: dict[str, Any] = {
-        "name": name or type(session.strategy).__name__, "cash": float(cash), "market": session.market,
+        "name": name or type(strategy).__name__, "cash": cash, "market": session.market,
         "compiled": compiled, "calendar": calendar, "benchmark_given": benchmark, "actions": actions,
     }  # fmt: skip
 
@@ -99,6 +103,13 @@ def backtest(
     if record:
         _record(result, record)
     return result
+
+
+def _check(benchmark: object, actions: object) -> None:
+    if not (benchmark is None or isinstance(benchmark, Bars | Curve)):
+        raise InputError("a benchmark is bars, as load_bars returns them, or a Curve")
+    if not (actions is None or (isinstance(actions, np.ndarray) and actions.dtype == ACTION)):
+        raise InputError("actions are an array of dtype ACTION: what load_equity finds")
 
 
 def _result(session: Session, bars: Bars, holes: NDArray[Any], begun: float, given: dict[str, Any]) -> Result:

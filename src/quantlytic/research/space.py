@@ -54,7 +54,7 @@ def draw(base: Strategy, axes: Mapping[str, Any], count: int, seed: int, constra
     An axis is (low, high), both inclusive, for a uniform draw; a `range` or more than two values, for a choice among them;
     None for the parameter's own range. Without axes, all parameters that have a range are drawn. Raises InputError.
     """
-    if isinstance(count, bool) or int(count) != count or not 1 <= count <= MAX_CELLS:
+    if isinstance(count, bool) or not isinstance(count, int | np.integer) or not 1 <= count <= MAX_CELLS:
         raise InputError(f"draws is a whole number from 1 to {MAX_CELLS:,}, not {count!r}")
     specs = base.param_specs
     names = _known(base, axes) or [name for name, spec in specs.items() if _has_range(spec)]
@@ -130,3 +130,5 @@ def _allows(constraint: Constraint, params: Params) -> bool:
         return bool(constraint(dict(params)))
     except KeyError as error:
         raise InputError(f"the constraint asks for {error}, which is no parameter") from None
+    except Exception as error:
+        raise InputError(f"the constraint failed on {params}: {type(error).__name__}: {error}") from error

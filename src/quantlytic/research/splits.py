@@ -20,6 +20,7 @@ from quantlytic.model.errors import InputError
 from quantlytic.research.overfitting import Values, matrix, sharpes
 
 Rows = NDArray[np.int64]
+_MAX_FOLDS = 10_000
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,10 @@ def walk_forward_folds(start: int, end: int, train: int, test: int, *, anchored:
 
     Raises InputError when not even one fits.
     """
-    if train <= 0 or test <= 0:
-        raise InputError("train and test are durations above 0")
+    if not (isinstance(train, int) and isinstance(test, int) and train > 0 and test > 0):
+        raise InputError("train and test are durations above 0, such as 180d, or whole nanoseconds")
+    if (end - start) // test > _MAX_FOLDS:
+        raise InputError(f"test stretches as short as that make more than {_MAX_FOLDS:,} folds: take longer ones")
     folds: list[Fold] = []
     at = start + train
     while at + test <= end or (at < end and 2 * (end - at) >= test and folds):

@@ -21,6 +21,7 @@ from quantlytic.engine.session import Session
 from quantlytic.engine.strategy import Strategy
 from quantlytic.engine.sweep import sample_rows
 from quantlytic.model.errors import InputError, StrategyError
+from quantlytic.research.arguments import cash_of, strategy_of
 from quantlytic.research.holes import find_holes, refuse_holes
 from quantlytic.research.manifest import data_hash
 from quantlytic.research.peak import Peak, peak_of
@@ -83,10 +84,10 @@ def sweep(
     """
     if not isinstance(bars, Bars) or not len(bars):
         raise InputError("a sweep runs over bars: what load_bars returns, or Bars.of(...) makes; there must be some")
-    base = strategy() if isinstance(strategy, type) else strategy
+    base, cash = strategy_of(strategy), cash_of(cash)
     wanted = _merged(axes, over or {})
     cells = cells_of(base, wanted, constraint, draws, seed)
-    if jobs is not None and not -_MAX_JOBS <= jobs <= _MAX_JOBS:
+    if jobs is not None and not (isinstance(jobs, int) and -_MAX_JOBS <= jobs <= _MAX_JOBS):
         raise InputError(f"jobs is a number of cores, {_MAX_JOBS:,} at most, not {jobs!r}")
     assumed = market_of(market, fees, allow_short)
     Session(
@@ -101,7 +102,7 @@ def sweep(
         strategy=base,
         name=name or type(base).__name__,
         bars=bars,
-        cash=float(cash),
+        cash=cash,
         market=assumed,
         cells=cells,
         outcomes=[one or CellOutcome(np.full(len(samples), np.nan), error=_NOT_RUN) for one in outcomes],
@@ -117,6 +118,8 @@ def sweep(
 
 
 def _merged(axes: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    if not isinstance(over, Mapping):
+        raise InputError(f"over holds values by parameter, such as {{'fast': [10, 20]}}, not {over!r}")
     if clash := sorted(set(over) & set(axes)):
         raise InputError(f"parameter {clash[0]!r} is given twice")
     return {**axes, **over}

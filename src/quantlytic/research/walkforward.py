@@ -34,6 +34,7 @@ from quantlytic.engine.warmup import warm_up
 from quantlytic.model.errors import InputError
 from quantlytic.model.fill import FILL
 from quantlytic.model.time import duration_ns, iso
+from quantlytic.research.arguments import cash_of, strategy_of
 from quantlytic.research.foldresult import FoldResult
 from quantlytic.research.holes import find_holes, refuse_holes
 from quantlytic.research.manifest import data_hash
@@ -185,7 +186,9 @@ def walk_forward(
         raise InputError("a walk-forward needs bars: what load_bars returns, or Bars.of(...) makes; there must be some")
     if not allow_gaps:
         refuse_holes(bars, find_holes(bars) if calendar is None else _session_holes(bars, calendar))
-    base = strategy() if isinstance(strategy, type) else strategy
+    base, cash = strategy_of(strategy), cash_of(cash)
+    if not isinstance(grid, Mapping):
+        raise InputError(f"a grid holds values by parameter, such as {{'fast': [10, 20]}}, not {grid!r}")
     grid = {key: list(one) if isinstance(one, Iterator) else one for key, one in grid.items()}  # every fold reads them
     cells = cells_of(base, grid, constraint, draws, seed)
     spans = [duration_ns(span) if isinstance(span, str) else span for span in (train, test)]
@@ -194,20 +197,20 @@ def walk_forward(
     terms = market_of(market, fees, allow_short)
     options: dict[str, Any] = {"market": terms, "compiled": compiled}
     label = name or type(base).__name__
-    ledger = _Ledger(bars, label, type(base), [cells, spans, anchored, metric, largest, float(cash), terms.to_dict()])
+    ledger = _Ledger(bars, label, type(base), [cells, spans, anchored, metric, largest, cash, terms.to_dict()])
     search: dict[str, Any] = {
         "draws": draws, "seed": seed, "constraint": constraint, "jobs": jobs, "over": grid, "name": label,
     }  # fmt: skip
-    steps = _walk(base, bars, folds, float(cash), search, options, (metric, largest), ledger, progress)
+    steps = _walk(base, bars, folds, cash, search, options, (metric, largest), ledger, progress)
     times, equity, fills = (
         np.concatenate([getattr(one, what) for one in steps]) for what in ("times", "equity", "fills")
     )
     if not len(equity):
         raise InputError("no bars to test on: take longer stretches")
-    trials = [*ledger.trials, ledger.whole(times, equity, float(cash))]
+    trials = [*ledger.trials, ledger.whole(times, equity, cash)]
     tried = ledger.enter(home, trials, chosen=len(cells) > 1) if home is not None else Tried()
     folded = [one.result for one in steps]
-    return WalkForward(label, bars, float(cash), metric, anchored, folded, times, equity, fills, trials, tried)
+    return WalkForward(label, bars, cash, metric, anchored, folded, times, equity, fills, trials, tried)
 
 
 @dataclass(frozen=True)
