@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+import quantlytic as ql
 from quantlytic.engine.fees import Fees
 from quantlytic.model.errors import DataError, InputError
 from quantlytic.research.history import load_bars
@@ -118,9 +119,9 @@ def test_bars_in_memory_must_be_given_again(data: Path) -> None:
     ("text", "error", "words"),
     [
         ("{", DataError, "not JSON"),
-        ("[]", DataError, "it has no 'strategy'"),
-        ('{"strategy": {"name": "x", "class": "y", "code_sha256": "", "params": {}}}', DataError, "no 'data'"),
-        ('{"strategy": {"name": "x"}}', DataError, "no 'strategy.class'"),
+        ("[]", DataError, "Expected `object`, got `array`"),
+        ('{"strategy": {"name": "x", "class": "y", "code_sha256": "", "params": {}}}', DataError, "field `data`"),
+        ('{"strategy": {"name": "x"}}', DataError, "missing required field `code_sha256`"),
         (None, InputError, "there is no manifest"),
     ],
 )
@@ -129,3 +130,22 @@ def test_what_is_no_manifest(tmp_path: Path, text: str | None, error: type[Excep
         (tmp_path / "manifest.json").write_text(text)
     with pytest.raises(error, match=words):
         read_manifest(tmp_path if text == "[]" else tmp_path / "manifest.json")
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "value"),
+    [
+        ("strategy", "params", [1]), ("strategy", "params", {"fast": "x"}), ("strategy", "params", {"self": 3}),
+        ("strategy", "file", 5), ("strategy", "name", None), ("account", "cash", "1e6"), ("account", "market", "x"),
+        ("data", "source", 5), ("data", "source", {"kind": "file", "path": 5}), ("data", "source", {"size": 5}),
+        ("data", "source", {"start": [1]}), ("data", "bars", "x"), ("data", "calendar", 5),
+    ],
+)  # fmt: skip
+def test_a_manifest_edited_by_hand(tmp_path: Path, part: str, name: str, value: object) -> None:
+    manifest = as_read(backtest(SmaCross(fast=5, slow=20), ql.demo_bars(50), compiled=False))
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    assert read_manifest(tmp_path) == manifest
+    manifest[part][name] = value
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(DataError, match="is no manifest of a backtest: "):
+        read_manifest(tmp_path)

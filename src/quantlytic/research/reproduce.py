@@ -6,8 +6,9 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 from numpy.typing import NDArray
 
 from quantlytic.engine.bars import Bars
@@ -22,6 +23,51 @@ from quantlytic.strategies.catalogue import find
 
 _BUILT_IN = "quantlytic.strategies."
 _HEX = 12  # digits of a hash that are shown
+
+
+class _Code(msgspec.Struct):
+    """What must be in a manifest's part `strategy`; more may be."""
+
+    name: str
+    code_sha256: str
+    params: dict[Annotated[str, msgspec.Meta(pattern="^(?!self$)")], float | bool]
+    cls: str = msgspec.field(name="class")
+    file: str = ""
+
+
+class _Source(msgspec.Struct):
+    """Where the bars came from."""
+
+    kind: str | None = None
+    path: str | None = None
+    symbol: str | None = None
+    address: str | None = None
+    instruments: list[str] | None = None
+    size: str | None = None
+    start: str | None = None
+    end: str | None = None
+
+
+class _Data(msgspec.Struct):
+    sha256: str
+    bars: int
+    source: _Source | None = None
+    calendar: str | None = None
+
+
+class _Account(msgspec.Struct):
+    cash: float
+    market: dict[str, Any]
+
+
+class _Manifest(msgspec.Struct):
+    strategy: _Code
+    data: _Data
+    account: _Account
+    digest: str
+    compiled: bool = True
+    versions: dict[str, str] = {}
+    engine_sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -49,18 +95,10 @@ def read_manifest(path: Path) -> dict[str, Any]:
         raise InputError(f"{file} cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError):
         raise DataError(f"{file} is no manifest: it is not JSON") from None
-    wanted = {
-        "strategy": ("name", "class", "code_sha256", "params"),
-        "data": ("sha256", "bars"),
-        "account": ("cash", "market"),
-    }
-    for part, names in wanted.items():
-        inner = found.get(part) if isinstance(found, dict) else None
-        missing = (
-            part if not isinstance(inner, dict) else next((f"{part}.{name}" for name in names if name not in inner), "")
-        )
-        if missing:
-            raise DataError(f"{file} is no manifest of a backtest: it has no {missing!r}")
+    try:
+        msgspec.convert(found, _Manifest)
+    except msgspec.ValidationError as error:
+        raise DataError(f"{file} is no manifest of a backtest: {error}") from None
     manifest: dict[str, Any] = found
     return manifest
 
@@ -86,7 +124,7 @@ def reproduce(
         chosen,
         bars,
         account["cash"],
-        market=Market.from_dict(account.get("market") or {}),
+        market=Market.from_dict(account["market"]),
         actions=actions,
         compiled=bool(manifest.get("compiled", True)) if compiled is None else compiled,
         allow_gaps=True,  # whether it had any, the data's hash tells
@@ -114,9 +152,9 @@ def _find(strategy: dict[str, Any]) -> type[Strategy]:
 
 def _bars(source: dict[str, Any]) -> Bars:
     span = {"start": source.get("start"), "end": source.get("end")}
-    if source.get("kind") == "file":
+    if source.get("kind") == "file" and source.get("path"):
         return load_bars(source["path"], source.get("symbol"), source.get("size"), **span)
-    if source.get("kind") == "lake":
+    if source.get("kind") == "lake" and all(source.get(name) for name in ("address", "instruments", "size")):
         return lake(source["address"]).bars(source["instruments"], source["size"], **span)
     raise InputError("the manifest does not say where its bars came from: name the file with --data")
 
