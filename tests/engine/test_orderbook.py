@@ -153,3 +153,22 @@ def test_a_level_that_cannot_be_is_named() -> None:
     rows = level_rows((1, 1, 9.0, 1.0, True), (2, 2, 9.0, 1.0, True))
     with pytest.raises(InputError, match=r"book: row 1 .* has side 2: it is 1 \(bid\) or -1 \(ask\)"):
         Session(Watch, [ONE], 1e6, compiled=False).run(Ticks(rows, (ONE,)))
+
+
+class ReadsLevels(Strategy):
+    """Uses what a book knows besides its best prices."""
+
+    def setup(self) -> None:
+        self.seen = 0.0
+        self.levels = 0
+
+    def on_book(self, book: Any, broker: Any) -> None:
+        self.seen = book.quantity_at(1, book.bid)
+        self.levels = book.count(1)
+
+
+def test_a_strategy_may_ask_for_a_price() -> None:
+    rows = level_rows((1, 1, 99.0, 3.0, False), (1, 1, 98.0, 2.0, False), (1, -1, 101.0, 1.0, True))
+    session = Session(ReadsLevels, (ONE,), 1e5, book_depth=4)
+    session.run(Ticks(rows, (ONE,)))
+    assert (session.state_of(ONE.id)["seen"], session.state_of(ONE.id)["levels"]) == (3.0, 2)

@@ -10,7 +10,6 @@ import builtins
 import difflib
 import inspect
 import math
-import textwrap
 from collections.abc import Iterable, Iterator
 from types import FunctionType, ModuleType
 from typing import Any, NamedTuple
@@ -18,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from quantlytic.engine.broker import Broker
+from quantlytic.engine.nostate import PLAIN, read_source
 from quantlytic.engine.orderbook import Book
 from quantlytic.engine.record import Layout, Record
 from quantlytic.engine.slice import Slice
@@ -27,8 +27,7 @@ from quantlytic.model.fill import FILL
 from quantlytic.model.quote import QUOTE
 from quantlytic.model.trade import TRADE
 
-_PLAIN = "or derive from PythonStrategy, which may do anything"
-_NO_TEXT = f"no text in a handler: use numbers, and print after the run; {_PLAIN}"
+_NO_TEXT = f"no text in a handler: use numbers, and print after the run; {PLAIN}"
 _STATEMENTS: dict[type[ast.AST], str] = {
     ast.Try: "no try/except in a handler: test before (if x > 0.0: ...); what raises ends the run and is told with its bar",
     ast.With: "no `with` in a handler: open files and locks before the run or after it",
@@ -45,10 +44,10 @@ _STATEMENTS: dict[type[ast.AST], str] = {
     ast.ImportFrom: "no import in a handler: import at the top of the file",
     ast.Delete: "nothing can be deleted in a handler: set a number that means `none`, such as math.nan",
     ast.JoinedStr: _NO_TEXT,
-    ast.Dict: f"no dicts in a handler: use arrays made in setup(), np.zeros(n), and a number as the key; {_PLAIN}",
-    ast.Set: f"no sets in a handler: use an array of flags made in setup(), np.zeros(n, bool); {_PLAIN}",
-    ast.DictComp: f"no dicts in a handler: use arrays made in setup(), np.zeros(n), and a number as the key; {_PLAIN}",
-    ast.SetComp: f"no sets in a handler: use an array of flags made in setup(), np.zeros(n, bool); {_PLAIN}",
+    ast.Dict: f"no dicts in a handler: use arrays made in setup(), np.zeros(n), and a number as the key; {PLAIN}",
+    ast.Set: f"no sets in a handler: use an array of flags made in setup(), np.zeros(n, bool); {PLAIN}",
+    ast.DictComp: f"no dicts in a handler: use arrays made in setup(), np.zeros(n), and a number as the key; {PLAIN}",
+    ast.SetComp: f"no sets in a handler: use an array of flags made in setup(), np.zeros(n, bool); {PLAIN}",
     ast.GeneratorExp: "no generator expressions in a handler: write a for loop that adds up numbers",
 }
 _CALLS = {
@@ -61,38 +60,27 @@ _CALLS = {
     "super": "no super() in a handler: give the base's rule a name of its own and call it as self.name(...)",
     "eval": "no eval in a handler",
     "exec": "no exec in a handler",
-    "dict": f"no dicts in a handler: use arrays made in setup(); {_PLAIN}",
-    "set": f"no sets in a handler: use an array of flags made in setup(); {_PLAIN}",
+    "dict": f"no dicts in a handler: use arrays made in setup(); {PLAIN}",
+    "set": f"no sets in a handler: use an array of flags made in setup(); {PLAIN}",
     "str": _NO_TEXT,
     "format": _NO_TEXT,
     "repr": _NO_TEXT,
 }
 _MODULES = {
-    "logging": f"no logging in a handler: orders, fills and signals are in the result; {_PLAIN}",
+    "logging": f"no logging in a handler: orders, fills and signals are in the result; {PLAIN}",
     "datetime": "times are whole ns UTC: bar.close_time; the hour of a day is bar.close_time // 3_600_000_000_000 % 24",
     "time": "a handler sees no clock: bar.close_time (ns UTC) is the time",
     "random": "random numbers are drawn in setup(), with a seed: self.draws = np.random.default_rng(7).random(1000)",
     "numpy.random": "random numbers are drawn in setup(), with a seed: self.draws = np.random.default_rng(7).random(1000)",
-    "pandas": f"pandas is not for handlers: indicators work bar by bar (quantlytic.indicators), and so do NumPy arrays; {_PLAIN}",
+    "pandas": f"pandas is not for handlers: indicators work bar by bar (quantlytic.indicators), and so do NumPy arrays; {PLAIN}",
 }
-_INSTEAD: tuple[tuple[set[str], str], ...] = (
-    ({"list", "deque", "tuple"}, "np.zeros(n) with a counter, or an indicator such as Lag(n)"),
-    ({"dict", "defaultdict", "OrderedDict", "set", "Counter"}, "an array indexed by a small number"),
-    ({"str", "bytes"}, "a number for each case, or an IntEnum"),
-    ({"NoneType"}, "math.nan, tested by math.isnan(x), or a bool"),
-    ({"datetime", "date", "timedelta", "Timestamp", "Timedelta", "time"}, "whole ns UTC, as bar.close_time has them"),
-    ({"DataFrame", "Series"}, "indicators of quantlytic.indicators, or a column as a NumPy array: series.to_numpy()"),
-    ({"ndarray"}, "an array of floats, ints or bools with one element or more"),
-    ({"function", "method", "builtin_function_or_method"}, "a method of the class, called as self.name(...)"),
-)
-"""Kinds of values that have no fixed width, and what to keep in their place."""
 _EVENTS: dict[str, tuple[str, Iterable[str]]] = {
     "on_bar": ("bar", BAR.names or ()),
     "on_trade": ("trade", TRADE.names or ()),
     "on_quote": ("quote", QUOTE.names or ()),
     "on_fill": ("fill", FILL.names or ()),
     "on_slice": ("slice", [*vars(Slice()), *(name for name in vars(Slice) if name[0] != "_")]),
-    "on_book": ("book", [*vars(Book()), *(name for name in vars(Book) if name[0] != "_")]),
+    "on_book": ("book", [*vars(Book()), *(name for name in dir(Book) if name[0] != "_")]),
 }
 
 
@@ -113,49 +101,13 @@ def first_mistake(strategy: type[Strategy], layout: Layout) -> Mistake | None:
     return None
 
 
-def no_state(cls: type, name: str, value: object) -> str:
-    """What to say when an attribute has no fixed width: where it is made, and what to make instead."""
-    kind = type(value).__name__
-    instead = next((words for kinds, words in _INSTEAD if kind in kinds), "keep it out of the strategy")
-    return (
-        f"{place_of(cls, name)}{cls.__name__}.{name} is a {kind}: state must be a number, a bool, an indicator or a non-empty "
-        f"NumPy array of numbers made in setup(), such as np.zeros(64). Here: {instead}; {_PLAIN}"
-    )
-
-
-def place_of(cls: type, name: str) -> str:
-    """Where `self.name` gets its first value in `setup` (or `__init__`), as `file:line: `; "" where that is not known."""
-    for owner in cls.__mro__:
-        for method in ("setup", "__init__"):
-            function = vars(owner).get(method)
-            read = _read(function) if isinstance(function, FunctionType) else None
-            if read is None:
-                continue
-            for node in ast.walk(read[0]):
-                if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and node.attr == name:
-                    return f"{read[1]}:{node.lineno}: "
-    return ""
-
-
-def _read(function: FunctionType) -> tuple[ast.FunctionDef, str] | None:
-    """A function's syntax, with the lines of its file, and the file."""
-    try:
-        lines, first = inspect.getsourcelines(function)
-        tree = ast.parse(textwrap.dedent("".join(lines)))
-    except (OSError, SyntaxError, TypeError):
-        return None
-    ast.increment_lineno(tree, first - 1)
-    node = tree.body[0] if tree.body else None
-    return (node, str(inspect.getsourcefile(function))) if isinstance(node, ast.FunctionDef) else None
-
-
 def _in_function(
     function: FunctionType, handler: str, layout: Layout | None, seen: set[FunctionType], path: tuple[FunctionType, ...]
 ) -> Iterator[Mistake]:
     if function in seen or function.__module__.startswith("quantlytic.engine."):
         return
     seen.add(function)
-    read = _read(function)
+    read = read_source(function)
     if read is None:
         return
     tree, file = read
@@ -242,7 +194,9 @@ class _Visitor:
         if self._is(target.value, self._event):
             return f"{self._event}.{target.attr} is what happened: it cannot be changed"
         if self._is(target.value, self._broker):
-            return f"broker.{target.attr} changes by orders only: broker.target_quantity(...), broker.target_weight(...)"
+            return (
+                f"broker.{target.attr} changes by orders only: broker.target_quantity(...), broker.target_weight(...)"
+            )
         if self._is(target.value, self._self) and isinstance(value, ast.Constant | ast.List | ast.Tuple):
             if isinstance(value, ast.Constant) and isinstance(value.value, bool | int | float):
                 return None
@@ -373,12 +327,12 @@ class _Visitor:
         if isinstance(value, str | list | dict | set | bytes) or value is None:
             kind = "None" if value is None else f"a {type(value).__name__}"
             made = f"self.{name.lower()} = np.array(...)"
-            return f"{name} is {kind}: use numbers set by param() or in setup(), arrays as {made}; {_PLAIN}"
+            return f"{name} is {kind}: use numbers set by param() or in setup(), arrays as {made}; {PLAIN}"
         if callable(value):
             return _MODULES.get((getattr(value, "__module__", "") or "").partition(".")[0])
         if isinstance(value, bool | int | float | complex | np.ndarray | np.generic | tuple):
             return None
-        return f"{name!r} cannot be used in a handler: use numbers set by param() or in setup(); {_PLAIN}"
+        return f"{name!r} cannot be used in a handler: use numbers set by param() or in setup(); {PLAIN}"
 
     def _index(self, node: ast.Subscript) -> str | None:
         index = node.slice

@@ -44,8 +44,8 @@ PRICE_LEVEL = layout_of(PriceLevel())
 PRICE_LEVEL_BYTES = PRICE_LEVEL.size
 
 
-class Book(Record):
-    """What `on_book` sees: `bid`, `ask`, `mid`, `spread`, and the levels behind them, 0 being the best."""
+class Ladder(Record):
+    """Both sides of a book as runs of levels, and how market data changes them; the k-th level is counted from the best."""
 
     def __init__(self) -> None:
         self.instrument = 0
@@ -54,6 +54,98 @@ class Book(Record):
         self.bids = 0
         self.asks = 0
         self.depth = 0
+
+    def count(self, side: int) -> int:
+        """How many levels of a side (+1 bids, -1 asks) are known."""
+        return self.bids if side == BUY else self.asks
+
+    def level(self, side: int, k: int) -> PriceLevel:
+        """The k-th level from the best; there must be one."""
+        slot = self.bids - 1 - k if side == BUY else self.depth + self.asks - 1 - k
+        return at(self, BOOK_BYTES + slot * PRICE_LEVEL_BYTES, PRICE_LEVEL)
+
+    def quantity_at(self, side: int, price: float) -> float:
+        """What rests at exactly this price on a side (+1 bids, -1 asks)."""
+        count = self.count(side)
+        k = self._find(side, price)
+        if k < count and self.level(side, k).price == price:
+            return self.level(side, k).quantity
+        return 0.0
+
+    def clear(self) -> None:
+        """Forget both sides."""
+        self.bids = 0
+        self.asks = 0
+
+    def set(self, side: int, price: float, quantity: float) -> None:
+        """Put a level, or delete it (quantity 0)."""
+        count = self.count(side)
+        k = self._find(side, price)
+        found = k < count and self.level(side, k).price == price
+        if found and quantity > 0.0:
+            self.level(side, k).quantity = quantity
+        elif found:
+            self._grow(side, -1)
+            # The better levels lay behind the deleted one; counted from the best, they are one nearer now.
+            first = self._base(side)
+            for slot in range(count - 1 - k, count - 1):
+                self._move(first + slot + 1, first + slot)
+        elif quantity > 0.0:
+            self._insert(side, price, quantity, k, count)
+
+    def _find(self, side: int, price: float) -> int:
+        """How many levels of the side are better than this price."""
+        low, high = 0, self.count(side)
+        step = 1
+        while low + step <= high and side * (self.level(side, low + step - 1).price - price) > 0.0:
+            low += step
+            step *= 2
+        high = min(high, low + step - 1)
+        while low < high:
+            middle = (low + high) // 2
+            if side * (self.level(side, middle).price - price) > 0.0:
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
+    def _insert(self, side: int, price: float, quantity: float, k: int, count: int) -> None:
+        """Make a new level the k-th from the best of `count`; a full side loses its worst."""
+        first = self._base(side)
+        place = count - k
+        if count == self.depth:
+            if k == count:
+                return
+            place -= 1
+            for slot in range(place):
+                self._move(first + slot + 1, first + slot)
+        else:
+            self._grow(side, 1)
+            for slot in range(count, place, -1):
+                self._move(first + slot - 1, first + slot)
+        level = at(self, BOOK_BYTES + (first + place) * PRICE_LEVEL_BYTES, PRICE_LEVEL)
+        level.price = price
+        level.quantity = quantity
+
+    def _base(self, side: int) -> int:
+        return 0 if side == BUY else self.depth
+
+    def _grow(self, side: int, change: int) -> None:
+        if side == BUY:
+            self.bids += change
+        else:
+            self.asks += change
+
+    def _move(self, source: int, target: int) -> None:
+        """Copy one slot to another."""
+        one = at(self, BOOK_BYTES + source * PRICE_LEVEL_BYTES, PRICE_LEVEL)
+        two = at(self, BOOK_BYTES + target * PRICE_LEVEL_BYTES, PRICE_LEVEL)
+        two.price = one.price
+        two.quantity = one.quantity
+
+
+class Book(Ladder):
+    """What `on_book` sees: `bid`, `ask`, `mid`, `spread`, and the levels behind them, 0 being the best."""
 
     @property
     def bid(self) -> float:
@@ -72,6 +164,7 @@ class Book(Record):
 
     @property
     def spread(self) -> float:
+        """Ask less bid; NaN where one is missing."""
         return self.ask_price(0) - self.bid_price(0)
 
     @property
@@ -107,92 +200,6 @@ class Book(Record):
             bids += self.bid_size(k)
             asks += self.ask_size(k)
         return (bids - asks) / (bids + asks) if bids + asks > 0.0 else 0.0
-
-    def quantity_at(self, side: int, price: float) -> float:
-        """What rests at exactly this price on a side (+1 bids, -1 asks)."""
-        count = self.count(side)
-        k = self.find(side, price)
-        if k < count and self.level(side, k).price == price:
-            return self.level(side, k).quantity
-        return 0.0
-
-    def level(self, side: int, k: int) -> PriceLevel:
-        """The k-th level from the best; there must be one."""
-        slot = self.bids - 1 - k if side == BUY else self.depth + self.asks - 1 - k
-        return at(self, BOOK_BYTES + slot * PRICE_LEVEL_BYTES, PRICE_LEVEL)
-
-    def count(self, side: int) -> int:
-        return self.bids if side == BUY else self.asks
-
-    def find(self, side: int, price: float) -> int:
-        """How many levels of the side are better than this price."""
-        low, high = 0, self.count(side)
-        step = 1
-        while low + step <= high and side * (self.level(side, low + step - 1).price - price) > 0.0:
-            low += step
-            step *= 2
-        high = min(high, low + step - 1)
-        while low < high:
-            middle = (low + high) // 2
-            if side * (self.level(side, middle).price - price) > 0.0:
-                low = middle + 1
-            else:
-                high = middle
-        return low
-
-    def clear(self) -> None:
-        self.bids = 0
-        self.asks = 0
-
-    def set(self, side: int, price: float, quantity: float) -> None:
-        """Put a level, or delete it (quantity 0)."""
-        count = self.count(side)
-        k = self.find(side, price)
-        found = k < count and self.level(side, k).price == price
-        if found and quantity > 0.0:
-            self.level(side, k).quantity = quantity
-        elif found:
-            self.grow(side, -1)
-            # The better levels lay behind the deleted one; counted from the best, they are one nearer now.
-            first = self.base(side)
-            for slot in range(count - 1 - k, count - 1):
-                self.move(first + slot + 1, first + slot)
-        elif quantity > 0.0:
-            self.insert(side, price, quantity, k, count)
-
-    def insert(self, side: int, price: float, quantity: float, k: int, count: int) -> None:
-        """Make a new level the k-th from the best of `count`; a full side loses its worst."""
-        first = self.base(side)
-        place = count - k
-        if count == self.depth:
-            if k == count:
-                return
-            place -= 1
-            for slot in range(place):
-                self.move(first + slot + 1, first + slot)
-        else:
-            self.grow(side, 1)
-            for slot in range(count, place, -1):
-                self.move(first + slot - 1, first + slot)
-        level = at(self, BOOK_BYTES + (first + place) * PRICE_LEVEL_BYTES, PRICE_LEVEL)
-        level.price = price
-        level.quantity = quantity
-
-    def base(self, side: int) -> int:
-        return 0 if side == BUY else self.depth
-
-    def grow(self, side: int, change: int) -> None:
-        if side == BUY:
-            self.bids += change
-        else:
-            self.asks += change
-
-    def move(self, source: int, target: int) -> None:
-        """Copy one slot to another."""
-        one = at(self, BOOK_BYTES + source * PRICE_LEVEL_BYTES, PRICE_LEVEL)
-        two = at(self, BOOK_BYTES + target * PRICE_LEVEL_BYTES, PRICE_LEVEL)
-        two.price = one.price
-        two.quantity = one.quantity
 
 
 BOOK = layout_of(Book())

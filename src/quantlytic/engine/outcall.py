@@ -22,20 +22,18 @@ from numba.core import cgutils
 from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
-from quantlytic.engine.broker import BROKER, Broker
+from quantlytic.engine.broker import Broker
 
 _TYPES = {"int": types.int64, "float": types.float64, "bool": types.boolean}
 _WORDS = {"int": "a whole number", "float": "a number", "bool": "True or False"}
 _keep: list[Any] = []
 
 
-def signature_of(function: python.FunctionType) -> Any:
-    """The types a method of the broker is compiled for: what its annotations say."""
-    from quantlytic.engine.recordtype import record_type
-
+def signature_of(function: python.FunctionType, broker: Any) -> Any:
+    """The types a method of the broker, of type `broker`, is compiled for: what its annotations say."""
     signature = inspect.signature(function)
     arguments = [_TYPES[str(one.annotation)] for one in list(signature.parameters.values())[1:]]
-    return _TYPES[str(signature.return_annotation)](record_type(BROKER), *arguments)
+    return _TYPES[str(signature.return_annotation)](broker, *arguments)
 
 
 def _methods() -> dict[str, python.FunctionType]:
@@ -54,8 +52,8 @@ def _methods() -> dict[str, python.FunctionType]:
 METHODS = _methods()
 
 
-def link(compile_method: Callable[[python.FunctionType, Any], int]) -> None:
-    """Say how a method's code is made: `compile_method(function, signature)` returns its address."""
+def link(compile_method: Callable[[python.FunctionType], int]) -> None:
+    """Say how a method's code is made: `compile_method(function)` returns its address."""
     for name, function in METHODS.items():
         _link(name, function, compile_method)
 
@@ -73,12 +71,12 @@ def stub_of(name: str) -> python.FunctionType:
     return stub
 
 
-def _link(name: str, function: python.FunctionType, compile_method: Callable[[python.FunctionType, Any], int]) -> None:
+def _link(name: str, function: python.FunctionType, compile_method: Callable[[python.FunctionType], int]) -> None:
     cell = ctypes.c_int64(0)
 
     def prepare() -> None:
         with contextlib.suppress(KeyboardInterrupt):  # the caller, finding no code, raises it
-            cell.value = compile_method(function, signature_of(function))
+            cell.value = compile_method(function)
 
     callback = ctypes.CFUNCTYPE(None)(prepare)
     _keep.extend((cell, callback))

@@ -67,7 +67,7 @@ def layout_of(source: Record | np.dtype[Any]) -> Layout:
         elif (code := _code(value)) is not None:
             fields.append((name, code))
         else:
-            from quantlytic.engine.mistakes import no_state
+            from quantlytic.engine.nostate import no_state
 
             raise StrategyError(no_state(type(source), name, value))
     try:
