@@ -12,6 +12,7 @@ from tests.engine.orders import BTC, BUY, FLAT, SELL, bars_of, ends, fills, play
 from quantlytic import Fees, Session
 from quantlytic.engine.market import Market
 from quantlytic.engine.models.margin import Margin, liquidation_price
+from quantlytic.model.action import ACTION, ActionKind
 from quantlytic.model.cashflow import CashFlowKind
 
 
@@ -165,5 +166,25 @@ def test_the_liquidation_price_solves_its_equation() -> None:
             random.uniform(0, 0.3),
         )
         price = liquidation_price(held, m, m * others - cash)
-        if price == price:
+        if price == 0.0:
+            assert held < 0.0
+            assert cash <= m * others
+        elif price == price:
             assert cash + held * price == pytest.approx(m * (abs(held) * price + others), abs=1e-6)
+
+
+@pytest.mark.parametrize("path", ["worst", "ohlc", "olhc"])
+@pytest.mark.parametrize("flow", [-0.5, -1.9, -2.5])
+def test_a_short_whose_cash_is_used_up_is_closed_at_any_price(flow: float, path: str) -> None:
+    """Short 50 at 100 with 1000: cash 6000. Funding takes half, all but nothing, or more than all of it."""
+    plan = {0: lambda b: b.sell(50)}
+    session = play(plan, FLAT, market=margin("cross", path=path), cash=1000.0)
+    fresh = Session(session.strategy, [BTC], 1000.0, market=session.market, compiled=False)
+    bars = bars_of([FLAT, FLAT, (90, 91, 89, 90)])
+    fresh.run(bars[:2])
+    row = np.zeros(1, ACTION)
+    row[0] = (0, bars["close_time"][1], ActionKind.FUNDING, flow)
+    fresh._machine.act(fresh._arena_at, fresh._at(row.view(np.uint8)))
+    fresh.run(bars[2:])
+    assert fills(fresh)[1][1:] == (1, 50.0, 90.0)
+    assert fresh.cash == pytest.approx(6000 + flow * 5000 - 4500)

@@ -397,3 +397,75 @@ def test_sampled_lags_are_the_same_again() -> None:
     assert len({f[3] - f[0] for f in fills(one)}) > 10
     other = play(plan, *steps, market=Market(latency=Latency(lags_ns=lags.lags_ns, seed=4)))
     assert other.digest != one.digest
+
+
+@pytest.mark.parametrize(("whole", "bought"), [(50, 50), (100, 100), (200, 200)])
+def test_exits_follow_an_amended_entry(whole: float, bought: float) -> None:
+    """70 are held besides, which reduce-only exits must leave alone."""
+    plan = {0: lambda b: (b.buy(70), b.bracket(BUY, 100, 90, 110, 99.0)), 1: lambda b: b.amend(2, quantity=whole)}
+    session = play(plan, FLAT, FLAT, (100, 100, 98, 99), (99, 99, 85, 86))
+    assert fills(session)[1:] == [(2, 1, bought, 99.0), (3, -1, bought, 90.0)]
+    assert session.positions[BTC.id] == 70.0
+
+
+@pytest.mark.parametrize(("whole", "left"), [(60, 0.0), (150, 0.0), (40, 0.0)])
+def test_exits_follow_an_entry_amended_half_way(whole: float, left: float) -> None:
+    """40 a bar may be bought: 40 are when it is amended."""
+    plan = {0: lambda b: b.bracket(BUY, 100, 90, 110), 1: lambda b: b.amend(1, quantity=whole)}
+    steps = [(100, 100, 100, 100, 80)] * 5
+    session = play(plan, *steps, (99, 99, 85, 86, 1000), market=Market(participation=0.5))
+    assert session.positions[BTC.id] == left
+    bought = max(whole, 40) if whole != 40 else 100  # 40 is what is filled already: refused
+    assert fills(session)[-1][1:] == (-1, bought, 90.0)
+
+
+def test_exits_of_broken_quantities_leave_no_dust() -> None:
+    steps = [(100, 100, 100, 100, volume) for volume in (1, 1, 2, 3, 1)]
+    session = play(
+        {0: lambda b: b.bracket(BUY, 0.7, 90, 110)}, *steps, (99, 99, 85, 86, 4), (86, 86, 85, 86, 9),
+        market=Market(participation=0.1),
+    )  # fmt: skip
+    assert len(session.fills) == 6
+    assert session.positions[BTC.id] == 0.0
+
+
+@pytest.mark.parametrize("sold", [50, 100])
+def test_an_exit_that_finds_nothing_more_takes_the_other_with_it(sold: float) -> None:
+    """What is bought later is not of that bracket."""
+    plan = {0: lambda b: b.bracket(BUY, 100, 90, 110), 1: lambda b: b.sell(sold), 3: lambda b: b.buy(100)}
+    session = play(plan, FLAT, FLAT, FLAT, (99, 99, 85, 86), FLAT, (100, 120, 100, 115))
+    assert ends(session) == {
+        1: "FILLED", 2: "CANCELED reduce-only", 3: "CANCELED oco", 4: "FILLED", 5: "FILLED"
+    }  # fmt: skip
+    assert session.positions[BTC.id] == 100.0
+
+
+@pytest.mark.parametrize("seconds", [0, 1])
+@pytest.mark.parametrize("post_only", [False, True])
+def test_a_limit_amended_through_the_market_takes(post_only: bool, seconds: float) -> None:
+    plan = {0: lambda b: b.limit(BUY, 1, 90.0, post_only=post_only), 1: lambda b: b.amend(1, price=105.0)}
+    session = play(plan, FLAT, FLAT, (100, 100, 98, 99), FLAT, market=late(seconds))
+    if post_only:
+        assert ends(session) == {1: "REJECTED post-only-would-take"}
+    else:
+        assert fills(session) == [(3 if seconds else 2, 1, 1.0, 100.0)]
+        assert not session.fills["maker"].any()
+
+
+def test_an_amendment_on_its_way_is_split_as_well() -> None:
+    plan = {0: lambda b: b.limit(BUY, 10, 90.0), 1: lambda b: b.amend(1, 20, 80.0)}
+    at = 2 * MINUTE_NS + 1
+    session = play(plan, FLAT, market=late(30))
+    row = np.zeros(1, ACTION)
+    row[0] = (0, at, ActionKind.SPLIT, 2.0)
+    bars = bars_of([FLAT, FLAT, (50, 50, 50, 50), (50, 50, 39, 50)])
+    halves = Session(session.strategy, [BTC], 1e6, market=late(30), compiled=False)
+    halves.run(bars[:2])
+    halves._machine.act(halves._arena_at, halves._at(row.view(np.uint8)))
+    halves.run(bars[2:])
+    assert fills(halves)[-1][1:] == (1, 40.0, 40.0)
+
+
+def test_in_a_bar_of_unknown_volume_a_capped_order_waits() -> None:
+    steps = [FLAT, (*FLAT, math.nan), (*FLAT, 0.0), (*FLAT, 10.0)]
+    assert fills(play({0: lambda b: b.buy(5)}, *steps, market=Market(participation=0.5))) == [(3, 1, 5.0, 100.0)]

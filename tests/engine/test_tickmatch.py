@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.engine.tapes import ONE, level_rows, quote_rows, trade_rows
+from tests.engine.tapes import ONE, action_rows, level_rows, quote_rows, trade_rows
 
 from quantlytic import Session, Strategy, TimeInForce, param
 from quantlytic.engine.market import Market
 from quantlytic.engine.models.latency import Latency
+from quantlytic.engine.models.slippage import SpreadSlippage
 from quantlytic.engine.tape import Tape, Ticks
+from quantlytic.model.action import ActionKind
 from quantlytic.model.errors import InputError
 from quantlytic.model.order import OrderStatus
 
@@ -54,7 +56,7 @@ class Once(Strategy):
 
 def fills_of(strategy: Strategy, data: Any, *, queue: str = "risk-averse", compiled: bool = False) -> list[Any]:
     """[(time, quantity, price, maker)], and "expired" at the end where the order did."""
-    session = Session(strategy, [ONE], 1e4, allow_short=True, compiled=compiled, queue=queue)
+    session = Session(strategy, [ONE], 1e4, market=Market(allow_short=True, queue=queue), compiled=compiled)
     session.run(data)
     found: list[Any] = [
         (int(fill["event_time"]), float(fill["quantity"]), float(fill["price"]), bool(fill["maker"]))
@@ -205,8 +207,10 @@ def test_two_orders_keep_their_own_places() -> None:
 
 
 def test_a_queue_has_a_name() -> None:
-    with pytest.raises(InputError, match="queue is one of risk-averse, proportional, none, not 'fifo'"):
-        Session(Once, [ONE], 1e3, compiled=False, queue="fifo")
+    with pytest.raises(InputError, match="queue is risk-averse, proportional, none, not 'fifo'"):
+        Market(queue="fifo")
+    assert Market.from_dict(Market(queue="none").to_dict()) == Market(queue="none")
+    assert any("queue: none" in sentence for sentence in Market(queue="none").sentences())
 
 
 class Script(Strategy):
@@ -280,3 +284,28 @@ def test_positions_are_valued_at_the_middle() -> None:
     session = Session(Once(), [ONE], 1e3, compiled=False, equity_every_ns=1)
     session.run(Ticks(quote_rows([1, 2, 3], [9, 9, 11], [11, 11, 13]), (ONE,)))
     assert session.equity.tolist() == [1_000.0, 999.0, 1_001.0]
+
+
+@pytest.mark.parametrize("kind", ["quotes", "book"])
+def test_what_was_quoted_before_a_split_fills_nothing(kind: str) -> None:
+    """A sale after the split 2:1 must not get the price of the old units."""
+    old, new = (99.0, 101.0), (49.0, 51.0)
+    if kind == "quotes":
+        quoted = {"quotes": Ticks(quote_rows([1, 5], [old[0], new[0]], [old[1], new[1]]), (ONE,))}
+    else:
+        rows = [(t, s, p, 5.0, s < 0) for t, pair in ((1, old), (5, new)) for s, p in zip((1, -1), pair, strict=True)]
+        quoted = {"book": Ticks(level_rows(*rows), (ONE,))}
+    trades = Ticks(trade_rows([1, 3, 4], [101.0, 50.0, 50.0]), (ONE,))
+    tape = Tape(**quoted, trades=trades, actions=Ticks(action_rows((0, 2, ActionKind.SPLIT, 2.0)), (ONE,)))
+    assert fills_of(Once(side=SELL, after=2), tape) == [(5, 1.0, 49.0, False)]
+
+
+@pytest.mark.parametrize(("kind", "paid"), [("quotes", 101.0), ("trades", 100.05)])
+def test_half_the_spread_is_paid_once(kind: str, paid: float) -> None:
+    if kind == "quotes":
+        tape = Tape(quotes=Ticks(quote_rows([1, 2], 99.0, 101.0), (ONE,)))
+    else:
+        tape = Tape(trades=Ticks(trade_rows([1, 2], 100.0), (ONE,)))
+    session = Session(Once(), [ONE], 1e4, market=Market(slippage=SpreadSlippage(10)), compiled=False)
+    session.run(tape)
+    assert session.fills["price"].tolist() == pytest.approx([paid])

@@ -77,7 +77,6 @@ class Actions(Lifecycle):
         position.price /= ratio
         position.average /= ratio
         position.usual_volume *= ratio
-        position.spread /= ratio
         whole = position.round_quantity(exact) if exact > 0.0 else -position.round_quantity(-exact)
         position.quantity = whole
         if whole != exact:
@@ -90,6 +89,9 @@ class Actions(Lifecycle):
             order.price = position.round_price(order.price / ratio, order.side)
             order.stop_price = position.round_price(order.stop_price / ratio, -order.side)
             order.best /= ratio
+            order.amend_quantity = position.round_quantity(order.amend_quantity * ratio)
+            order.amend_price = position.round_price(order.amend_price / ratio, order.side)
+            order.amend_stop = position.round_price(order.amend_stop / ratio, -order.side)
             if not order.trail_percent:
                 order.trail /= ratio
             if order.quantity + order.dormant == 0.0 and order.status < FILLED:

@@ -121,8 +121,9 @@ def match_any(account: Any, bar: Any) -> None:
         walk(account, bar)
     if account.position(instrument).orders > 0:
         at_close(account, instrument, bar.close_time, bar.close, False)
-        account.pass_time(instrument, bar.close_time)
         account.settle_rows(instrument)
+        account.pass_time(instrument, bar.close_time)
+        account.drop_finished(instrument)
     account.observe(instrument, bar.close, bar.volume)
 
 
@@ -333,8 +334,9 @@ def next_on_way(account: Any, bar: Any, price: float, target: float, gone: float
     if account.margin_mode != CASH_ACCOUNT:
         limit = account.breaking_price(instrument)
         held = account.position(instrument).quantity
-        if held * (limit - target) >= 0.0 and np.abs(limit - price) < least:
-            found, nearest = _LIQUIDATION, limit if held * (price - limit) > 0.0 else price
+        where = limit if held * (price - limit) > 0.0 else price
+        if held * (limit - target) >= 0.0 and np.abs(where - price) < least:
+            found, nearest = _LIQUIDATION, where
     return found, nearest
 
 

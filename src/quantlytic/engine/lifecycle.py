@@ -4,12 +4,14 @@
   refuses what the account cannot bear (REJECTED with the reason), writes FILL and ORDER_UPDATE rows.
 - Reduce-only: filled up to what is held against it; the rest is cancelled (REDUCE_ONLY). It never opens and never flips.
 - Children (`parent_id`) sleep until the parent fills, and wake with the quantity that was filled; their reference price is the
-  parent's fill. When the parent ends, what of them never woke is cancelled (PARENT).
-- OCO (`group_id`): a fill takes its quantity off the others of the group; when one is filled whole, they are cancelled (OCO).
+  parent's fill. When the parent ends, what of them never woke is cancelled (PARENT). A parent's amended quantity is theirs, too.
+- OCO (`group_id`): a fill takes its quantity off the others of the group; when one is filled whole, or found nothing (more) to
+  reduce, they are cancelled (OCO).
 - A trailing stop follows the best price since it was accepted (or woke); its level never goes back.
 - DAY ends with the session (a CLOSE action); where an instrument has no sessions, with the UTC day. GTD ends at its time.
 - An amendment gives the whole quantity (what is filled included). Time priority is kept only if nothing but the quantity
-  changes and it falls. It is answered by an update with the order's status and the reason `amended`, or why it was refused.
+  changes and it falls; at another price it meets the market like a new order. It is answered by an update with the order's
+  status and the reason `amended`, or why it was refused.
 - A cancellation or an amendment reaches the venue with the market's latency, like an order; fills in between stand.
 """
 
@@ -175,8 +177,10 @@ class Lifecycle(Wallet):
         for row in range(self.position(instrument).orders):
             child = self.order(instrument, row)
             if child.parent_id == parent_id and child.dormant > 0.0:
-                woken = child.dormant if all_of_it else min(quantity, child.dormant)
-                child.dormant -= woken
+                woken = (
+                    quantity if np.abs(quantity - child.dormant) <= 1e-9 * quantity else min(quantity, child.dormant)
+                )
+                child.dormant = 0.0 if all_of_it else max(child.dormant - woken, 0.0)
                 if child.type == TRAILING_STOP and np.isnan(child.best):
                     child.best = price
                     child.follow(price)
@@ -211,7 +215,7 @@ class Lifecycle(Wallet):
                     child.dormant = 0.0
                     if child.quantity == 0.0:
                         self._end(instrument, child, CANCELED, PARENT, time)
-        if order.group_id > 0 and status == FILLED:
+        if order.group_id > 0 and (status == FILLED or reason == REDUCE_ONLY):
             for row in range(self.position(instrument).orders):
                 other = self.order(instrument, row)
                 if other.group_id == order.group_id and other.status < FILLED:
@@ -324,8 +328,11 @@ class Lifecycle(Wallet):
             keeps = left <= open_quantity
             order.dormant = min(order.dormant, left)
             order.quantity = left - order.dormant
+            if order.has_children:
+                self._resize_children(instrument, order.order_id, left, left - open_quantity)
         if not np.isnan(order.amend_price) and order.amend_price != order.price:
             order.price = order.amend_price
+            order.resting = False
             keeps = False
         if not np.isnan(order.amend_stop) and order.amend_stop != order.stop_price:
             order.stop_price = order.amend_stop
@@ -333,6 +340,13 @@ class Lifecycle(Wallet):
         order.amend_at = 0
         if not keeps:
             self.to_back(instrument, row)
+
+    def _resize_children(self, instrument: int, parent_id: int, left: float, change: float) -> None:
+        """What sleeps follows the parent: it grows by as much, and is never more than what the parent may still fill."""
+        for row in range(self.position(instrument).orders):
+            child = self.order(instrument, row)
+            if child.parent_id == parent_id and child.status < FILLED:
+                child.dormant = min(child.dormant + max(change, 0.0), left)
 
     # ---- margin used up ----
 

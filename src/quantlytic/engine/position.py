@@ -16,8 +16,8 @@ from quantlytic.engine.record import Record, layout_of
 class Position(Record):
     """One row an instrument: what is held, its last price, how many of its order rows are in use, the venue's rules.
 
-    `average`: what a unit held cost; `margin`: what is locked for it (isolated margin). `spread`: ask less bid, where quotes
-    are known. `variance` of a bar's log return and `usual_volume` of a bar: exponential averages, for square-root impact.
+    `average`: what a unit held cost; `margin`: what is locked for it (isolated margin). `variance` of a bar's log return and
+    `usual_volume` of a bar: exponential averages, for square-root impact. `quoted`: orders fill at the far side of a quote.
     `plain`: its open orders are market orders with nothing special, but for orders that have ended since.
     `charged_day`: the UTC day borrowing is paid up to. `session_start` and `session_end`: the last ones told (-1: none).
     """
@@ -31,7 +31,6 @@ class Position(Record):
         self.min_notional = 0.0
         self.average = 0.0
         self.margin = 0.0
-        self.spread = 0.0
         self.variance = 0.0
         self.usual_volume = 0.0
         self.charged_day = 0
@@ -40,6 +39,7 @@ class Position(Record):
         self.has_sessions = False
         self.plain = True
         self.delisted = False
+        self.quoted = False
 
     def round_quantity(self, quantity: float) -> float:
         """Down to a whole number of lots; as it is where there are no lots."""

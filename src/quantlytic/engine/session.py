@@ -23,7 +23,6 @@ from quantlytic.engine.position import POSITION
 from quantlytic.engine.record import fields_of, layout_of
 from quantlytic.engine.runner import Runner
 from quantlytic.engine.strategy import Strategy
-from quantlytic.engine.tickmatch import QUEUES
 from quantlytic.model.action import ACTION
 from quantlytic.model.bar import BAR
 from quantlytic.model.equity import EQUITY
@@ -60,7 +59,6 @@ class Session(Runner):
         max_open_orders: int = 32,
         equity_every_ns: int = 60_000_000_000,
         book_depth: int = 1_000,
-        queue: str = "risk-averse",
     ) -> None:
         self.strategy = strategy() if isinstance(strategy, type) else strategy
         self.instruments = tuple(instruments)
@@ -84,9 +82,7 @@ class Session(Runner):
             raise StrategyError(
                 f"{type(self.strategy).__name__} has on_timer and no period: call self.every(ns) in setup()"
             )
-        if queue not in QUEUES:
-            raise InputError(f"queue is one of {', '.join(QUEUES)}, not {queue!r}")
-        self._equity_every_ns, self._book_depth, self._queue = equity_every_ns, book_depth, queue
+        self._equity_every_ns, self._book_depth = equity_every_ns, book_depth
         self._layout = layout = layout_of(state)
         self._arena = make_arena(
             state,

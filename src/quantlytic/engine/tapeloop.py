@@ -17,7 +17,7 @@ import numpy as np
 from quantlytic.engine.account import ACTION_ROW, BAR_ROW
 from quantlytic.engine.barmatch import match_bar
 from quantlytic.engine.broker import BROKER
-from quantlytic.engine.codes import FAULT_NONE
+from quantlytic.engine.codes import FAULT_NONE, SPLIT
 from quantlytic.engine.cold import MATCH_BOOK, MATCH_QUOTE, MATCH_TRADE, MEET_TRADE, consult
 from quantlytic.engine.desk import BARS, BOOKS, DESK, NEVER, QUOTES, TRADES
 from quantlytic.engine.journal import JOURNAL, SAMPLES
@@ -39,7 +39,7 @@ from quantlytic.engine.loop import (
 from quantlytic.engine.orderbook import LEVEL
 from quantlytic.engine.record import Record, address_of, at, call, layout_of
 from quantlytic.engine.step import QUOTE_ROW, TRADE_ROW
-from quantlytic.engine.tickmatch import change_level
+from quantlytic.engine.tickmatch import change_level, forget_prices
 from quantlytic.model.trade import TRADE
 
 TRADE_BYTES = TRADE.itemsize
@@ -174,7 +174,10 @@ def _take(account: Any, desk: Any, arena: Any, kind: int, event: Any, time: int,
     elif kind == BOOKS:
         _level(account, desk, arena, event, step)
     else:
-        account.act(at(event, 0, ACTION_ROW))
+        action = at(event, 0, ACTION_ROW)
+        account.act(action)
+        if action.kind == SPLIT:
+            forget_prices(desk, action.instrument)
         tell_fills(account, arena, step)
 
 

@@ -4,12 +4,12 @@ An order meets the first event of its instrument after it was sent and has arriv
 
 - Trades alone: what takes any price, and a limit that its first trade satisfies, fills at the trade's price as taker. A limit
   that rests fills at its own price when a trade goes **through** it. What trades at exactly its price went to those before it
-  in the queue, of which trades tell nothing; with `queue="none"` there is no queue, and that trade fills it.
+  in the queue, of which trades tell nothing; with `Market.queue` "none" there is no queue, and that trade fills it.
 - Quotes: the same against the far side of the quote (its quantity is not looked at); a limit that rests fills at its own
   price when the far side reaches it, or when a trade goes through it.
 - A book: what takes walks the levels and fills at their average price; what a market order finds no level for expires. A
   limit that rests fills at its own price when the other side reaches it or a trade goes through it; a trade **at** its
-  price first eats what rests before it. `queue` says how that shrinks else:
+  price first eats what rests before it. `Market.queue` says how that shrinks else:
     "risk-averse": cancellations are behind us, unless less rests at the price than was thought to be before us;
     "proportional": cancellations are before and behind us in proportion to what rests there.
   Source: E. Rigtorp, "Estimating order queue position" (2013); hftbacktest, "Queue Models". We take no liquidity out of
@@ -18,6 +18,7 @@ An order meets the first event of its instrument after it was sent and has arriv
   follow that price.
 - IOC and FOK are filled by the first price they meet or expire; AT_OPEN by the first of the next session (or UTC day).
 - With trades alone, the cap on participation is a share of each trade's quantity; quotes and books have no cap.
+- A split ends what was quoted: nothing is matched until the next quote, or the book's next levels, of the new units.
 """
 
 # mypy: disable-error-code="no-any-return"
@@ -39,19 +40,16 @@ from quantlytic.engine.codes import (
     FOK,
     IOC,
     MARKET,
+    NO_QUEUE,
     NOT_FILLED_AT_ONCE,
     POST_ONLY_WOULD_TAKE,
+    PROPORTIONAL,
     REJECTED,
     TRAILING_STOP,
 )
 from quantlytic.engine.desk import BOOKS, TRADES
 from quantlytic.engine.models.participation import allowance
 from quantlytic.engine.ordertable import FAVOURABLE
-
-QUEUES = ("risk-averse", "proportional", "none")
-"""Models of the queue, by number."""
-
-PROPORTIONAL, NO_QUEUE = 1, 2
 
 
 def match_trade(account: Any, desk: Any, trade: Any) -> None:
@@ -69,6 +67,7 @@ def match_quote(account: Any, desk: Any, instrument: int, time: int) -> None:
     """The quote in force meets the orders: after it has changed, or when there was a trade."""
     feed = desk.feed(instrument)
     account.volume = account.allowed = math.inf
+    account.position(instrument).quoted = True
     before(account, instrument, feed.bid, feed.ask, time)
     meet_prices(account, desk, feed.source, instrument, feed.bid, feed.ask, time)
     after(account, instrument, 0.5 * (feed.bid + feed.ask), 0.0)
@@ -80,6 +79,7 @@ def match_book(account: Any, desk: Any, book: Any, time: int) -> None:
         return
     instrument = book.instrument
     account.volume = account.allowed = math.inf
+    account.position(instrument).quoted = True
     before(account, instrument, book.bid, book.ask, time)
     meet_prices(account, desk, BOOKS, instrument, book.bid, book.ask, time)
     after(account, instrument, book.mid, 0.0)
@@ -98,6 +98,16 @@ def meet_trade(account: Any, desk: Any, trade: Any) -> None:
         match_quote(account, desk, instrument, time)
     else:
         account.settle_rows(instrument)
+
+
+def forget_prices(desk: Any, instrument: int) -> None:
+    """What was quoted was of the units before a split."""
+    feed = desk.feed(instrument)
+    feed.bid = math.nan
+    feed.ask = math.nan
+    feed.quoted = False
+    if feed.source == BOOKS:
+        desk.book(instrument).clear()
 
 
 def before(account: Any, instrument: int, bid: float, ask: float, time: int) -> None:

@@ -200,8 +200,8 @@ class Wallet(OrderTable):
             return price
         position = self.position(instrument)
         share = impact(
-            self.slippage, self.slippage_first, self.slippage_second, quantity, price, self.volume,
-            position.spread, position.variance, position.usual_volume,
+            self.slippage, self.slippage_first, self.slippage_second, quantity, self.volume,
+            position.quoted, position.variance, position.usual_volume,
         )  # fmt: skip
         worse = price * (1.0 + order.side * min(share, 0.99))
         if order.has_limit and order.side * (worse - order.price) > 0.0:

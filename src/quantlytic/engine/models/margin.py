@@ -62,11 +62,14 @@ class Margin:
 
 
 def liquidation_price(quantity: float, maintenance: float, debt: float) -> float:
-    """The price at which what is left equals the maintenance margin; NaN where there is none above 0.
+    """The price at which what is left equals the maintenance margin; NaN where a long has none above 0 (it cannot be used up),
+    0 where a short has none (it is used up at any).
 
     `debt`: cross, maintenance of the others less cash and their value; isolated, entry value less margin.
     """
     if quantity == 0.0:
         return math.nan
     price = debt / (quantity - maintenance * abs(quantity))
-    return price if price > 0.0 else math.nan
+    if price > 0.0:
+        return price
+    return 0.0 if quantity < 0.0 else math.nan

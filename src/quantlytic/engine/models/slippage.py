@@ -2,7 +2,7 @@
 
 The price moves against the order by, as a share of it:
 - `FixedSlippage`: bps / 10,000, whatever the size.
-- `SpreadSlippage`: half the quoted spread where quotes are known, else `bps` / 2 / 10,000 (on bars there are none).
+- `SpreadSlippage`: `bps` / 2 / 10,000 of what bars and trades say; nothing on quotes and books, whose far side is the price.
 - `VolumeShareSlippage`: impact * share^2, share = quantity / the bar's volume, at most `limit`. Source: zipline,
   `VolumeShareSlippage` (its default 0.1, and 0.025 as the limit; a cap on what fills is `Market.participation`).
 - `SquareRootImpact`: coefficient * sigma * sqrt(quantity / volume), sigma the deviation of a bar's log return and volume a
@@ -54,7 +54,7 @@ class FixedSlippage:
 
 @dataclass(frozen=True)
 class SpreadSlippage:
-    """Half the spread: the quoted one where quotes are known, else `bps`."""
+    """Half of a spread of `bps`, where bars and trades do not tell it. Quotes and books do: there orders fill at the far side."""
 
     bps: float = 0.0
 
@@ -66,7 +66,7 @@ class SpreadSlippage:
         return SPREAD, self.bps / 2e4, 0.0
 
     def sentence(self) -> str:
-        return f"Slippage: half the quoted spread, or of {self.bps:g} bps where there are no quotes."
+        return f"Slippage: half of a spread of {self.bps:g} bps; on quotes and books the far side, without more."
 
 
 @dataclass(frozen=True)
@@ -114,14 +114,14 @@ Slippage = NoSlippage | FixedSlippage | SpreadSlippage | VolumeShareSlippage | S
 
 
 def impact(
-    kind: int, first: float, second: float, quantity: float, price: float, volume: float,
-    spread: float, variance: float, usual_volume: float,
+    kind: int, first: float, second: float, quantity: float, volume: float,
+    quoted: bool, variance: float, usual_volume: float,
 ) -> float:  # fmt: skip
     """How much a quantity moves the price, as a share of it (0 or more). `first`, `second`: the model's numbers."""
     if kind == FIXED:
         return first
     if kind == SPREAD:
-        return 0.5 * spread / price if spread > 0.0 else first
+        return 0.0 if quoted else first
     if kind == VOLUME_SHARE:
         if not volume > 0.0:
             return first * second * second
