@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
+import quantlytic as ql
 from quantlytic.engine.fees import Fees
 from quantlytic.model.errors import InputError, StoreError
+from quantlytic.model.instrument import Instrument
 from quantlytic.research.compare import FIGURES, compare, read_run
 from quantlytic.research.comparepage import comparison_html
 from quantlytic.research.history import load_bars
@@ -73,3 +76,29 @@ def test_what_is_no_run_is_refused(folders: list[Path], tmp_path: Path) -> None:
     (tmp_path / "summary.json").write_text("{")
     with pytest.raises(StoreError, match="damaged"):
         read_run(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("file", "part", "value"),
+    [
+        ("summary", "sharpe", "x"), ("summary", "params", 5), ("summary", "verdict", 5), ("manifest", "data", 5),
+        ("manifest", "data", {"sha256": [1]}),
+    ],
+)  # fmt: skip
+def test_a_run_edited_by_hand_is_damaged(
+    folders: list[Path], tmp_path: Path, file: str, part: str, value: object
+) -> None:
+    copied = Path(shutil.copytree(folders[0], tmp_path / "run"))
+    told = json.loads((copied / f"{file}.json").read_text())
+    (copied / f"{file}.json").write_text(json.dumps(told | {part: value}))
+    with pytest.raises(StoreError, match="damaged"):
+        read_run(copied)
+
+
+def test_a_name_that_looks_like_a_formula_is_text(tmp_path: Path) -> None:
+    bars = ql.demo_bars(300)
+    named = ql.Bars(bars.array, (Instrument('=HYPERLINK("x:y")'),))
+    folder, _ = save_run(backtest(SmaCross(fast=5, slow=20), named, compiled=False), tmp_path, 1)
+    lines = (folder / "fills.csv").read_text().splitlines()
+    assert len(lines) > 1
+    assert all(""""'=HYPERLINK(""" in line for line in lines[1:])

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -25,6 +26,14 @@ FIGURES = (
     "fees_paid", "slippage_paid", "cost_bps", "capacity", "rejected", "holes",
 )  # fmt: skip
 """The figures that are laid side by side, by their names in a run's summary."""
+
+
+_SUMMARY: list[tuple[str, Any] | tuple[str, Any, Any]] = [
+    ("run_id", str), ("strategy", str), ("params", dict[str, float | bool]), ("verdict", dict[str, Any] | None, None),
+    *((name, float | None, None) for name in FIGURES),
+]  # fmt: skip
+_Summary = msgspec.defstruct("_Summary", _SUMMARY)
+_Manifest = msgspec.defstruct("_Manifest", [("data", msgspec.defstruct("_Data", [("sha256", str)]))])
 
 
 @dataclass(frozen=True)
@@ -50,9 +59,11 @@ def read_run(folder: Path) -> KeptRun:
     try:
         summary, manifest = (json.loads((folder / f"{name}.json").read_text()) for name in ("summary", "manifest"))
         equity = pl.read_parquet(folder / "equity.parquet")
+        msgspec.convert(summary, _Summary)
+        msgspec.convert(manifest, _Manifest)
         curve = Curve.of(equity["close_time"].to_numpy(), equity["equity"].to_numpy())
         return KeptRun(summary["run_id"], summary, manifest, curve)
-    except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, pl.exceptions.PolarsError) as error:
         first = next(iter(str(error).splitlines()), type(error).__name__)
         raise StoreError(f"the run in {folder} is damaged ({first}): run it again") from None
 

@@ -24,6 +24,7 @@ from quantlytic.store.control.finished import enter_finished
 from quantlytic.store.control.records import Trial
 
 MAX_CSV_ROWS = 100_000
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _SIDES = {1: "buy", -1: "sell"}
 _FLOWS = {int(kind): kind.name.lower() for kind in CashFlowKind}
 
@@ -182,7 +183,12 @@ def _times(times: NDArray[np.int64]) -> pl.Series:
 
 
 def _names(result: Outcome, rows: NDArray[Any]) -> pl.Series:
-    return _words(rows["instrument"], dict(enumerate(one.id for one in result.bars.instruments)))
+    return _words(rows["instrument"], dict(enumerate(_cell(one.id) for one in result.bars.instruments)))
+
+
+def _cell(text: str) -> str:
+    """A name from elsewhere as a cell of CSV: a spreadsheet takes what begins like a formula for one."""
+    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def _words(values: NDArray[Any], words: Mapping[int, str]) -> pl.Series:

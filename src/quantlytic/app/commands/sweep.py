@@ -79,6 +79,8 @@ def command(strategy: str, file: Path, as_json: bool, **given: Any) -> None:
             over=axes,
             **{name: given[name] for name in ("allow_short", "allow_gaps", "calendar", "jobs")},
         )
+    if found.interrupted and all(one.error for one in found.outcomes):
+        raise KeyboardInterrupt
     found.values(given["metric"])  # an unknown name is told before anything is written
     entered = enter_trials(found, home, time.time_ns())
     folder = save_sweep(found, home, given["out"], given["metric"])
