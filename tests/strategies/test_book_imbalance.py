@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from tests.engine.tapes import quote_rows
 from tests.strategies.ticks import booked
 
@@ -42,6 +43,7 @@ def test_on_quotes_and_trading_is_not_too_often() -> None:
     assert np.diff(session.orders["event_time"]).min() >= 5 * SECOND_NS
 
 
+@pytest.mark.timeout(400)  # the engine may have to be compiled
 def test_on_a_real_book_compiled_and_debug_agree(market_data: Path) -> None:
     tape = booked(market_data, 150)
     strategy = BookImbalance(levels=3, memory=0.2, hold=0.1, entry=0.2, short=True)

@@ -128,7 +128,7 @@ def test_inventory_leans_on_the_prices() -> None:
 
 def test_on_a_real_capture(market_data: Path) -> None:
     """Five minutes of Bitcoin, in plain Python for the watching: a quarter of it."""
-    tape = captured(market_data, limit=6_000)
+    tape = captured(market_data, limit=8_000)
     for strategy in (Watched(depth=5.0), Watched(depth=5.0, aversion=0.0, short=True, cap=3)):
         session = run(strategy, tape)
         assert len(session.fills) > 20
@@ -142,7 +142,7 @@ def test_late_orders_keep_within_the_cap_too(market_data: Path) -> None:
     """20 ms to the market: the market may have moved, and post-only orders are refused rather than filled as taker."""
     market = Market(fees=Fees(0, 0), allow_short=True, latency=Latency(ns=20_000_000))
     session = run(
-        Watched(depth=20.0, short=True, cap=2, patience=0.0), captured(market_data, limit=4_000), market=market
+        Watched(depth=20.0, short=True, cap=2, patience=0.0), captured(market_data, limit=6_000), market=market
     )
     assert len(session.fills) > 5
     check(session)
@@ -168,6 +168,7 @@ def test_the_cap_holds_and_nothing_crosses(
     assert refusals(session) <= {Reason.POST_ONLY_WOULD_TAKE}
 
 
+@pytest.mark.timeout(400)  # the engine may have to be compiled
 def test_compiled_debug_and_pieces_give_the_same_digest(market_data: Path) -> None:
     tape = captured(market_data, limit=4_000)
     strategy = MarketMaker(depth=5.0, memory=5.0)

@@ -14,6 +14,7 @@ from quantlytic import Bars, Fees, Instrument, Session
 from quantlytic.model.errors import InputError
 from quantlytic.strategies.pairs import Pairs
 
+pytestmark = pytest.mark.timeout(400)  # the engine may have to be compiled
 HOUR_NS = 3_600_000_000_000
 CASH = 100_000.0
 

@@ -129,6 +129,7 @@ def test_in_pieces_it_is_the_same(strategy: Strategy) -> None:
 @pytest.mark.parametrize(
     "strategy", [pytest.param(one, marks=[] if k == 4 else pytest.mark.slow) for k, one in enumerate(ALL)]
 )
+@pytest.mark.timeout(400)  # the engine may have to be compiled
 def test_compiled_and_debug_give_the_same_digest(strategy: Strategy) -> None:
     bars = ql.demo_bars(250, 3, instruments=5)
     debug, compiled = (run(strategy, bars, compiled) for compiled in (False, True))
