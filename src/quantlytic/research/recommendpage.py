@@ -14,7 +14,7 @@ import numpy as np
 
 from quantlytic.research import htmlpage, text
 from quantlytic.research.recommendation import Finding, Recommendation, Record, Tested
-from quantlytic.research.recommendtext import DOUBTS, FEWEST_TRIPS, hold_sentence, share
+from quantlytic.research.recommendtext import DOUBTS, FEWEST_TRIPS, chance, hold_sentence, share, sharpe, short_chance
 
 _WIDTH, _HEIGHT = 1000.0, 300.0
 _SHOWN = 6  # strategies in an instrument's table
@@ -106,9 +106,10 @@ def _card(one: Finding) -> dict[str, Any]:
         "why": one.sentence.partition(": ")[2].partition(". ")[2] or one.sentence,
         "hold": hold_sentence(one),
         "span": _span(one),
-        "dsr": text.ratio(dsr),
+        "dsr": short_chance(dsr),
         "sure": f"{100 * (dsr or 0.0):.1f}",
         "rows": [_row(row, row.strategy == one.strategy) for row in rows],
+        "others": [_row(row, False) for row in one.tested if row not in rows],
         "yardstick": _figures(one.hold),
         "stressed": one.stressed,
         "stress": [
@@ -123,7 +124,8 @@ def _card(one: Finding) -> dict[str, Any]:
 
 
 def _span(one: Finding) -> str:
-    holes = f"; {one.missing:,} bars are missing in the data, and were not filled" if one.missing else ""
+    lacking = f"{one.missing:,} bar{'s are' if one.missing > 1 else ' is'} missing"
+    holes = f"; {lacking} in the data, and nothing was put there" if one.missing else ""
     return f"{one.bars:,} bars{holes}."
 
 
@@ -131,8 +133,8 @@ def _evidence(one: Finding) -> str:
     """The tests that look at all strategies at once."""
     parts = [f"{one.trials:,} trials on this data"]
     if one.spa_cash is not None:
-        parts.append(f"reality check (SPA) of all together: p {text.ratio(one.spa_cash)} against earning nothing")
-        parts[-1] += f", {text.ratio(one.spa_hold)} against holding"
+        parts.append(f"reality check (SPA) of all together: p {chance(one.spa_cash)} against earning nothing")
+        parts[-1] += f", {chance(one.spa_hold)} against holding"
     if one.picked_loss is not None:
         parts.append(
             f"the best of one half of the time lost money in the other in {share(one.picked_loss)} of the splits"
@@ -145,7 +147,7 @@ def _row(one: Tested, chosen: bool) -> dict[str, Any]:
         "name": one.strategy,
         "chosen": chosen,
         "trips": f"{one.round_trips:,}",
-        "dsr": text.ratio(one.dsr),
+        "dsr": short_chance(one.dsr),
         "doubt": DOUBTS[one.doubt] if one.doubt else "–",
         "earned": f"{one.earned} of {len(one.stretches)} stretches earned",
         "dots": [
@@ -159,7 +161,7 @@ def _row(one: Tested, chosen: bool) -> dict[str, Any]:
 def _figures(one: Record) -> dict[str, str]:
     gain = one.total_return if one.cagr is None else one.cagr
     return {
-        "sharpe": text.ratio(one.sharpe),
+        "sharpe": sharpe(one),
         "cagr": _signed(gain),
         "tone": text.tone(gain),
         "depth": text.NONE if one.max_drawdown is None else share(one.max_drawdown),
@@ -196,7 +198,7 @@ def _cell(one: Record | None, chosen: bool) -> dict[str, str]:
         style = f"background:rgba(var(--{'up' if value >= 0 else 'down'}-rgb),{0.04 + 0.5 * strength:.2f})"
     title = f"{_figures(one)['cagr']}" + (f", {one.round_trips:,} trades" if isinstance(one, Tested) else "")
     return {
-        "text": text.ratio(value),
+        "text": sharpe(one),
         "style": style,
         "kind": "best" if chosen else "few" if few else "",
         "title": title,
@@ -286,7 +288,7 @@ def _method(found: Recommendation) -> list[str]:
         "beat holding for its risk, earned in at least half of the stretches, and still earns in every harder market.",
         "Trials are all parameter sets of all strategies, and whatever else the trial ledger has on the data. What was "
         "tried elsewhere, or read in a book that tried it, it does not know.",
-        *manifest["assumptions"],
+        "Assumed: " + " ".join(manifest["assumptions"]),
         "A regime that ended is in no formula. A recommendation says that an edge was there, not that it stays.",
         "Strategies that trade several instruments against each other (pairs, rotation, portfolios) are not asked here.",
     ]

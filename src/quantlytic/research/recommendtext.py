@@ -39,6 +39,23 @@ def share(value: float) -> str:
     return f"{value * 100:,.{1 if abs(value) < 0.0995 else 0}f}\u00a0%".replace("-", "−")
 
 
+def chance(value: float | None) -> str:
+    """A probability: `0.41`; one that is almost certain is never shown as 1."""
+    if value is None:
+        return text.NONE
+    return "over 0.99" if value > 0.995 else "under 0.01" if value < 0.005 else text.ratio(value)
+
+
+def short_chance(value: float | None) -> str:
+    """The same for a table: `>0.99`."""
+    return chance(value).replace("over ", ">").replace("under ", "<")
+
+
+def sharpe(one: Record) -> str:
+    """Its Sharpe ratio; what rounds to nothing has no sign."""
+    return text.NONE if one.sharpe is None else text.ratio(round(one.sharpe, 2) + 0.0)
+
+
 def sentence_of(finding: Finding) -> str:
     """`SOLUSDT: none. The best of 24 (supertrend) made 12 % a year out of sample, but with 1,240 trials that is likely luck
     (deflated Sharpe 0.41).`"""
@@ -49,7 +66,7 @@ def sentence_of(finding: Finding) -> str:
         return (
             f"{finding.symbol}: {best.strategy}. It made {yearly(best)} out of sample, after costs, with a drawdown of "
             f"{_depth(best)}; holding made {yearly(hold)} with {_depth(hold)}. With {finding.trials:,} trials counted the "
-            f"deflated Sharpe is {text.ratio(best.dsr)}; {best.earned} of {len(best.stretches)} stretches earned."
+            f"deflated Sharpe is {chance(best.dsr)}; {best.earned} of {len(best.stretches)} stretches earned."
         )
     return f"{finding.symbol}: none. {_why_not(finding, best)}"
 
@@ -57,9 +74,7 @@ def sentence_of(finding: Finding) -> str:
 def hold_sentence(finding: Finding) -> str:
     """What holding the instrument would have given."""
     hold = finding.hold
-    return (
-        f"Buy and hold over the same time: {yearly(hold)}, Sharpe {text.ratio(hold.sharpe)}, drawdown {_depth(hold)}."
-    )
+    return f"Buy and hold over the same time: {yearly(hold)}, Sharpe {sharpe(hold)}, drawdown {_depth(hold)}."
 
 
 def in_one_line(findings: Sequence[Finding]) -> str:
@@ -82,7 +97,7 @@ def _why_not(finding: Finding, best: Tested) -> str:
     who = f"The best of {count} ({best.strategy})" if count > 1 else f"{best.strategy.capitalize()}"
     made = f"{who} made {yearly(best)} out of sample"
     trials = f"{finding.trials:,} trial{'s' if finding.trials != 1 else ''}"
-    dsr = text.ratio(best.dsr)
+    dsr = chance(best.dsr)
     lost = f"None of the {count} earned anything out of sample; the best ({best.strategy}) returned {yearly(best)}."
     stressed = [one.name for one in finding.stress[1:] if one.total_return <= 0.0]
     sentences = {
@@ -96,10 +111,10 @@ def _why_not(finding: Finding, best: Tested) -> str:
         ),
         "market": (
             f"{made}, but most of that is the market's rise, which holding gives as well (deflated Sharpe {dsr}, "
-            f"{text.ratio(best.dsr_alpha)} without the market)."
+            f"{chance(best.dsr_alpha)} without the market)."
         ),
         "search": (
-            f"{made}, but the best of so many may look that good by luck (reality check p {text.ratio(finding.spa_cash)})."
+            f"{made}, but the best of so many may look that good by luck (reality check p {chance(finding.spa_cash)})."
         ),
         "holding": f"{made}, but for its risk holding was better ({yearly(finding.hold)}).",
         "unstable": f"{made}, but only {best.earned} of {len(best.stretches)} stretches earned.",

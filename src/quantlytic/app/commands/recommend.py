@@ -163,7 +163,7 @@ def _print(found: Recommendation, folder: Path) -> None:
 def _rows(finding: Finding) -> list[list[str]]:
     """The best strategies and holding."""
     from quantlytic.research import text
-    from quantlytic.research.recommendtext import DOUBTS
+    from quantlytic.research.recommendtext import DOUBTS, sharpe, short_chance
 
     shown = list(finding.tested[:_TOP])
     if finding.tested and finding.best not in shown:
@@ -171,8 +171,8 @@ def _rows(finding: Finding) -> list[list[str]]:
     rows = [
         [
             finding.symbol if place == 0 else "", (finding.strategy or "none") if place == 0 else "", one.strategy,
-            text.ratio(one.sharpe), text.percent(one.cagr, sign=True), text.percent(one.max_drawdown),
-            f"{one.round_trips:,}", f"{one.earned}/{len(one.stretches)}", text.ratio(one.dsr),
+            sharpe(one), text.percent(one.cagr, sign=True), text.percent(one.max_drawdown),
+            f"{one.round_trips:,}", f"{one.earned}/{len(one.stretches)}", short_chance(one.dsr),
             DOUBTS[one.doubt] if one.doubt else "",
         ]
         for place, one in enumerate(shown)
@@ -183,7 +183,7 @@ def _rows(finding: Finding) -> list[list[str]]:
             "",
             "",
             "buy and hold",
-            text.ratio(hold.sharpe),
+            sharpe(hold),
             text.percent(hold.cagr, sign=True),
             text.percent(hold.max_drawdown),
         ]
