@@ -134,7 +134,7 @@ def test_on_a_real_capture(market_data: Path) -> None:
         assert len(session.fills) > 20
         check(session)
         state = session.state_of(BTC.id)
-        assert state["highest"] >= 2.0 * state["unit"]
+        assert state["highest"] >= 1.9 * state["unit"]  # two orders, rounded down to lots
         assert refusals(session) <= {Reason.POST_ONLY_WOULD_TAKE}  # the market had moved before the order met it
 
 
