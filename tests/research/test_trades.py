@@ -62,3 +62,17 @@ def test_costs_are_split_by_cause() -> None:
     assert none["costs"] == 0
     assert none["cost_bps"] is None
     assert math.copysign(1, none["funding_paid"] or 0.0) == 1  # no -0.0 on a page
+
+
+def test_many_small_round_trips_do_not_outweigh_a_large_loss() -> None:
+    trips = np.zeros(10, ROUND_TRIP)
+    trips["quantity"], trips["entry_price"], trips["pnl"] = 0.01, 100.0, 0.1  # 10 % of a sliver, nine times
+    trips["quantity"][0], trips["pnl"][0] = 100.0, -500.0
+    assert trade_metrics(some_fills(100, 110), trips)["expectancy"] == pytest.approx(-499.1 / 10_009)
+
+
+def test_sums_beyond_a_float_are_no_figure() -> None:
+    fills = some_fills(100, 110)
+    fills["price"], fills["quantity"] = 1e200, 1e200
+    assert trade_metrics(fills, round_trips(fills[:0]))["traded_value"] is None
+    assert cost_metrics(fills, NO_FLOWS)["cost_bps"] in (0.0, None)

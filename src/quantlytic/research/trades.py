@@ -23,8 +23,9 @@ COSTS = ("fees_paid", "slippage_paid", *_FLOW_COSTS)
 def trade_metrics(fills: NDArray[Any], round_trips: NDArray[Any]) -> Figures:
     """Counts, and what round trips brought after fees. Arrays of FILL, ROUND_TRIP.
 
-    `expectancy` is the mean return of a round trip on its entry's value; `avg_mae` and `avg_mfe` are the means of the
-    worst loss and best gain seen while it was held, as shares of that value too (None where no bars were given).
+    `expectancy` is the result of all round trips over the value of their entries: a rule that rebalances has many small ones,
+    which must not outweigh the large. `avg_mae` and `avg_mfe` are the worst losses and best gains seen while they were held,
+    as shares of that value too (None where no bars were given).
     """
     pnl = round_trips["pnl"]
     count = len(pnl)
@@ -33,7 +34,7 @@ def trade_metrics(fills: NDArray[Any], round_trips: NDArray[Any]) -> Figures:
     value = round_trips["quantity"] * round_trips["entry_price"]
 
     def share(amounts: NDArray[np.float64]) -> float | None:
-        return float((amounts / value).mean()) if count else None
+        return _sum(amounts) / _sum(value) if count else None
 
     return finite(
         {
