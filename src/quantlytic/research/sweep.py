@@ -87,8 +87,7 @@ def sweep(
     base, cash = strategy_of(strategy), cash_of(cash)
     wanted = _merged(axes, over or {})
     cells = cells_of(base, wanted, constraint, draws, seed)
-    if jobs is not None and not (isinstance(jobs, int) and -_MAX_JOBS <= jobs <= _MAX_JOBS):
-        raise InputError(f"jobs is a number of cores, {_MAX_JOBS:,} at most, not {jobs!r}")
+    _check_jobs(jobs)
     assumed = market_of(market, fees, allow_short)
     Session(
         base, bars.instruments, cash, market=assumed, compiled=compiled
@@ -115,6 +114,11 @@ def sweep(
     if record:
         _record(result, record)
     return result
+
+
+def _check_jobs(jobs: int | None) -> None:
+    if jobs is not None and not (isinstance(jobs, int) and -_MAX_JOBS <= jobs <= _MAX_JOBS):
+        raise InputError(f"jobs is a number of cores, {_MAX_JOBS:,} at most, not {jobs!r}")
 
 
 def _merged(axes: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
