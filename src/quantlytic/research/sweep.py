@@ -89,9 +89,8 @@ def sweep(
     cells = cells_of(base, wanted, constraint, draws, seed)
     _check_jobs(jobs)
     assumed = market_of(market, fees, allow_short)
-    Session(
-        base, bars.instruments, cash, market=assumed, compiled=compiled
-    )  # says at once what is wrong for all of them
+    # says at once what is wrong for all of them
+    Session(base, bars.instruments, cash, market=assumed, compiled=compiled)
     if not allow_gaps:
         refuse_holes(bars, _holes(bars, calendar))
     samples = sample_rows(bars, min(MAX_SAMPLES, max(_FEWEST_SAMPLES, _MAX_VALUES // len(cells))))
