@@ -28,6 +28,7 @@ def test_ids_beginnings_folders_and_last(quantlytic: Command, runs: list[str], t
     assert whole["differences"]["strategy.params.fast"] == [5, 7]
     folder = str(tmp_path / "home" / "runs" / runs[0])
     assert answer(quantlytic("compare", folder, "last", "--json")) == whole
+    assert answer(quantlytic("compare", "last~1", "last", "--json")) == whole
     assert answer(quantlytic("compare", runs[0][3:9], runs[1][:9], "--json")) == whole
     assert not (tmp_path / "home" / "comparisons").exists()
 
@@ -48,6 +49,7 @@ def test_for_people(quantlytic: Command, runs: list[str], tmp_path: Path) -> Non
     [
         (("bt-zzz", "last"), "no back-test 'bt-zzz'"),
         (("last",), "two runs"),
+        (("last", "last~2"), "none is last~2"),
         (("bt-", "last"), "could be"),
         ((), "RUN"),
     ],

@@ -138,3 +138,18 @@ def test_values_of_a_parameter() -> None:
     assert parse_constraint("a < b")({"a": 1, "b": 2})
     with pytest.raises(InputError, match="too many"):
         parse_axes(("a=0:1:1e-9",), False)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("sweep", "sma-cross"), "name a file of bars: sweep STRATEGY bars.parquet"),
+        (("sweep", "sma-cross", "a.csv", "--data", "b.csv"), "sweep reads one file: a.csv or --data b.csv?"),
+        (("walkforward", "sma-cross", "-p", "fast=3", "--train", "9d", "--test", "9d"), "name a file of bars"),
+        (("sweep", "sma-cross", "--data", "none.csv", "-p", "fast=3"), "none.csv"),
+    ],
+)
+def test_one_file_is_named(quantlytic: Command, words: tuple[str, ...], told: str) -> None:
+    code, out, err = quantlytic(*words)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert told in err

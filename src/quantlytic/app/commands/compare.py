@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 def command(runs: tuple[str, ...], report: Path | None, as_json: bool) -> None:
     """Lay back-tests side by side: figures, equity, correlation, and what differs in their manifests.
 
-    A RUN is an id that `quantlytic runs` lists, the beginning of one, `last`, or a run's folder.
+    A RUN is an id that `quantlytic runs` lists, the beginning of one, `last` (`last~1` is the one before), or a run's folder.
     """
     from quantlytic.research.compare import compare
     from quantlytic.store.home import home_folder
@@ -47,11 +48,11 @@ def _folder(home: Path, name: str) -> Path:
     if (Path(name) / "summary.json").is_file():
         return Path(name)
     runs = home / "runs"
-    if name == "last":
-        newest = max(runs.glob("bt-*/summary.json"), key=lambda path: path.stat().st_mtime_ns, default=None)
-        if newest is None:
-            raise InputError(f"there is no back-test in {home} yet")
-        return newest.parent
+    if before := re.fullmatch(r"last(?:~(\d{1,6}))?", name):
+        by_age = sorted(runs.glob("bt-*/summary.json"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+        if len(by_age) <= int(before[1] or 0):
+            raise InputError(f"there are {len(by_age)} back-tests in {home}: none is {name}")
+        return by_age[int(before[1] or 0)].parent
     if (runs / name / "summary.json").is_file():
         return runs / name
     found = sorted(

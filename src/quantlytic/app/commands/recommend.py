@@ -12,7 +12,8 @@ from quantlytic.model.errors import InputError
 
 if TYPE_CHECKING:
     from quantlytic.engine.bars import Bars
-    from quantlytic.research.recommendation import Finding, Recommendation
+    from quantlytic.research.finding import Finding
+    from quantlytic.research.recommendation import Recommendation
 
 _INTERRUPTED = 130
 _TOP = 3

@@ -22,7 +22,8 @@ _LARGEST, _LARGEST_SPAN = 2**63 - 1, 1_000_000  # of a value, and how many of th
 
 @click.command()
 @click.argument("strategy")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path), required=False)
+@click.option("--data", type=click.Path(path_type=Path), help="The same FILE, named as `backtest` has it.")
 @click.option("--symbol", help="One symbol of the file; all of them, on one account, without it.")
 @click.option("--start", help="Only bars that open at or after this time, UTC: 2026-01-31 or 2026-01-31T12:00:00.")
 @click.option("--end", help="Only bars that open before this time.")
@@ -45,13 +46,14 @@ _LARGEST, _LARGEST_SPAN = 2**63 - 1, 1_000_000  # of a value, and how many of th
 @click.option("--jobs", type=int, metavar="N", help="Cores to use; all of them without it.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Where the page and the tables go.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def command(strategy: str, file: Path, as_json: bool, **given: Any) -> None:
+def command(strategy: str, file: Path | None, data: Path | None, as_json: bool, **given: Any) -> None:
     """Run every parameter set of STRATEGY over the bars of FILE.
 
     STRATEGY is a built-in one (sma-cross) or path/to/file.py:ClassName. Written into DIR, by default sweeps/SWEEP_ID in the
     data folder: heatmap.html, cells.csv and returns.parquet. Every cell is entered in the trial ledger, where it counts in
     the verdict on all others on the same data. Ctrl-C keeps the cells that were finished.
     """
+    from quantlytic.app.barsfile import one_file
     from quantlytic.engine.fees import Fees
     from quantlytic.research.history import load_bars
     from quantlytic.research.sweep import sweep
@@ -64,7 +66,7 @@ def command(strategy: str, file: Path, as_json: bool, **given: Any) -> None:
     chosen = find(strategy)
     draws = given["draws"]
     axes = parse_axes(given["params"], draws is not None)
-    bars = load_bars(file, given["symbol"], given["bar_size"], given["start"], given["end"])
+    bars = load_bars(one_file("sweep", file, data), given["symbol"], given["bar_size"], given["start"], given["end"])
     with _Progress(shown=not as_json) as progress:
         found = sweep(
             chosen,

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("strategy")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path), required=False)
+@click.option("--data", type=click.Path(path_type=Path), help="The same FILE, named as `backtest` has it.")
 @click.option("--symbol", help="One symbol of the file; all of them without it.")
 @click.option("--start", help="Only bars that open at or after this time, UTC: 2026-01-31 or 2026-01-31T12:00:00.")
 @click.option("--end", help="Only bars that open before this time.")
@@ -44,12 +45,13 @@ if TYPE_CHECKING:
 @click.option("--jobs", type=int, help="Processors to use; all of them without it.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write a page to this HTML file.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def command(strategy: str, file: Path, out: Path | None, as_json: bool, **given: Any) -> None:
+def command(strategy: str, file: Path | None, data: Path | None, out: Path | None, as_json: bool, **given: Any) -> None:
     """Walk STRATEGY forward over the bars of FILE.
 
     Parameters are chosen on one stretch and traded on the next, again and again: what is shown was never chosen by. Every
     cell tried is entered in the trial ledger.
     """
+    from quantlytic.app.barsfile import one_file
     from quantlytic.app.commands.sweep import parse_axes, parse_constraint
     from quantlytic.engine.fees import Fees
     from quantlytic.research.history import load_bars
@@ -58,7 +60,9 @@ def command(strategy: str, file: Path, out: Path | None, as_json: bool, **given:
     from quantlytic.strategies.catalogue import find
 
     axes = parse_axes(given["params"], given["draws"] is not None)
-    bars = load_bars(file, given["symbol"], given["bar_size"], given["start"], given["end"])
+    bars = load_bars(
+        one_file("walkforward", file, data), given["symbol"], given["bar_size"], given["start"], given["end"]
+    )
     chosen = (
         "train", "test", "anchored", "metric", "draws", "seed", "cash", "allow_short", "allow_gaps", "calendar", "jobs",
     )  # fmt: skip
