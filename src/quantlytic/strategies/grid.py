@@ -22,7 +22,7 @@ class Grid(Strategy):
     nothing, and after a stop, the ladder follows the price.
 
     >>> import quantlytic as ql
-    >>> result = ql.backtest(Grid(spacing=0.8), ql.demo_bars(1000), cash=1e5)
+    >>> result = ql.backtest(Grid(levels=8, spacing=1.0), ql.demo_bars(1000), cash=1e5)
     >>> result.metrics["round_trips"] > 5
     True
     """
