@@ -32,12 +32,13 @@ from quantlytic.engine.fees import Fees
 from quantlytic.engine.market import Market, market_of
 from quantlytic.engine.strategy import Strategy
 from quantlytic.model.errors import InputError, QuantlyticError, StrategyError
-from quantlytic.research.findings import Plan, Walked, finding_of
+from quantlytic.research.finding import Finding
 from quantlytic.research.holes import find_holes, refuse_holes
-from quantlytic.research.recommendation import Finding, Recommendation
+from quantlytic.research.recommendation import Recommendation
 from quantlytic.research.recommendfolder import Kept, question_of
 from quantlytic.research.recommendrules import Rule, is_sensible, rules_of
 from quantlytic.research.walkforward import walk_forward
+from quantlytic.research.weighing import Plan, Walked, finding_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,10 +17,11 @@ import msgspec
 from quantlytic.engine.bars import Bars
 from quantlytic.model.errors import StoreError
 from quantlytic.model.time import iso
-from quantlytic.research.findings import Plan
+from quantlytic.research.finding import Finding
 from quantlytic.research.manifest import data_hash, engine_hash, versions
-from quantlytic.research.recommendation import Finding, Recommendation
+from quantlytic.research.recommendation import Recommendation
 from quantlytic.research.recommendrules import Rule
+from quantlytic.research.weighing import Plan
 
 UNFINISHED = "unfinished"
 

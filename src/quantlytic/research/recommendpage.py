@@ -6,15 +6,24 @@ import datetime
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from quantlytic.research import htmlpage, text
-from quantlytic.research.recommendation import Finding, Recommendation, Record, Tested
-from quantlytic.research.recommendtext import DOUBTS, FEWEST_TRIPS, chance, hold_sentence, share, sharpe, short_chance
+from quantlytic.research.finding import Contender, Finding, Record
+from quantlytic.research.recommendtext import (
+    DOUBTS,
+    FEWEST_TRIPS,
+    chance,
+    hold_sentence,
+    in_one_line,
+    share,
+    sharpe,
+    short_chance,
+)
 
 _WIDTH, _HEIGHT = 1000.0, 300.0
 _SHOWN = 6  # strategies in an instrument's table
@@ -30,30 +39,29 @@ _STEPS = (
 )  # from wide to narrow: levels of equity that a scale may show
 
 
-def write_page(found: Recommendation, path: Path) -> Path:
+def write_page(findings: Sequence[Finding], manifest: Mapping[str, Any], interrupted: bool, path: Path) -> Path:
     """Write the page to `path`, whole or not at all. Raises InputError when it cannot be written there."""
-    return htmlpage.write_page(page_html(found), path)
+    return htmlpage.write_page(page_html(findings, manifest, interrupted), path)
 
 
-def page_html(found: Recommendation) -> str:
+def page_html(findings: Sequence[Finding], manifest: Mapping[str, Any], interrupted: bool = False) -> str:
     """The page as text: the same findings give the same bytes."""
-    findings = found.findings
     suited = [one for one in findings if one.strategy is not None]
     return htmlpage.template("recommend.html").render(
         title="Which strategy suits which instrument?"
         if len(findings) > 1
         else f"Which strategy suits {_only(findings)}?",
-        eyebrow=_eyebrow(found),
+        eyebrow=_eyebrow(findings, manifest),
         period=_period(findings),
-        sentence=found.sentence,
-        reading=_reading(found),
+        sentence=in_one_line(findings),
+        reading=_reading(findings),
         suited=bool(suited),
-        interrupted=found.interrupted,
+        interrupted=interrupted,
         cards=[_card(one) for one in findings],
         columns=[one.symbol for one in findings],
         map=_map(findings),
-        method=_method(found),
-        manifest=json.dumps(found.manifest, indent=1),
+        method=_method(manifest),
+        manifest=json.dumps(manifest, indent=1),
         css=htmlpage.asset("report.css") + htmlpage.asset("heatmap.css") + htmlpage.asset("recommend.css"),
     )
 
@@ -62,9 +70,9 @@ def _only(findings: Sequence[Finding]) -> str:
     return findings[0].symbol if findings else "it"
 
 
-def _eyebrow(found: Recommendation) -> str:
-    count, rules = len(found.findings), len(found.manifest["strategies"])
-    trials = sum(one.trials for one in found.findings)
+def _eyebrow(findings: Sequence[Finding], manifest: Mapping[str, Any]) -> str:
+    count, rules = len(findings), len(manifest["strategies"])
+    trials = sum(one.trials for one in findings)
     return f"{count} instrument{'s' if count != 1 else ''} · {rules} strateg{'ies' if rules != 1 else 'y'} · {trials:,} trials"
 
 
@@ -75,8 +83,8 @@ def _period(findings: Sequence[Finding]) -> str:
     return f"{text.day(first)} to {text.day(last)} UTC out of sample; data from {text.day(min(one.start_ns for one in findings))}"
 
 
-def _reading(found: Recommendation) -> str:
-    count = len(found.findings)
+def _reading(findings: Sequence[Finding]) -> str:
+    count = len(findings)
     words = (
         "Every strategy chose its parameters on the past and was judged by what it then earned, after costs. None is an "
         "answer, and the usual one: on prices without any pattern something always looks good."
@@ -142,7 +150,7 @@ def _evidence(one: Finding) -> str:
     return "; ".join(parts) + "."
 
 
-def _row(one: Tested, chosen: bool) -> dict[str, Any]:
+def _row(one: Contender, chosen: bool) -> dict[str, Any]:
     return {
         "name": one.strategy,
         "chosen": chosen,
@@ -190,13 +198,13 @@ def _median(records: Sequence[Record | None]) -> float | None:
 def _cell(one: Record | None, chosen: bool) -> dict[str, str]:
     if one is None:
         return {"text": "", "style": "", "kind": "failed", "title": "could not be run"}
-    few = isinstance(one, Tested) and one.round_trips < FEWEST_TRIPS
+    few = isinstance(one, Contender) and one.round_trips < FEWEST_TRIPS
     value = one.sharpe
     style = ""
     if value is not None:
         strength = min(abs(value) / 2.0, 1.0) * (0.4 if few else 1.0)
         style = f"background:rgba(var(--{'up' if value >= 0 else 'down'}-rgb),{0.04 + 0.5 * strength:.2f})"
-    title = f"{_figures(one)['cagr']}" + (f", {one.round_trips:,} trades" if isinstance(one, Tested) else "")
+    title = f"{_figures(one)['cagr']}" + (f", {one.round_trips:,} trades" if isinstance(one, Contender) else "")
     return {
         "text": sharpe(one),
         "style": style,
@@ -277,8 +285,7 @@ def _dates(first: float, last: float) -> list[tuple[float, str]]:
     return []
 
 
-def _method(found: Recommendation) -> list[str]:
-    manifest = found.manifest
+def _method(manifest: Mapping[str, Any]) -> list[str]:
     words = [
         f"The first third of each instrument's bars is for training alone. The rest is {manifest['folds']} stretches: "
         f"before each, a strategy tries {manifest['draws']} parameter sets (drawn by seed {manifest['seed']}) on "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from quantlytic.research import text
-from quantlytic.research.recommendation import Finding, Record, Tested
+from quantlytic.research.finding import Contender, Finding, Record
 
 CONFIDENCE = 0.95
 EVEN = 0.5
@@ -91,7 +91,7 @@ def in_one_line(findings: Sequence[Finding]) -> str:
     return f"A strategy for {len(suited)} of {count} instrument{'s' if count > 1 else ''}: {names}.{rest}"
 
 
-def _why_not(finding: Finding, best: Tested) -> str:
+def _why_not(finding: Finding, best: Contender) -> str:
     """The evidence against the best one."""
     count = len(finding.tested)
     who = f"The best of {count} ({best.strategy})" if count > 1 else f"{best.strategy.capitalize()}"
@@ -123,7 +123,7 @@ def _why_not(finding: Finding, best: Tested) -> str:
     return sentences[best.doubt]
 
 
-def _trips(best: Tested) -> str:
+def _trips(best: Contender) -> str:
     return f"{best.round_trips} trade{'s' if best.round_trips != 1 else ''}"
 
 

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from quantlytic.engine.bars import Bars
 from quantlytic.engine.market import Market
+from quantlytic.research.finding import Contender, Finding, Record, Stressed, Stretch
 from quantlytic.research.manifest import data_hash
 from quantlytic.research.metrics import equity_metrics
 from quantlytic.research.overfitting import backtest_overfitting, deflated_sharpe, moments
 from quantlytic.research.realitycheck import superior_predictive_ability
-from quantlytic.research.recommendation import Finding, Record, Stressed, Stretch, Tested
 from quantlytic.research.recommendrules import Rule
 from quantlytic.research.recommendtext import CONFIDENCE, EVEN, FEWEST_TRIPS, sentence_of
 from quantlytic.research.roundtrips import round_trips
@@ -146,14 +146,14 @@ class _Field:
         )
 
 
-def _test(rule: Rule, found: WalkForward, field: _Field, counted: Tried, strategies: int) -> tuple[Tested, Values]:
+def _test(rule: Rule, found: WalkForward, field: _Field, counted: Tried, strategies: int) -> tuple[Contender, Values]:
     """A strategy's record, and its returns."""
     returns, figures = field.returns(found), found.metrics
     trips = _trips(found)
     weighed = judge(returns, per_year=field.per_year, hold=field.hold, trials=counted, round_trips=trips).figures
     of = moments(returns)
     alone = None if of is None else deflated_sharpe(of, strategies, 1.0 / max(len(returns) - 1, 1))
-    record = Tested(
+    record = Contender(
         strategy=rule.name,
         total_return=float(found.equity[-1]) / found.cash - 1.0,
         cagr=figures["cagr"],
@@ -192,16 +192,16 @@ def _together(table: Values, hold: Values, seed: int) -> tuple[float | None, flo
     return cash, against, loss
 
 
-def _rank(one: Tested) -> tuple[bool, float]:
+def _rank(one: Contender) -> tuple[bool, float]:
     """Best Sharpe ratio first; those with too few round trips to judge go last."""
     return one.round_trips < FEWEST_TRIPS, -(one.sharpe if one.sharpe is not None else -math.inf)
 
 
 def _decide(
-    tested: list[Tested], ran: list[tuple[Rule, WalkForward]], spa: float | None, field: _Field
-) -> tuple[list[Tested], str, tuple[Stressed, ...]]:
+    tested: list[Contender], ran: list[tuple[Rule, WalkForward]], spa: float | None, field: _Field
+) -> tuple[list[Contender], str, tuple[Stressed, ...]]:
     """(each with its doubt, the one that was stressed, how it did). The first without a doubt is the answer."""
-    marked: list[Tested] = []
+    marked: list[Contender] = []
     name, rows = "", tuple[Stressed, ...]()
     answered = False
     for one, (rule, found) in zip(tested, ran, strict=True):
@@ -217,7 +217,7 @@ def _decide(
     return marked, name, rows
 
 
-def _doubt(one: Tested, spa: float | None, field: _Field) -> str:
+def _doubt(one: Contender, spa: float | None, field: _Field) -> str:
     """A key of `recommendtext.DOUBTS`; "" for none but what costs may do."""
     sharpe, dsr, alpha, hold = one.sharpe, one.dsr, one.dsr_alpha, field.sharpe(field.hold)
     if sharpe is None or one.total_return <= 0.0 or sharpe <= 0.0:
