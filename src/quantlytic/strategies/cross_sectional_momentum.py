@@ -47,9 +47,7 @@ class CrossSectionalMomentum(Portfolio):
             self.gains[best] = math.nan
             self.weights[best] = (0.5 if self.short else 1.0) / count
         for _ in range(count if self.short else 0):
-            self.gains *= -1.0
-            worst = greatest(self.gains)
+            worst = greatest(-self.gains)
             self.gains[worst] = math.nan
-            self.gains *= -1.0
             self.weights[worst] = -0.5 / count
         return count > 0
