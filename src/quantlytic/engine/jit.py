@@ -10,11 +10,9 @@ from typing import Any
 import numba
 
 from quantlytic.engine import cold, coldlink, outcall
-from quantlytic.engine.broker import BROKER
 from quantlytic.engine.compilable import compilable, options_for
 from quantlytic.engine.intrinsics import STEP_SIGNATURE
 from quantlytic.engine.jitcache import attach_cache
-from quantlytic.engine.recordtype import record_type
 
 _one_at_a_time = threading.RLock()
 
@@ -40,8 +38,8 @@ def _compile_installed() -> int:
     return native_address(compile_function(cold.installed(), STEP_SIGNATURE))
 
 
-def _compile_method(function: python.FunctionType) -> int:
-    return native_address(compile_function(function, outcall.signature_of(function, record_type(BROKER))))
+def _compile_method(entry: python.FunctionType, signature: Any) -> int:
+    return native_address(compile_function(entry, signature))
 
 
 coldlink.link(_compile_installed)

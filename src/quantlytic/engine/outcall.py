@@ -22,18 +22,24 @@ from numba.core import cgutils
 from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
-from quantlytic.engine.broker import Broker
+from quantlytic.engine.broker import BROKER, Broker
+from quantlytic.engine.record import at
 
 _TYPES = {"int": types.int64, "float": types.float64, "bool": types.boolean}
 _WORDS = {"int": "a whole number", "float": "a number", "bool": "True or False"}
 _keep: list[Any] = []
 
 
-def signature_of(function: python.FunctionType, broker: Any) -> Any:
-    """The types a method of the broker, of type `broker`, is compiled for: what its annotations say."""
+def entry_of(name: str, function: python.FunctionType) -> tuple[python.FunctionType, Any]:
+    """A function that takes the broker's address and what a method of it takes, and its signature: numbers only, since what
+    is compiled for a type of record cannot be kept on disk."""
     signature = inspect.signature(function)
-    arguments = [_TYPES[str(one.annotation)] for one in list(signature.parameters.values())[1:]]
-    return _TYPES[str(signature.return_annotation)](broker, *arguments)
+    parameters = list(signature.parameters.values())[1:]
+    names = "".join(f", {one.name}" for one in parameters)
+    scope: dict[str, Any] = {"__name__": __name__, "at": at, "BROKER": BROKER, "body": function}
+    exec(f"def {name}(address{names}):\n    return body(at(address, 0, BROKER){names})", scope)
+    arguments = [_TYPES[str(one.annotation)] for one in parameters]
+    return scope[name], _TYPES[str(signature.return_annotation)](types.intp, *arguments)
 
 
 def _methods() -> dict[str, python.FunctionType]:
@@ -52,8 +58,8 @@ def _methods() -> dict[str, python.FunctionType]:
 METHODS = _methods()
 
 
-def link(compile_method: Callable[[python.FunctionType], int]) -> None:
-    """Say how a method's code is made: `compile_method(function)` returns its address."""
+def link(compile_method: Callable[[python.FunctionType, Any], int]) -> None:
+    """Say how a method's code is made: `compile_method(function, signature)` returns its address."""
     for name, function in METHODS.items():
         _link(name, function, compile_method)
 
@@ -71,12 +77,12 @@ def stub_of(name: str) -> python.FunctionType:
     return stub
 
 
-def _link(name: str, function: python.FunctionType, compile_method: Callable[[python.FunctionType], int]) -> None:
+def _link(name: str, function: python.FunctionType, compile_method: Callable[[python.FunctionType, Any], int]) -> None:
     cell = ctypes.c_int64(0)
 
     def prepare() -> None:
         with contextlib.suppress(KeyboardInterrupt):  # the caller, finding no code, raises it
-            cell.value = compile_method(function)
+            cell.value = compile_method(*entry_of(name, function))
 
     callback = ctypes.CFUNCTYPE(None)(prepare)
     _keep.extend((cell, callback))
@@ -102,10 +108,11 @@ def _out(name: str, function: python.FunctionType) -> Any:
             given = cgutils.unpack_tuple(builder, args[1]) if parameters else []
             values = [context.cast(builder, *triple) for triple in zip(given, arguments, wanted, strict=True)]
             code = _code_of(context, builder, name)
-            kinds = [record, *wanted]
+            address = builder.ptrtoint(args[0], context.get_value_type(types.intp))
+            kinds = [types.intp, *wanted]
             kind_of = context.call_conv.get_function_type(result, kinds)
             pointer = builder.inttoptr(code, kind_of.as_pointer())
-            status, value = context.call_conv.call_function(builder, pointer, result, kinds, [args[0], *values])
+            status, value = context.call_conv.call_function(builder, pointer, result, kinds, [address, *values])
             with cgutils.if_unlikely(builder, status.is_error):
                 context.call_conv.return_status_propagate(builder, status)
             return value

@@ -14,12 +14,12 @@ from quantlytic.engine.position import POSITION
 from quantlytic.engine.record import Bytes, Layout
 
 _WORD = 8
-_KINDS: dict[str, tuple[Callable[[Any], Any], str, Any]] = {
-    "int": (int, "int64", ctypes.c_int64),
-    "float": (float, "float64", ctypes.c_double),
-    "bool": (bool, "boolean", ctypes.c_bool),
+_KINDS: dict[str, tuple[Callable[[Any], Any], Any]] = {
+    "int": (int, ctypes.c_int64),
+    "float": (float, ctypes.c_double),
+    "bool": (bool, ctypes.c_bool),
 }
-"""How annotations of the broker's methods are called by Python, by the compiler and by ctypes."""
+"""How annotations of the broker's methods are called by Python and by ctypes."""
 
 
 def _word_of(layout: Layout, *names: str) -> int:
@@ -102,18 +102,18 @@ def _delegate(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     signature = inspect.signature(function)
     wanted = list(signature.parameters.values())[1:]
     kinds = [_KINDS[str(one.annotation)] for one in wanted]
-    result_of, word, result_kind = _KINDS[str(signature.return_annotation)]
+    result_of, result_kind = _KINDS[str(signature.return_annotation)]
     defaults = tuple(one.default for one in wanted)
 
     @functools.cache
     def native() -> Callable[..., int]:
         from quantlytic.engine.jit import compile_function, native_address
-        from quantlytic.engine.plainlink import method_signature
+        from quantlytic.engine.outcall import entry_of
 
-        address = native_address(compile_function(function, method_signature(BROKER, word, [kind[1] for kind in kinds])))
+        address = native_address(compile_function(*entry_of(name, function)))
         kind = ctypes.PYFUNCTYPE(
             ctypes.c_int32, ctypes.POINTER(result_kind), ctypes.POINTER(ctypes.c_void_p), ctypes.c_void_p,
-            *(kind[2] for kind in kinds),
+            *(kind for _, kind in kinds),
         )  # fmt: skip
         return kind(address)
 
@@ -144,7 +144,7 @@ def _delegate(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
 def _converted(name: str, wanted: list[inspect.Parameter], kinds: list[Any], args: tuple[Any, ...]) -> list[Any]:
     """NumPy's and other numbers as Python's; TypeError for what is none."""
     found: list[Any] = []
-    for one, (kind, _, _), value in zip(wanted, kinds, args, strict=True):
+    for one, (kind, _), value in zip(wanted, kinds, args, strict=True):
         try:
             found.append(operator.index(value) if kind is int else kind(operator.truediv(value, 1)))
         except (TypeError, ValueError):

@@ -14,8 +14,6 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from quantlytic.engine.jit import STEP_SIGNATURE, compile_function, native_address
-from quantlytic.engine.record import Layout
-from quantlytic.engine.recordtype import record_type
 
 _WORD = 8
 
@@ -53,8 +51,3 @@ def _step(kind: int, state: int, event: int, broker: int) -> None:
 def step_address() -> int:
     """Where the machine code is, after compiling or loading from disk."""
     return native_address(compile_function(_step, STEP_SIGNATURE))
-
-
-def method_signature(owner: Layout, result: str, arguments: list[str]) -> Any:
-    """The signature of a method of a record: words such as "float64"."""
-    return getattr(types, result)(record_type(owner), *(getattr(types, one) for one in arguments))
