@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tests.engine.tapes import ONE, action_rows, level_rows, quote_rows, trade_rows
 
-from quantlytic import Session, Strategy, TimeInForce, param
+from quantlytic import Fees, Session, Strategy, TimeInForce, param
 from quantlytic.engine.market import Market
 from quantlytic.engine.models.latency import Latency
 from quantlytic.engine.models.slippage import SpreadSlippage
@@ -309,3 +309,39 @@ def test_half_the_spread_is_paid_once(kind: str, paid: float) -> None:
     session = Session(Once(), [ONE], 1e4, market=Market(slippage=SpreadSlippage(10)), compiled=False)
     session.run(tape)
     assert session.fills["price"].tolist() == pytest.approx([paid])
+
+
+@pytest.mark.parametrize("kind", ["quotes", "book"])
+@pytest.mark.parametrize(("time", "count"), [(9, 1), (10, 0), (11, 0)])
+def test_a_trade_through_its_price_comes_too_late_for_what_has_expired(kind: str, time: int, count: int) -> None:
+    class Until(Once):
+        def send(self, time: int, broker: Any) -> None:
+            if not self.sent:
+                self.sent = True
+                broker.limit(BUY, 1.0, 95.0, TimeInForce.GTD, expire_time=10)
+
+    if kind == "quotes":
+        quoted = {"quotes": Ticks(quote_rows([1, 2], 99.0, 101.0), (ONE,))}
+    else:
+        rows = [(t, s, p, 5.0, s < 0) for t in (1, 2) for s, p in ((1, 99.0), (-1, 101.0))]
+        quoted = {"book": Ticks(level_rows(*rows), (ONE,))}
+    session = Session(Until(), [ONE], 1e4, compiled=False)
+    session.run(Tape(**quoted, trades=Ticks(trade_rows([time], 94.0), (ONE,))))
+    assert len(session.fills) == count
+    assert (session.updates["status"] == EXPIRED).sum() == 1 - count
+
+
+def test_before_the_first_quote_and_in_a_book_of_one_side_equity_is_a_number() -> None:
+    class Watch(Once):
+        def on_trade(self, trade: Any, broker: Any) -> None:
+            self.send(trade.event_time, broker)
+            assert broker.equity == broker.cash + broker.position * 101.0
+
+        on_book = on_trade
+
+    asks = Ticks(level_rows((2, SELL, 101.0, 5.0, True), (4, SELL, 102.0, 5.0, True)), (ONE,))
+    tape = Tape(book=asks, trades=Ticks(trade_rows([1, 3], 100.0), (ONE,)))
+    session = Session(Watch(), [ONE], 1e4, market=Market(fees=Fees(10)), compiled=False)
+    session.run(tape)
+    assert session.fills["price"].tolist() == [101.0]
+    assert session.equity[-1] == pytest.approx(1e4 - 0.101)

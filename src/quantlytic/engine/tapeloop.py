@@ -191,7 +191,7 @@ def _trade(account: Any, desk: Any, arena: Any, event: Any, step: Any) -> None:
     else:
         if account.restless or account.position(instrument).orders > 0:
             consult(MEET_TRADE, address_of(account), event, address_of(desk))
-        account.mark(instrument, account.position(instrument).price)
+        account.remark(instrument)
     tell_fills(account, arena, step)
     call(step, ON_TRADE, state_of(account, arena, instrument), event, arena)
 
@@ -263,7 +263,7 @@ def _level(account: Any, desk: Any, arena: Any, event: Any, step: Any) -> None:
         if book.bids > 0 and book.asks > 0:
             account.mark(instrument, book.mid)
         else:
-            face(account, instrument)
+            account.remark(instrument)
         tell_fills(account, arena, step)
         call(step, ON_BOOK, state_of(account, arena, instrument), address_of(book), arena)
 

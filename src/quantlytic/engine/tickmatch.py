@@ -90,6 +90,8 @@ def meet_trade(account: Any, desk: Any, trade: Any) -> None:
     """A trade of an instrument of which a quote or a book is known as well."""
     instrument, time = trade.instrument, trade.event_time
     account.volume = account.allowed = math.inf
+    if account.position(instrument).orders > 0:
+        account.pass_time(instrument, time)
     through(account, desk, trade)
     if desk.feed(instrument).source == BOOKS:
         account.settle_rows(instrument)

@@ -109,6 +109,17 @@ class Wallet(OrderTable):
         self.revalue(instrument, position.quantity * price)
         self.equity = self.cash + at(self, self.values_at + CELL_BYTES, CELL).value
 
+    def remark(self, instrument: int) -> None:
+        """Value the position anew: at its last price; where there is none yet, at what it cost."""
+        position = self.position(instrument)
+        price = position.price if position.price > 0.0 else position.average
+        if price > 0.0:
+            self.mark(instrument, price)
+        else:
+            self.price = position.price
+            self.revalue(instrument, 0.0)
+            self.equity = self.cash + at(self, self.values_at + CELL_BYTES, CELL).value
+
     def revalue(self, instrument: int, value: float) -> None:
         node = self.leaves + instrument
         leaf = at(self, self.values_at + node * CELL_BYTES, CELL)
