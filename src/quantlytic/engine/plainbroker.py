@@ -97,7 +97,7 @@ class PlainBroker:
 assert _QUANTITY == 0
 
 
-def _delegate(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+def _delegate(name: str, function: Any) -> Callable[..., Any]:
     """A method that calls the compiled one; it is compiled, or loaded from disk, at its first call."""
     signature = inspect.signature(function)
     wanted = list(signature.parameters.values())[1:]
