@@ -87,7 +87,8 @@ def _misfit(name: str, field: Any, value: Any) -> str | None:
     if isinstance(field, types.Array):
         return f"is an array made in setup(): write self.{name}[:] = ... to change what it holds"
     if isinstance(field, types.Record):
-        return f"is a {words_of(field.name).removeprefix('a ').removesuffix(' object')} made in setup(): it changes by its methods, and stays"
+        kind = words_of(field.name).removesuffix(" object")
+        return f"is {kind} made in setup(): it changes by its methods, and stays"
     if not number:
         return f"is one number and is given {words_of(str(value))}"
     if isinstance(field, types.Integer) and isinstance(value, types.Float):
