@@ -26,7 +26,7 @@ NOT_RUN = "not run by the tests"
 """What the first line of a python block says, for readers to see, when it needs a network or a cluster."""
 BLOCKS_NOT_RUN = {"exchange.md": 1, "sweep.md": 1}
 LINES_NOT_RUN = {
-    "a server, or minutes": r"quantlytic (up|run|exchange|bench|doctor|parity)\b|quantlytic recommend (?!.*--strategy)",
+    "a server, or minutes": r"quantlytic (up|run|exchange|bench|doctor|parity|recommend)\b",
     "what was recorded": r".*(--lake|--data lake|quantlytic data (list|check|import|export|rebuild))",
     "a run of the reader's": r".*\bRUN\b",
     "data of the reader's": r"quantlytic data quality|quantlytic data bars|.*\bmine\.py\b",
@@ -97,6 +97,9 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         write_bars(tmp_path / f"bars.{ending}", demo.array, [Instrument("file:BTCUSDT", "BTCUSDT", "USDT")])
     guide = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "strategy.md").read_text(), re.S)
     (tmp_path / "trend.py").write_text(next(block for block in guide if "class Trend(" in block))
+    (tmp_path / "my_strategy.py").write_text(
+        re.findall(r"```python\n(from quantlytic import Strategy.*?)```", README, re.S)[0]
+    )
     (tmp_path / "tape.gz").touch()
     return tmp_path
 
@@ -146,7 +149,7 @@ def test_examples_run(path: Path, desk: Path, monkeypatch: pytest.MonkeyPatch, r
 def test_a_line_that_is_wrong_is_told() -> None:
     for line in (
         "quantlytic backtst x",
-        "quantlytic sweep sma-cross",
+        "quantlytic walkforward sma-cross b.csv",
         "quantlytic backtest a --no-such",
         "quantlytic data x",
     ):
@@ -165,6 +168,18 @@ def test_public_names_are_there_and_say_what_they_are() -> None:
     assert source.count(" import ") - source.count("\nimport ") == 2 + len(ql.__all__)  # and nothing else is promised
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         _ = ql.nonsense
+
+
+def test_the_readme_lists_every_command_and_page() -> None:
+    commands = README[README.index("## Commands") :]
+    for name in COMMANDS:
+        assert f"`quantlytic {name}`" in commands, name
+    data = cli.get_command(click.Context(cli), "data")
+    assert isinstance(data, click.Group)
+    for name in data.commands:
+        assert f"`{name}`" in commands, name
+    for path in (ROOT / "docs").glob("*.md"):
+        assert f"](docs/{path.name})" in README, path.name
 
 
 def test_names_that_pages_use_are_public() -> None:
