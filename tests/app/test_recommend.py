@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 from tests.app.conftest import Command, answer
-from tests.research.noise import daily
+from tests.research.walks import walk
 
 QUICK = ("--strategy", "heikin-ashi", "--folds", "2", "--draws", "2", "--jobs", "1")
 
@@ -19,7 +19,7 @@ def bars_file(tmp_path: Path) -> str:
     """Two instruments without any pattern, 500 days each."""
     frames = []
     for seed, symbol in enumerate(("AAA", "BBB")):
-        array = daily(np.random.default_rng(seed), 500).array
+        array = walk(np.random.default_rng(seed), 500).array
         columns = {name: array[name] for name in ("open", "high", "low", "close", "volume")}
         frames.append(pl.DataFrame({"ts": array["open_time"] + 10**18, "symbol": symbol} | columns))
     pl.concat(frames).write_parquet(tmp_path / "bars.parquet")

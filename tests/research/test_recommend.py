@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.research.noise import daily
+from tests.research.walks import walk
 
 from quantlytic.engine.bars import Bars
 from quantlytic.engine.fees import Fees
@@ -17,7 +17,6 @@ from quantlytic.engine.market import Market
 from quantlytic.engine.param import param
 from quantlytic.engine.strategy import Strategy
 from quantlytic.model.errors import DataError, InputError, StrategyError
-from quantlytic.model.instrument import Instrument
 from quantlytic.research.manifest import data_hash
 from quantlytic.research.recommend import by_symbol, recommend
 from quantlytic.research.recommendation import Recommendation
@@ -25,20 +24,15 @@ from quantlytic.research.recommendtext import DOUBTS
 from quantlytic.store.control import open_control
 
 FEW = ("heikin-ashi", "macd", "connors-rsi2")
-DAY_NS = 86_400 * 10**9
-
-
-def named(symbol: str, bars: Bars) -> Bars:
-    return Bars(bars.array, (Instrument(f"noise:{symbol}", symbol),))
 
 
 def noise(seed: int, count: int, drift: float = 0.0) -> dict[str, Bars]:
     rng = np.random.default_rng(seed)
-    return {f"N{k}": named(f"N{k}", daily(rng, drift=drift)) for k in range(count)}
+    return {f"N{k}": walk(rng, drift=drift, symbol=f"N{k}") for k in range(count)}
 
 
 def planted(seed: int, trend: float = 0.5) -> Bars:
-    return named("EDGE", daily(np.random.default_rng(seed), trend=trend))
+    return walk(np.random.default_rng(seed), trend=trend, symbol="EDGE")
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +159,7 @@ class Holder(Strategy):
 
 
 def test_what_only_holds_is_no_strategy() -> None:
-    rising = {"N": named("N", daily(np.random.default_rng(0), drift=2.0))}
+    rising = {"N": walk(np.random.default_rng(0), drift=2.0, symbol="N")}
     found = recommend(rising, strategies=[Holder], folds=2, draws=2, compiled=False).findings[0]
     assert found.strategy is None
     assert found.best.doubt == "few"
@@ -271,6 +265,10 @@ def test_bars_that_cannot_be_used() -> None:
         recommend({"N": Bars(bars.array[:100], bars.instruments)})
     with pytest.raises(InputError, match="at least one instrument"):
         recommend({})
+    bare = bars.array.copy()
+    bare["high"], bare["low"] = np.maximum(bare["open"], bare["close"]), np.minimum(bare["open"], bare["close"])
+    with pytest.raises(DataError, match="highs and lows"):
+        recommend({"N": Bars(bare, bars.instruments)}, strategies=["heikin-ashi"])
     holey = Bars(np.delete(bars.array, [700, 701]), bars.instruments)
     with pytest.raises(DataError, match="2 bars are missing"):
         recommend({"N": holey}, strategies=["heikin-ashi"])
@@ -298,7 +296,7 @@ def test_on_twenty_rising_instruments_without_a_pattern_at_most_one_is_recommend
 @pytest.mark.slow
 @pytest.mark.timeout(3_600)
 def test_the_whole_catalogue_finds_planted_trends() -> None:
-    bars = {f"E{k}": named(f"E{k}", daily(np.random.default_rng(k), trend=0.4)) for k in range(10)}
+    bars = {f"E{k}": planted(k, trend=0.4) for k in range(10)}
     found = recommend(bars, allow_short=True)
     print(found)
     assert sum(one is not None for one in found.answers.values()) >= 7

@@ -31,7 +31,7 @@ from quantlytic.engine.bars import Bars
 from quantlytic.engine.fees import Fees
 from quantlytic.engine.market import Market, market_of
 from quantlytic.engine.strategy import Strategy
-from quantlytic.model.errors import InputError, QuantlyticError, StrategyError
+from quantlytic.model.errors import DataError, InputError, QuantlyticError, StrategyError
 from quantlytic.research.finding import Finding
 from quantlytic.research.holes import find_holes, refuse_holes
 from quantlytic.research.recommendation import Recommendation
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 Progress = Callable[[str, int, int], None]
 
 STANDARD_FEE_BPS = 10.0
+_MOST_BARE = 0.5  # share of bars without wicks
 _FEWEST_BARS = 300  # fewer, and nothing could be said of a fold
 
 
@@ -184,7 +185,22 @@ def by_symbol(bars: Bars | Mapping[str, Bars]) -> dict[str, Bars]:
             raise InputError(f"{symbol}: recommend takes bars of one instrument for each symbol")
         if len(own) < _FEWEST_BARS:
             raise InputError(f"{symbol} has {len(own)} bars: at least {_FEWEST_BARS} are needed to say anything")
+        _check_wicks(symbol, own)
     return dict(given)
+
+
+def _check_wicks(symbol: str, own: Bars) -> None:
+    """Refuse bars that know nothing beyond their opens and closes: a stop inside a bar that closes at its high always wins."""
+    array = own.array
+    moved = array[array["open"] != array["close"]]
+    bare = (moved["high"] == np.maximum(moved["open"], moved["close"])) & (
+        moved["low"] == np.minimum(moved["open"], moved["close"])
+    )
+    if bare.sum() > _MOST_BARE * len(moved):
+        raise DataError(
+            f"{symbol}: in {bare.mean():.0%} of the bars highs and lows are no more than open and close, so what stops and "
+            "limits would have earned inside them cannot be known: give bars with true highs and lows"
+        )
 
 
 def _parts(bars: Bars) -> dict[str, Bars]:
