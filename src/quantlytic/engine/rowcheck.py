@@ -25,6 +25,4 @@ def what_is_wrong(kind: int, row: Any) -> str:
         return "has open or close outside of low and high"
     if kind == QUOTES:
         return f"has bid {row['bid']:g} above ask {row['ask']:g}"
-    if kind == BOOKS:
-        return f"has side {row['side']}: it is 1 (bid) or -1 (ask)"
-    return "has quantity 0"
+    return f"has side {row['side']}: it is 1 (bid) or -1 (ask)" if kind == BOOKS else "has quantity 0"

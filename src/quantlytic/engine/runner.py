@@ -143,7 +143,8 @@ class Runner(Results):
             raise InputError(f"rows of another kind were given: wanted the fields {', '.join(BAR.names or ())}")
         if kind == BARS:
             return Tape(bars=Bars(array, instruments, label))
-        return Tape(**{WORDS[kind]: Ticks(array, instruments, label)})
+        inputs: dict[str, Any] = {WORDS[kind]: Ticks(array, instruments, label)}
+        return Tape(**inputs)
 
     def _check_plan(self, tape: Tape) -> None:
         """A session takes one kind of tape, and one that its strategy can look at."""
@@ -176,8 +177,8 @@ class Runner(Results):
         ours = self._desk_bytes
         first, last = int(self._desk["feeds_at"]), int(self._desk["feeds_at"]) + len(self.instruments) * FEED_BYTES
         if len(fresh) == len(ours):
-            feeds = [desk[first:last].view(FEED.dtype)[["source", "finest"]] for desk in (fresh, ours)]
-            if np.array_equal(*feeds):
+            new, old = (desk[first:last].view(FEED.dtype)[["source", "finest"]] for desk in (fresh, ours))
+            if np.array_equal(new, old):
                 return
         raise InputError("the saved state is of a run over other inputs: give the same ones, in the same order")
 

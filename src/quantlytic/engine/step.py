@@ -25,7 +25,7 @@ def make_step(layout: Layout, handlers: frozenset[str]) -> Callable[[int, Any, A
     quote, book = "on_quote" in handlers, "on_book" in handlers
     cross, timer = "on_slice" in handlers, "on_timer" in handlers
 
-    def step(kind: int, state: Any, event: Any, broker: Any) -> None:  # noqa: PLR0912 - one case a handler
+    def step(kind: int, state: Any, event: Any, broker: Any) -> None:
         if bar and kind == ON_BAR:
             at(state, 0, layout).on_bar(at(event, 0, BAR_ROW), at(broker, 0, BROKER))
         if trade and kind == ON_TRADE:

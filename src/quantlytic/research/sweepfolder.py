@@ -16,8 +16,9 @@ from quantlytic.research.sweepledger import sweep_id
 
 def save_sweep(sweep: Sweep, home: Path, folder: Path | None, metric: str) -> Path:
     """Write heatmap.html, cells.csv and returns.parquet into `folder`, by default sweeps/SWEEP_ID of the data folder
-    `home`, or SWEEP_ID-interrupted, beside what the whole may have left there; returns the folder. Each file is whole or not there. The page needs two parameters, so a strategy with one has
-    none. Raises StoreError."""
+    `home`, or SWEEP_ID-interrupted, beside what the whole may have left there; returns the folder.
+
+    Each file is whole or not there. The page needs two parameters, so a strategy with one has none. Raises StoreError."""
     name = sweep_id(sweep) + ("-interrupted" if sweep.interrupted else "")
     place = home / "sweeps" / name if folder is None else folder
     try:

@@ -55,7 +55,7 @@ class Portable:
         self.strategy = strategy
 
     def __reduce__(self) -> tuple[Any, ...]:
-        import cloudpickle  # type: ignore[import-untyped]
+        import cloudpickle
 
         module = sys.modules.get(self.strategy.__module__)
         by_value = module is not None and module.__name__ != "__main__" and not _can_be_imported(module.__name__)
