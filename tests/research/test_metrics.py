@@ -213,6 +213,19 @@ def test_an_account_that_was_wiped_out_says_so() -> None:
     assert reasons(Curve.of(times, equity), figures)["sharpe"] == "equity fell to 0 or below"
 
 
+def test_nothing_compounds_through_ruin() -> None:
+    """A debt that a later gain made good again: no account goes on like that."""
+    times = np.arange(1, 201) * 86_400_000_000_000
+    equity = np.full(200, 100.0)
+    equity[50:60] = -5.0
+    equity[60:] = 110.0
+    figures = equity_metrics(times, equity, 100.0)
+    assert figures["total_return"] == pytest.approx(0.1)
+    assert figures["cagr"] is None
+    assert figures["calmar"] is None
+    assert reasons(Curve.of(times, equity), figures)["cagr"] == "equity fell to 0 or below"
+
+
 def test_days_end_at_midnight() -> None:
     hour = DAY // 24
     curve = Curve(hour * np.arange(1, 73), np.arange(1.0, 73.0))

@@ -97,7 +97,7 @@ def equity_metrics(times: Times, equity: Values, cash: float) -> Figures:
 def curve_metrics(curve: Curve, cash: float) -> Figures:
     """`equity_metrics` of a curve."""
     growth = (float(curve.values[-1]) if len(curve) else cash) / cash
-    compounds = growth > 0 and curve.span_ns >= MIN_COMPOUND_DAYS * DAY_NS
+    compounds = growth > 0 and curve.is_sound and curve.span_ns >= MIN_COMPOUND_DAYS * DAY_NS
     figures: Figures = {
         "total_return": growth - 1.0,
         "cagr": _power(growth, curve.years) if compounds else None,
