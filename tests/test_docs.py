@@ -241,3 +241,18 @@ def test_the_guide_lists_the_broker_and_the_handlers() -> None:
     text = (ROOT / "docs" / "strategy.md").read_text()
     for name in [*HANDLERS, *(name for name in dir(Broker) if not name.startswith("_"))]:
         assert re.search(rf"[`(.]{name}\b", text), f"docs/strategy.md does not speak of {name}"
+
+
+@pytest.mark.parametrize(("title", "room"), [("Inside the engine", "engine"), ("Research", "research")])
+def test_the_files_of_the_architecture_exist(title: str, room: str) -> None:
+    """And of the engine's, none is left out."""
+    text = (ROOT / "docs" / "ARCHITECTURE.md").read_text()
+    part = text[text.index(f"## {title}\n") :]
+    rows = re.findall(r"^\|.*\|$", part[: part.index("\n## ", 1)], re.M)
+    named = set(re.findall(r"`([\w/]+)`", "\n".join(row.split("|")[2] for row in rows[1:])))
+    folder = ROOT / "src" / "quantlytic" / room
+    for name in named:
+        assert (folder / f"{name}.py").is_file() or (folder / name).is_dir(), f"{room}/{name} is gone"
+    if room == "engine":
+        there = {path.stem for path in folder.glob("*.py")} - {"__init__", "codes", "outbox", "rows", "digest"}
+        assert there <= named, f"not in the table: {sorted(there - named)}"
