@@ -366,7 +366,7 @@ class Lifecycle(Wallet):
                 self.settle_rows(k)
         for k in range(self.instruments):
             other = self.position(k)
-            if other.quantity != 0.0 and self.cash + self.others(-1) <= self.maintenance * self.gross_of_others(-1):
+            if other.quantity != 0.0 and self.cash + self._others(-1) <= self.maintenance * self._gross_of_others(-1):
                 self.close_out(k, other.price, time, LIQUIDATED)
                 self.revalue(k, 0.0)
 

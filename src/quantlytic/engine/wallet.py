@@ -131,7 +131,7 @@ class Wallet(OrderTable):
                 right = at(self, self.values_at + (2 * node + 1) * CELL_BYTES, CELL)
                 at(self, self.values_at + node * CELL_BYTES, CELL).value = left.value + right.value
 
-    def others(self, instrument: int) -> float:
+    def _others(self, instrument: int) -> float:
         """What all other positions are worth, each at its last price."""
         total = 0.0
         for k in range(self.instruments):
@@ -140,7 +140,7 @@ class Wallet(OrderTable):
                 total += position.quantity * position.price
         return total
 
-    def gross_of_others(self, instrument: int) -> float:
+    def _gross_of_others(self, instrument: int) -> float:
         """The sum of their absolute values."""
         total = 0.0
         for k in range(self.instruments):
@@ -265,8 +265,8 @@ class Wallet(OrderTable):
         if held * after >= 0.0 and np.abs(after) < np.abs(held):
             return NO_REASON
         if self.margin_mode == CROSS:
-            equity = self.cash + held * price + self.others(instrument) - fee
-            needed = (np.abs(after) * price + self.gross_of_others(instrument)) / self.leverage
+            equity = self.cash + held * price + self._others(instrument) - fee
+            needed = (np.abs(after) * price + self._gross_of_others(instrument)) / self.leverage
             return NO_REASON if equity >= needed else INSUFFICIENT_MARGIN
         free = self.cash - fee
         for k in range(self.instruments):
@@ -284,7 +284,7 @@ class Wallet(OrderTable):
         if self.margin_mode == CASH_ACCOUNT or position.quantity == 0.0:
             return math.nan
         if self.margin_mode == CROSS:
-            debt = self.maintenance * self.gross_of_others(instrument) - self.cash - self.others(instrument)
+            debt = self.maintenance * self._gross_of_others(instrument) - self.cash - self._others(instrument)
         else:
             debt = position.quantity * position.average - position.margin
         return liquidation_price(position.quantity, self.maintenance, debt)
