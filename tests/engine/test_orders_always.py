@@ -14,6 +14,7 @@ from tests.engine.test_session import ByHalves
 
 from quantlytic import Session, TimeInForce
 from quantlytic.engine.market import Market
+from quantlytic.model.action import ACTION, ActionKind
 from quantlytic.model.order import OrderStatus, OrderType
 
 CASH = 10_000.0
@@ -83,7 +84,8 @@ def test_no_order_fills_before_it_is_there_or_where_the_price_was_not(seed: int)
             assert order["side"] * (order["price"] - fill["price"]) >= -1e-9
         filled[int(fill["order_id"])] = filled.get(int(fill["order_id"]), 0.0) + fill["quantity"]
     for order_id, quantity in filled.items():
-        assert order_id in amended or quantity <= orders[order_id]["quantity"] + 1e-9
+        of_amended = order_id in amended or int(orders[order_id]["parent_id"]) in amended
+        assert of_amended or quantity <= orders[order_id]["quantity"] + 1e-9
 
 
 @settings(max_examples=25, deadline=None, phases=_PHASES, suppress_health_check=[HealthCheck.too_slow])
@@ -100,6 +102,63 @@ def test_every_order_is_answered_and_ends_once(seed: int) -> None:
     for steps in story.values():
         assert steps[0] in (OrderStatus.NEW, OrderStatus.REJECTED)
         assert not final & set(steps[:-1])
+
+
+@settings(max_examples=25, deadline=None, phases=_PHASES, suppress_health_check=[HealthCheck.too_slow])
+@given(seed=st.integers(1, 10**6))
+def test_exits_never_open_post_only_never_takes_and_bars_are_not_emptied(seed: int) -> None:
+    case = Case(seed)
+    session = case.make()
+    session.run(case.bars)
+    orders = {int(order["order_id"]): order for order in session.orders}
+    held, filled, taken = np.zeros(case.count), dict.fromkeys(orders, 0.0), np.zeros(len(case.bars))
+    for fill in session.fills:
+        instrument, change = fill["instrument"], fill["side"] * fill["quantity"]
+        if fill["order_id"]:  # not liquidated
+            order = orders[int(fill["order_id"])]
+            assert fill["maker"] or not order["post_only"]
+            if order["reduce_only"]:
+                assert held[instrument] * change < 0
+                assert abs(change) <= abs(held[instrument]) + 1e-9
+            filled[int(fill["order_id"])] += fill["quantity"]
+            taken[fill["bar_offset"]] += fill["quantity"]
+        held[instrument] += change
+    if case.market.participation:
+        assert (taken <= case.market.participation * case.bars["volume"] + 1e-9).all()
+    for entry in {int(order["parent_id"]) for order in session.orders} - {0}:
+        assert filled[entry + 1] + filled[entry + 2] <= filled[entry] + 1e-9  # of two exits together
+
+
+@settings(max_examples=20, deadline=None, phases=_PHASES, suppress_health_check=[HealthCheck.too_slow])
+@given(seed=st.integers(1, 10**6))
+def test_the_books_balance_through_actions(seed: int) -> None:
+    """Splits amid positions and orders, dividends on shorts, funding, a delisting: cash is what fills and flows say."""
+    case = Case(seed)
+    random = np.random.default_rng(seed)
+    kinds = [ActionKind.SPLIT, ActionKind.DIVIDEND, ActionKind.FUNDING, ActionKind.DELISTING]
+    session = case.make()
+    cash = CASH
+    for bar in case.bars:
+        if random.random() < 0.1:
+            kind = kinds[random.choice(4, p=[0.4, 0.3, 0.28, 0.02])]
+            row = np.zeros(1, ACTION)
+            value = {ActionKind.SPLIT: random.choice([0.1, 0.5, 2.0, 3.0]), ActionKind.DIVIDEND: random.uniform(0, 2)}
+            row[0] = (random.integers(case.count), bar["open_time"], kind, value.get(kind, random.normal(0, 0.05)))
+            if kind == ActionKind.DELISTING:
+                row["value"] = 80.0
+            _, fills, flows = session.act(row)
+            session.decide(row[0])
+            cash += flows["amount"].sum() - (fills["side"] * fills["quantity"] * fills["price"] + fills["fee"]).sum()
+        seen, flowed = len(session.fills), len(session.flows)
+        session.run(np.atleast_1d(bar))
+        fills = session.fills[seen:]
+        cash -= (fills["side"] * fills["quantity"] * fills["price"] + fills["fee"]).sum()
+        cash += session.flows["amount"][flowed:].sum()
+        positions = session._positions
+        assert session.cash == pytest.approx(cash, abs=1e-6)
+        assert session.equity[-1] == pytest.approx(
+            cash + np.nansum(positions["quantity"] * positions["price"]), abs=1e-6
+        )
 
 
 @settings(max_examples=20, deadline=None, phases=_PHASES, suppress_health_check=[HealthCheck.too_slow])
