@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,7 +20,7 @@ FOLDER = Path(__file__).resolve().parents[4] / "benchmarks"
 @click.argument("names", nargs=-1)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(names: tuple[str, ...], as_json: bool) -> None:
-    """Measure engine, log, recorder and latency (or only NAMES); peers are measured in the same run.
+    """Measure engine, peers, sweep, plain, log, recorder, latency (or only NAMES); peers are measured in the same run.
 
     Peers (vectorbt, ccxt ...) are installed on demand into environments of their own, under `.cache/`.
     """
@@ -30,6 +31,7 @@ def command(names: tuple[str, ...], as_json: bool) -> None:
         )
     if unknown := [name for name in names if name not in available]:
         raise InputError(f"no benchmark named {unknown[0]!r}; there are: {', '.join(available)}")
+    sys.path.insert(0, str(FOLDER))  # they share workloads
     results = {}
     for name in names or available:
         click.echo(f"measuring {name} ...", err=True)
