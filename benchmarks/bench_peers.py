@@ -52,8 +52,8 @@ def run_ours(workload: str, path: str, count: int) -> dict[str, Any]:
     from tick_cross import TickCross
 
     from quantlytic import Bars, Fees, Instrument, Session, Ticks
-    from quantlytic.engine.market import Market
-    from quantlytic.engine.models.latency import Latency
+    from quantlytic.engine.market.latency import Latency
+    from quantlytic.engine.market.market import Market
     from quantlytic.model.trade import TRADE
     from quantlytic.strategies.sma_cross import SmaCross
 

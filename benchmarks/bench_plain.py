@@ -94,7 +94,9 @@ def measure(count: int) -> dict[str, Any]:
     result: dict[str, Any] = {"bars": count}
     for name, runs in found.items():
         if runs:
-            rates = {key: round(statistics.median(one[key] for one in runs)) for key in ("bars_per_s", "bars_per_cpu_s")}
+            rates = {
+                key: round(statistics.median(one[key] for one in runs)) for key in ("bars_per_s", "bars_per_cpu_s")
+            }
             result[name] = rates | {key: runs[0][key] for key in ("fills", "final_equity")}
     if missing:
         return result | {"raptorbt": {"missing": missing}}

@@ -235,7 +235,7 @@ def test_the_strategies_of_the_guide_run(name: str, tmp_path: Path) -> None:
 
 
 def test_the_guide_lists_the_broker_and_the_handlers() -> None:
-    from quantlytic.engine.broker import Broker
+    from quantlytic.engine.account.broker import Broker
     from quantlytic.engine.strategy import HANDLERS
 
     text = (ROOT / "docs" / "strategy.md").read_text()
@@ -245,14 +245,16 @@ def test_the_guide_lists_the_broker_and_the_handlers() -> None:
 
 @pytest.mark.parametrize(("title", "room"), [("Inside the engine", "engine"), ("Research", "research")])
 def test_the_files_of_the_architecture_exist(title: str, room: str) -> None:
-    """And of the engine's, none is left out."""
+    """And no folder is left out."""
     text = (ROOT / "docs" / "ARCHITECTURE.md").read_text()
     part = text[text.index(f"## {title}\n") :]
-    rows = re.findall(r"^\|.*\|$", part[: part.index("\n## ", 1)], re.M)
-    named = set(re.findall(r"`([\w/]+)`", "\n".join(row.split("|")[2] for row in rows[1:])))
-    folder = ROOT / "src" / "quantlytic" / room
-    for name in named:
-        assert (folder / f"{name}.py").is_file() or (folder / name).is_dir(), f"{room}/{name} is gone"
-    if room == "engine":
-        there = {path.stem for path in folder.glob("*.py")} - {"__init__", "codes", "outbox", "rows", "digest"}
-        assert there <= named, f"not in the table: {sorted(there - named)}"
+    rows = [row.split("|") for row in re.findall(r"^\|.*\|$", part[: part.index("\n## ", 1)], re.M)[2:]]
+    place = ROOT / "src" / "quantlytic" / room
+    folders = {found[0] for row in rows if (found := re.findall(r"`(\w+)/`", row[1]))}
+    assert folders | {"templates"} == {path.name for path in place.iterdir() if path.is_dir()} - {"__pycache__"} | {
+        "templates"
+    }
+    for row in rows:
+        folder = place.joinpath(*re.findall(r"`(\w+)/`", row[1]))
+        for name in re.findall(r"`(\w+)`", row[2]):
+            assert (folder / f"{name}.py").is_file(), f"{folder.name}/{name} is gone"

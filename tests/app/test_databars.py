@@ -10,9 +10,9 @@ import pytest
 from tests.app.conftest import Command, answer
 
 from quantlytic import load_bars
-from quantlytic.engine.infobars import BarRule
-from quantlytic.research.holes import find_holes
-from quantlytic.research.tradebars import make_bars
+from quantlytic.engine.data.infobars import BarRule
+from quantlytic.research.data.holes import find_holes
+from quantlytic.research.data.tradebars import make_bars
 
 
 def test_bars_of_real_trades(quantlytic: Command, market_data: Path, tmp_path: Path) -> None:

@@ -94,9 +94,9 @@ def test_report_works(chromium: Any, report: Path, width: int, theme: str) -> No
 @pytest.mark.parametrize(("width", "theme"), [(1440, "light"), (390, "dark")])
 def test_comparison_works(chromium: Any, report: Path, tmp_path: Path, width: int, theme: str) -> None:
     import quantlytic as ql
-    from quantlytic.research.compare import compare
-    from quantlytic.research.comparepage import write_comparison
-    from quantlytic.research.runfolder import save_run
+    from quantlytic.research.pages.comparepage import write_comparison
+    from quantlytic.research.runs.compare import compare
+    from quantlytic.research.runs.runfolder import save_run
     from quantlytic.strategies.sma_cross import SmaCross
 
     bars = ql.load_bars(report.parent / "bars.parquet")

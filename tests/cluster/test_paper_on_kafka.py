@@ -15,8 +15,8 @@ from quantlytic.model.instrument import Instrument
 from quantlytic.model.run import Run
 from quantlytic.model.signal import Signal
 from quantlytic.model.time import NS_PER_S
-from quantlytic.research.paper import paper_session
-from quantlytic.research.parity import check_parity
+from quantlytic.research.runs.paper import paper_session
+from quantlytic.research.runs.parity import check_parity
 from quantlytic.services.channels import Outbox
 from quantlytic.services.executor import PaperExecutor
 from quantlytic.services.notifier import Notifier

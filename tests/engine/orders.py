@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from tests.engine.market import BTC, MINUTE_NS, rows
 
 from quantlytic import Instrument, Session, Side, Strategy
-from quantlytic.engine.market import Market
+from quantlytic.engine.market.market import Market
 from quantlytic.model.order import OrderStatus, Reason
 
 BUY, SELL = Side.BUY, Side.SELL

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from quantlytic import Fees, Side, Strategy, TimeInForce, param
-from quantlytic.engine.market import Market
-from quantlytic.engine.models.latency import Latency
-from quantlytic.engine.models.margin import Margin
-from quantlytic.engine.models.slippage import (
+from quantlytic.engine.market.latency import Latency
+from quantlytic.engine.market.margin import Margin
+from quantlytic.engine.market.market import Market
+from quantlytic.engine.market.slippage import (
     FixedSlippage,
     NoSlippage,
     SpreadSlippage,

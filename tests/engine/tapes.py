@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from tests.engine.market import MINUTE_NS, Chaos, instruments_of, random_bars, rows
 
 from quantlytic import Bars, Instrument, Session, param
-from quantlytic.engine.orderbook import LEVEL
-from quantlytic.engine.tape import Tape, Ticks
+from quantlytic.engine.data.tape import Tape, Ticks
+from quantlytic.engine.matching.orderbook import LEVEL
 from quantlytic.model.action import ACTION, ActionKind
 from quantlytic.model.bar import BAR
 from quantlytic.model.quote import QUOTE

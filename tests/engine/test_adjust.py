@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from quantlytic.engine.adjust import adjust, unadjust
+from quantlytic.engine.data.adjust import adjust, unadjust
 from quantlytic.model.action import ACTION, ActionKind
 from quantlytic.model.bar import BAR
 from quantlytic.model.errors import DataError

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quantlytic.engine.barbuilder import DAY_NS, Placement, TimeBars
+from quantlytic.engine.data.barbuilder import DAY_NS, Placement, TimeBars
 from quantlytic.model.bar import Bar
 from quantlytic.model.errors import InputError
 from quantlytic.model.side import Side

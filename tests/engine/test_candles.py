@@ -12,7 +12,7 @@ import pytest
 import talib
 from numpy.typing import NDArray
 
-from quantlytic.engine.record import layout_of
+from quantlytic.engine.compiler.record import layout_of
 from quantlytic.indicators import CANDLE_PATTERNS, CandlePatterns, Engulfing, Hammer, ModifiedHikkake, MorningStar
 from quantlytic.model.errors import InputError
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quantlytic import Bars, Instrument
-from quantlytic.engine.bars import check_bars
-from quantlytic.engine.currency import WEEK_NS, Rates, check_one_currency, convert_actions, convert_bars
+from quantlytic.engine.data.bars import check_bars
+from quantlytic.engine.data.currency import WEEK_NS, Rates, check_one_currency, convert_actions, convert_bars
 from quantlytic.model.action import ACTION, ActionKind
 from quantlytic.model.errors import DataError, InputError
 

@@ -50,7 +50,10 @@ IN_ON_BAR = {
     "print of text": ('print(f"close {bar.close}")', "no text in a handler"),
     "logging": ('logging.info("x")', "no logging in a handler"),
     "a logger": ('logger.info("x")', "'logger' cannot be used in a handler"),
-    "try": ("try:  # here\n    self.last = 1.0 / bar.volume\nexcept ZeroDivisionError:\n    self.last = 0.0", "test before"),
+    "try": (
+        "try:  # here\n    self.last = 1.0 / bar.volume\nexcept ZeroDivisionError:\n    self.last = 0.0",
+        "test before",
+    ),
     "with": ('with open("x") as f:  # here\n    pass', "before the run or after it"),
     "lambda": ("f = lambda x: x + 1.0", "write a method of the class"),
     "a function inside": ("def twice(x):  # here\n    return 2 * x", "as a method of the class"),
@@ -75,7 +78,10 @@ IN_ON_BAR = {
     "a method that is not there": ("broker.short(1.0)", "Broker.short: there is no such name"),
     "a misspelt field": ("x = bar.closee", "did you mean bar.close?"),
     "a field that is not there": ("x = bar.vwap", "it has instrument, open_time"),
-    "too many values for an indicator": ("self.average.update(bar.close, bar.high)", "self.average.update(x): too many"),
+    "too many values for an indicator": (
+        "self.average.update(bar.close, bar.high)",
+        "self.average.update(x): too many",
+    ),
     "too few arguments of an order": ("broker.limit(Side.BUY, 1.0)", "missing a required argument: 'price'"),
     "an unknown keyword": ("broker.buy(1.0, tif=TimeInForce.IOC)", "unexpected keyword argument 'tif'"),
     "a side as text": ('broker.limit("buy", 1.0, bar.close)', "Side.BUY"),
@@ -106,7 +112,10 @@ IN_ON_BAR = {
 }
 """What is written in `on_bar`, whose marked (or only) line is wrong, and what is told."""
 COMPILER = {
-    "a NumPy function that does not compile": ("x = np.einsum('i,i', self.window, self.window)", "np.einsum does not compile"),
+    "a NumPy function that does not compile": (
+        "x = np.einsum('i,i', self.window, self.window)",
+        "np.einsum does not compile",
+    ),
     "two kinds in one variable": (
         "x = 1.0\nif bar.close > 2.0:\n    x = self.window\nself.last = x + 0.0  # here",
         "'x' is once a number and once an array",
@@ -192,7 +201,10 @@ def test_helpers_and_methods_are_looked_at(tmp_path: Path) -> None:
         message, where = told(tmp_path, source)
         assert where in message
         assert what in message
-    source = in_handler("self.rule(bar)").replace("# here", "") + "    def rule(self, bar):\n        self.entry = 1.0  # here\n"
+    source = (
+        in_handler("self.rule(bar)").replace("# here", "")
+        + "    def rule(self, bar):\n        self.entry = 1.0  # here\n"
+    )
     message, where = told(tmp_path, source)
     assert where in message
     assert "Mine.entry" in message

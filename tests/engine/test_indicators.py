@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from tests.engine.indicator_cases import CLASSES, NAMES, Columns, arrays_of, inputs_of, make, random_bars, run_plain
 from tests.engine.market import workload_bars
 
+from quantlytic.engine.compiler.record import layout_of, pack
+from quantlytic.engine.compiler.vectorise import run_over
 from quantlytic.engine.param import Whole
-from quantlytic.engine.record import layout_of, pack
-from quantlytic.engine.vectorise import run_over
 from quantlytic.indicators import ATR, EMA, KAMA, MACD, RSI, SMA, WMA, BollingerBands, Indicator, Stochastic, Sum, Var
 from quantlytic.model.errors import InputError
 

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from quantlytic.engine.bars import check_bars
-from quantlytic.engine.infobars import KINDS, BarRule, InfoBars, bars_from_trades
+from quantlytic.engine.data.bars import check_bars
+from quantlytic.engine.data.infobars import KINDS, BarRule, InfoBars, bars_from_trades
 from quantlytic.model.errors import DataError, InputError
 from quantlytic.model.instrument import Instrument
 from quantlytic.model.side import Side

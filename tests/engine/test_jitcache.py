@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from quantlytic.engine import jitcache
-from quantlytic.engine.fingerprint import fingerprint_of
-from quantlytic.engine.jit import compile_function
-from quantlytic.engine.jitcache import cache_folder
-from quantlytic.engine.record import layout_of
+from quantlytic.engine.compiler import jitcache
+from quantlytic.engine.compiler.fingerprint import fingerprint_of
+from quantlytic.engine.compiler.jit import compile_function
+from quantlytic.engine.compiler.jitcache import cache_folder
+from quantlytic.engine.compiler.record import layout_of
 from quantlytic.indicators import EMA, SMA
 from quantlytic.strategies.catalogue import find
 
@@ -41,7 +41,7 @@ import time, sys, os
 begun = time.perf_counter()
 import numpy as np
 from quantlytic import Instrument, Session
-from quantlytic.engine import jitcache
+from quantlytic.engine.compiler import jitcache
 from quantlytic.model.bar import BAR
 from quantlytic.strategies.catalogue import find
 compiled = []

@@ -10,8 +10,8 @@ from tests.engine.market import instruments_of
 from tests.engine.orders import BTC, BUY, FLAT, SELL, bars_of, ends, fills, play
 
 from quantlytic import Fees, Session
-from quantlytic.engine.market import Market
-from quantlytic.engine.models.margin import Margin, liquidation_price
+from quantlytic.engine.market.margin import Margin, liquidation_price
+from quantlytic.engine.market.market import Market
 from quantlytic.model.action import ACTION, ActionKind
 from quantlytic.model.cashflow import CashFlowKind
 

@@ -11,10 +11,10 @@ import pytest
 from tests.engine.orders import BTC, BUY, FLAT, MINUTE_NS, SELL, bars_of, ends, fills, play
 
 from quantlytic import Fees, Instrument, Session, TimeInForce
-from quantlytic.engine.market import Market
-from quantlytic.engine.models.latency import Latency, pick
-from quantlytic.engine.models.margin import Margin
-from quantlytic.engine.models.slippage import (
+from quantlytic.engine.market.latency import Latency, pick
+from quantlytic.engine.market.margin import Margin
+from quantlytic.engine.market.market import Market
+from quantlytic.engine.market.slippage import (
     FixedSlippage,
     NoSlippage,
     SpreadSlippage,

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from tests.engine.tapes import ONE, level_rows
 
 from quantlytic import Session, Strategy
-from quantlytic.engine.orderbook import BOOK, BOOK_BYTES, LEVEL, PRICE_LEVEL_BYTES, levels_of
-from quantlytic.engine.tape import Ticks
+from quantlytic.engine.data.tape import Ticks
+from quantlytic.engine.matching.orderbook import BOOK, BOOK_BYTES, LEVEL, PRICE_LEVEL_BYTES, levels_of
 from quantlytic.model.book import BookDelta
 from quantlytic.model.errors import InputError
 

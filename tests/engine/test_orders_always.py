@@ -13,7 +13,7 @@ from tests.engine.storm import Storm, random_market
 from tests.engine.test_session import ByHalves
 
 from quantlytic import Session, TimeInForce
-from quantlytic.engine.market import Market
+from quantlytic.engine.market.market import Market
 from quantlytic.model.action import ACTION, ActionKind
 from quantlytic.model.order import OrderStatus, OrderType
 

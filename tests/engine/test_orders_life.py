@@ -10,8 +10,8 @@ import pytest
 from tests.engine.orders import BTC, BUY, FLAT, MINUTE_NS, SELL, bars_of, ends, fills, play
 
 from quantlytic import Session, TimeInForce
-from quantlytic.engine.market import Market
-from quantlytic.engine.models.latency import Latency
+from quantlytic.engine.market.latency import Latency
+from quantlytic.engine.market.market import Market
 from quantlytic.model.action import ACTION, ActionKind
 from quantlytic.model.order import OrderStatus
 

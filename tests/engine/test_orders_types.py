@@ -8,7 +8,7 @@ import pytest
 from tests.engine.orders import BUY, FLAT, SELL, ends, fills, play
 
 from quantlytic import Instrument
-from quantlytic.engine.market import Market
+from quantlytic.engine.market.market import Market
 
 # name: (what is sent at bar 0, bar 1, fills of bar 1 as (side, price))
 ONE_BAR: dict[str, tuple[Any, tuple[float, ...], list[tuple[int, float]]]] = {

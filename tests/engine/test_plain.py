@@ -14,8 +14,8 @@ from tests.engine.tapes import Cross, Everywhere, action_rows, random_tape
 
 import quantlytic as ql
 from quantlytic import Bars, PythonStrategy, Session, Side, TimeInForce, param
+from quantlytic.engine.data.tape import Tape, Ticks
 from quantlytic.engine.fork import fork
-from quantlytic.engine.tape import Tape, Ticks
 from quantlytic.indicators import SMA
 from quantlytic.model.action import ActionKind
 from quantlytic.model.errors import InputError, StrategyError

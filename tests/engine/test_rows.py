@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as some
 
-from quantlytic.engine.rows import Rows
+from quantlytic.engine.run.rows import Rows
 
 ROW = np.dtype([("flag", "i1"), ("number", "i8"), ("value", "f8")], align=True)
 

@@ -13,8 +13,8 @@ from tests.engine.market import BTC, results, rows, workload_bars
 from tests.engine.tapes import ONE, level_rows, quote_rows, trade_rows
 
 from quantlytic import Bars, Session, Side, Strategy, TimeInForce, param
-from quantlytic.engine.record import layout_of
-from quantlytic.engine.tape import Tape, Ticks
+from quantlytic.engine.compiler.record import layout_of
+from quantlytic.engine.data.tape import Tape, Ticks
 from quantlytic.indicators import SMA, Indicator
 from quantlytic.model.errors import InputError, StrategyError
 from quantlytic.strategies.sma_cross import SmaCross

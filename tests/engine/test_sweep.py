@@ -12,14 +12,14 @@ from tests.engine.market import MINUTE_NS, instruments_of, random_bars, workload
 
 import quantlytic as ql
 from quantlytic.engine import sweep as engine_sweep
-from quantlytic.engine.curve import Curve
-from quantlytic.engine.record import Address
+from quantlytic.engine.compiler.record import Address
+from quantlytic.engine.run.curve import Curve
+from quantlytic.engine.run.tally import TALLY, make_tally, reach_end, take_fills, with_more_lots
 from quantlytic.engine.sweep import Block, Cells, Grid, sample_rows
-from quantlytic.engine.tally import TALLY, make_tally, reach_end, take_fills, with_more_lots
 from quantlytic.model.bar import BAR
 from quantlytic.model.fill import FILL
-from quantlytic.research.positions import exposure
-from quantlytic.research.roundtrips import round_trips
+from quantlytic.research.figures.positions import exposure
+from quantlytic.research.figures.roundtrips import round_trips
 
 
 @settings(max_examples=60, deadline=None)
@@ -102,7 +102,7 @@ def test_a_tally_is_what_the_fills_say(seed: int, instruments: int, pieces: int)
 
 def test_lots_grow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is taken without room for its lot; a larger tally goes on where the smaller one stopped."""
-    monkeypatch.setattr("quantlytic.engine.tally._FIRST_LOTS", 2)
+    monkeypatch.setattr("quantlytic.engine.run.tally._FIRST_LOTS", 2)
     fills = np.zeros(9, FILL)
     fills["side"], fills["quantity"], fills["price"] = 1, 1.0, 10.0
     fills[8]["side"], fills[8]["quantity"], fills[8]["price"] = -1, 8.0, 11.0

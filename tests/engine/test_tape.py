@@ -25,8 +25,8 @@ from tests.engine.tapes import (
 )
 
 from quantlytic import Bars, Fees, Session, Strategy
-from quantlytic.engine.desk import ACTIONS, BARS, BOOKS, QUOTES, TRADES
-from quantlytic.engine.tape import Tape, Ticks, time_field
+from quantlytic.engine.data.tape import Tape, Ticks, time_field
+from quantlytic.engine.run.desk import ACTIONS, BARS, BOOKS, QUOTES, TRADES
 from quantlytic.model.action import ActionKind
 from quantlytic.model.errors import InputError, StrategyError
 

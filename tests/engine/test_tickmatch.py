@@ -9,10 +9,10 @@ import pytest
 from tests.engine.tapes import ONE, action_rows, level_rows, quote_rows, trade_rows
 
 from quantlytic import Fees, Session, Strategy, TimeInForce, param
-from quantlytic.engine.market import Market
-from quantlytic.engine.models.latency import Latency
-from quantlytic.engine.models.slippage import SpreadSlippage
-from quantlytic.engine.tape import Tape, Ticks
+from quantlytic.engine.data.tape import Tape, Ticks
+from quantlytic.engine.market.latency import Latency
+from quantlytic.engine.market.market import Market
+from quantlytic.engine.market.slippage import SpreadSlippage
 from quantlytic.model.action import ActionKind
 from quantlytic.model.errors import InputError
 from quantlytic.model.order import OrderStatus

@@ -9,9 +9,9 @@ import pytest
 from tests.research.leaky_rules import Trend, make_bars
 
 import quantlytic as ql
-from quantlytic.engine.bars import Bars
+from quantlytic.engine.data.bars import Bars
+from quantlytic.engine.run.warmup import warm_up
 from quantlytic.engine.session import Session
-from quantlytic.engine.warmup import warm_up
 from quantlytic.model.errors import InputError
 
 

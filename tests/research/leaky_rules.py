@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 import quantlytic as ql
-from quantlytic.engine.bars import Bars
+from quantlytic.engine.data.bars import Bars
 from quantlytic.model.bar import BAR
 from quantlytic.model.instrument import Instrument
 

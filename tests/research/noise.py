@@ -6,13 +6,13 @@ from collections import Counter
 
 import numpy as np
 
-from quantlytic.engine.bars import Bars
-from quantlytic.engine.fees import Fees
+from quantlytic.engine.data.bars import Bars
+from quantlytic.engine.market.fees import Fees
 from quantlytic.model.bar import BAR
 from quantlytic.model.instrument import Instrument
-from quantlytic.research.run import backtest
-from quantlytic.research.sweep import Sweep, sweep
-from quantlytic.research.verdict import Verdict, verdict
+from quantlytic.research.honesty.verdict import Verdict, verdict
+from quantlytic.research.runs.run import backtest
+from quantlytic.research.search.sweep import Sweep, sweep
 from quantlytic.strategies.sma_cross import SmaCross
 
 DAY_NS = 86_400 * 1_000_000_000

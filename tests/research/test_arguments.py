@@ -12,9 +12,9 @@ from tests.research.leaky_rules import Trend, make_bars
 
 import quantlytic as ql
 from quantlytic.model.errors import InputError
-from quantlytic.research.arguments import cash_of, strategy_of
-from quantlytic.research.history import time_ns
-from quantlytic.research.splits import walk_forward_folds
+from quantlytic.research.data.history import time_ns
+from quantlytic.research.honesty.splits import walk_forward_folds
+from quantlytic.research.search.arguments import cash_of, strategy_of
 
 BARS = make_bars(40)
 RUNS: list[Callable[..., Any]] = [

@@ -7,11 +7,11 @@ import warnings
 import numpy as np
 import pytest
 
-from quantlytic.engine.bars import Bars
+from quantlytic.engine.data.bars import Bars
 from quantlytic.model.errors import InputError
 from quantlytic.model.instrument import Instrument
-from quantlytic.research.benchmark import benchmark_metrics, benchmark_of, hold
-from quantlytic.research.curve import DAY_NS, Curve
+from quantlytic.research.figures.benchmark import benchmark_metrics, benchmark_of, hold
+from quantlytic.research.figures.curve import DAY_NS, Curve
 
 YEAR = 365.25
 

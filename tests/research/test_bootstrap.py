@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quantlytic.model.errors import InputError
-from quantlytic.research.bootstrap import (
+from quantlytic.research.honesty.bootstrap import (
     block_indices,
     bootstrap_paths,
     bootstrap_trades,

@@ -14,8 +14,15 @@ from quantlytic import Bars, Instrument, load_bars
 from quantlytic.model.action import ActionKind
 from quantlytic.model.errors import DataError, InputError
 from quantlytic.model.time import iso
-from quantlytic.research.calendars import Sessions, count_holes, days_off, find_session_holes, session_actions, sessions
-from quantlytic.research.equities import load_equity
+from quantlytic.research.data.calendars import (
+    Sessions,
+    count_holes,
+    days_off,
+    find_session_holes,
+    session_actions,
+    sessions,
+)
+from quantlytic.research.data.equities import load_equity
 
 FIRST, LAST = date(1998, 1, 2), date(2021, 3, 31)
 EARLY_AND_NOT_IN_LEAN = {date(1998, 11, 27), date(1998, 12, 24), date(1999, 12, 31)}

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from quantlytic.engine.bars import Bars
+from quantlytic.engine.data.bars import Bars
 from quantlytic.model.fill import FILL
 from quantlytic.model.instrument import Instrument
-from quantlytic.research.capacity import capacity
+from quantlytic.research.figures.capacity import capacity
 
 
 def some_bars(volume: float = 1000.0, count: int = 500) -> Bars:

@@ -9,9 +9,12 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from quantlytic.engine.fees import Fees
+from quantlytic.engine.market.fees import Fees
 from quantlytic.model.fill import FILL
-from quantlytic.research.chartdata import (
+from quantlytic.research.data.history import load_bars
+from quantlytic.research.figures.curve import DAY_NS, Curve, drawdown_curve
+from quantlytic.research.figures.metrics import rolling_sharpe
+from quantlytic.research.pages.chartdata import (
     MAX_CANDLES,
     MAX_FILLS,
     MAX_INSTRUMENTS,
@@ -19,10 +22,7 @@ from quantlytic.research.chartdata import (
     chart_data,
     rolling_window,
 )
-from quantlytic.research.curve import DAY_NS, Curve, drawdown_curve
-from quantlytic.research.history import load_bars
-from quantlytic.research.metrics import rolling_sharpe
-from quantlytic.research.run import Result, backtest
+from quantlytic.research.runs.run import Result, backtest
 from quantlytic.strategies.sma_cross import SmaCross
 
 from .peer_bars import peer_bars

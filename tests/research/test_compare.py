@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 import quantlytic as ql
-from quantlytic.engine.fees import Fees
+from quantlytic.engine.market.fees import Fees
 from quantlytic.model.errors import InputError, StoreError
 from quantlytic.model.instrument import Instrument
-from quantlytic.research.compare import FIGURES, compare, read_run
-from quantlytic.research.comparepage import comparison_html
-from quantlytic.research.history import load_bars
-from quantlytic.research.run import backtest
-from quantlytic.research.runfolder import save_run
+from quantlytic.research.data.history import load_bars
+from quantlytic.research.pages.comparepage import comparison_html
+from quantlytic.research.runs.compare import FIGURES, compare, read_run
+from quantlytic.research.runs.run import backtest
+from quantlytic.research.runs.runfolder import save_run
 from quantlytic.strategies.sma_cross import SmaCross
 
 from .peer_bars import peer_bars

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from quantlytic.model.action import ACTION, ActionKind
 from quantlytic.model.bar import BAR
 from quantlytic.model.errors import DataError, InputError
-from quantlytic.research.dataquality import Finding, check
-from quantlytic.research.equities import load_equity
+from quantlytic.research.data.dataquality import Finding, check
+from quantlytic.research.data.equities import load_equity
 from quantlytic.store.equities.yahoofile import read_yahoo
 
 DAY_NS = 86_400_000_000_000

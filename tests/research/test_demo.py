@@ -9,8 +9,8 @@ import pytest
 
 import quantlytic as ql
 from quantlytic.model.errors import InputError
-from quantlytic.research.demo import START_NS, demo_bars, name_of
-from quantlytic.research.holes import find_holes
+from quantlytic.research.data.demo import START_NS, demo_bars, name_of
+from quantlytic.research.data.holes import find_holes
 
 
 def test_the_same_seed_is_the_same_bars() -> None:

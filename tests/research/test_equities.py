@@ -13,7 +13,7 @@ import pytest
 from quantlytic.model.action import ActionKind
 from quantlytic.model.errors import DataError, InputError
 from quantlytic.model.time import iso
-from quantlytic.research.equities import Equity, load_equities, load_equity
+from quantlytic.research.data.equities import Equity, load_equities, load_equity
 from quantlytic.store.equities.factorfile import read_factors
 
 # Days on which adjusted returns differ from Yahoo's by more than 1 %: none. GOOG: see below.

@@ -10,11 +10,11 @@ import pytest
 from numpy.typing import NDArray
 
 from quantlytic import Bars, Instrument, Session, Side, Strategy, TimeInForce, param
-from quantlytic.engine.tape import Tape, Ticks
+from quantlytic.engine.data.tape import Tape, Ticks
 from quantlytic.model.action import ACTION, ActionKind
 from quantlytic.model.order import OrderStatus, Reason
-from quantlytic.research.calendars import session_actions, sessions
-from quantlytic.research.equities import load_equity
+from quantlytic.research.data.calendars import session_actions, sessions
+from quantlytic.research.data.equities import load_equity
 
 SPLIT, DIVIDEND, DELISTING = ActionKind.SPLIT, ActionKind.DIVIDEND, ActionKind.DELISTING
 STOCK = Instrument("test:STOCK", "STOCK", "USD")

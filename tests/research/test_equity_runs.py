@@ -10,14 +10,14 @@ import pytest
 from numpy.typing import NDArray
 
 from quantlytic import Bars, Instrument, Session, Strategy, backtest, param
-from quantlytic.engine.adjust import adjust, adjust_fills
-from quantlytic.engine.tape import Tape, Ticks
+from quantlytic.engine.data.adjust import adjust, adjust_fills
+from quantlytic.engine.data.tape import Tape, Ticks
 from quantlytic.model.action import ACTION, ActionKind
 from quantlytic.model.cashflow import CashFlowKind
 from quantlytic.model.fill import FILL
 from quantlytic.model.side import Side
-from quantlytic.research.equities import load_equities, load_equity
-from quantlytic.research.failure import BacktestFailed
+from quantlytic.research.data.equities import load_equities, load_equity
+from quantlytic.research.runs.failure import BacktestFailed
 from quantlytic.strategies.buy_and_hold import BuyAndHold
 
 SPLIT, DIVIDEND, DELISTING = ActionKind.SPLIT, ActionKind.DIVIDEND, ActionKind.DELISTING

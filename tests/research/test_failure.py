@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from quantlytic.engine.bars import Bars
+from quantlytic.engine.data.bars import Bars
 from quantlytic.model.errors import StrategyError
 from quantlytic.model.instrument import Instrument
-from quantlytic.research.failure import BacktestFailed
-from quantlytic.research.run import backtest
+from quantlytic.research.runs.failure import BacktestFailed
+from quantlytic.research.runs.run import backtest
 from quantlytic.store.control import open_control
 from quantlytic.strategies.catalogue import find
 

@@ -11,7 +11,7 @@ import pytest
 import quantlytic as ql
 from quantlytic.model.bar import Bar
 from quantlytic.model.errors import InputError
-from quantlytic.research.history import load_bars, time_ns
+from quantlytic.research.data.history import load_bars, time_ns
 from quantlytic.store.lake import Lake
 
 from .peer_bars import MINUTE_NS, peer_bars

@@ -9,9 +9,9 @@ import pytest
 from tests.research import leaky_rules
 from tests.research.leaky_rules import BARS, HONEST, LEAKY, NEXT, make_bars
 
-from quantlytic.engine.bars import Bars
+from quantlytic.engine.data.bars import Bars
 from quantlytic.model.errors import InputError
-from quantlytic.research.lookahead import detect_lookahead
+from quantlytic.research.honesty.lookahead import detect_lookahead
 
 
 @pytest.mark.parametrize(("rule", "field", "reach"), LEAKY, ids=[rule.__name__ for rule, *_ in LEAKY])

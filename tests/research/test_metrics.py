@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quantlytic.research.curve import YEAR_NS, Curve, last_of_each_time
-from quantlytic.research.metrics import (
+from quantlytic.research.figures.curve import YEAR_NS, Curve, last_of_each_time
+from quantlytic.research.figures.metrics import (
     COMPOUNDED,
     DAILY,
     RATIOS,

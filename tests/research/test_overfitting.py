@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quantlytic.model.errors import InputError
-from quantlytic.research.overfitting import (
+from quantlytic.research.honesty.overfitting import (
     Moments,
     backtest_overfitting,
     deflated_sharpe,

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from quantlytic.research.peak import neighbours, peak_of
+from quantlytic.research.honesty.peak import neighbours, peak_of
 
 CELLS = [{"x": x, "y": y, "z": 1} for x in (1, 2, 5) for y in (10, 20, 40)]
 

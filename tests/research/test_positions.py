@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from quantlytic.model.fill import FILL
-from quantlytic.research.positions import exposure, position_after
+from quantlytic.research.figures.positions import exposure, position_after
 
 
 def some_fills() -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from quantlytic.model.errors import InputError
-from quantlytic.research.realitycheck import _kernel_variance, reality_check, superior_predictive_ability
+from quantlytic.research.honesty.realitycheck import _kernel_variance, reality_check, superior_predictive_ability
 
 
 def noise(seed: int, periods: int = 400, rules: int = 20) -> np.ndarray:
@@ -81,7 +81,7 @@ def test_too_few_periods() -> None:
 
 
 def test_kernel_variance_is_what_the_bootstrap_gives() -> None:
-    from quantlytic.research.bootstrap import stationary_indices
+    from quantlytic.research.honesty.bootstrap import stationary_indices
 
     rng = np.random.default_rng(4)
     series = np.convolve(rng.normal(0, 1, 310), np.ones(5) / 5, "valid")[:300, None]

@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 from tests.research.walks import walk
 
-from quantlytic.engine.bars import Bars
-from quantlytic.engine.fees import Fees
-from quantlytic.engine.market import Market
+from quantlytic.engine.data.bars import Bars
+from quantlytic.engine.market.fees import Fees
+from quantlytic.engine.market.market import Market
 from quantlytic.engine.param import param
 from quantlytic.engine.strategy import Strategy
 from quantlytic.model.errors import DataError, InputError, StrategyError
-from quantlytic.research.manifest import data_hash
-from quantlytic.research.recommend import by_symbol, recommend
-from quantlytic.research.recommendation import Recommendation
-from quantlytic.research.recommendtext import DOUBTS
+from quantlytic.research.advice.recommend import by_symbol, recommend
+from quantlytic.research.advice.recommendation import Recommendation
+from quantlytic.research.advice.recommendtext import DOUBTS
+from quantlytic.research.runs.manifest import data_hash
 from quantlytic.store.control import open_control
 
 FEW = ("heikin-ashi", "macd", "connors-rsi2")

@@ -10,10 +10,10 @@ import msgspec
 import pytest
 
 from quantlytic.model.errors import InputError
-from quantlytic.research.finding import Contender, Finding, Record, Stressed, Stretch
-from quantlytic.research.recommendation import Recommendation
-from quantlytic.research.recommendpage import page_html
-from quantlytic.research.recommendtext import DOUBTS, chance, in_one_line, sentence_of, share
+from quantlytic.research.advice.finding import Contender, Finding, Record, Stressed, Stretch
+from quantlytic.research.advice.recommendation import Recommendation
+from quantlytic.research.advice.recommendtext import DOUBTS, chance, in_one_line, sentence_of, share
+from quantlytic.research.pages.recommendpage import page_html
 
 DAY_NS = 86_400 * 10**9
 START_NS = 1_700_000_000 * 10**9

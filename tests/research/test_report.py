@@ -13,13 +13,13 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from quantlytic.engine.bars import Bars
-from quantlytic.engine.fees import Fees
+from quantlytic.engine.data.bars import Bars
+from quantlytic.engine.market.fees import Fees
 from quantlytic.model.errors import InputError
-from quantlytic.research.history import load_bars
-from quantlytic.research.report import report_html
-from quantlytic.research.run import Result, backtest
-from quantlytic.research.verdict import verdict
+from quantlytic.research.data.history import load_bars
+from quantlytic.research.honesty.verdict import verdict
+from quantlytic.research.pages.report import report_html
+from quantlytic.research.runs.run import Result, backtest
 from quantlytic.strategies.sma_cross import SmaCross
 
 from .peer_bars import peer_bars

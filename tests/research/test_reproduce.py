@@ -11,11 +11,11 @@ import polars as pl
 import pytest
 
 import quantlytic as ql
-from quantlytic.engine.fees import Fees
+from quantlytic.engine.market.fees import Fees
 from quantlytic.model.errors import DataError, InputError
-from quantlytic.research.history import load_bars
-from quantlytic.research.reproduce import read_manifest, reproduce
-from quantlytic.research.run import Result, backtest
+from quantlytic.research.data.history import load_bars
+from quantlytic.research.runs.reproduce import read_manifest, reproduce
+from quantlytic.research.runs.run import Result, backtest
 from quantlytic.strategies.catalogue import find
 from quantlytic.strategies.sma_cross import SmaCross
 

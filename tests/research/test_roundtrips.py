@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from quantlytic.model.bar import BAR
 from quantlytic.model.fill import FILL
-from quantlytic.research.roundtrips import round_trips
+from quantlytic.research.figures.roundtrips import round_trips
 
 
 def fills(*rows: tuple[float, float], fee: float = 0.0, instrument: int = 0) -> np.ndarray:

@@ -12,17 +12,17 @@ import polars as pl
 import pytest
 
 import quantlytic as ql
-from quantlytic.engine.bars import Bars
-from quantlytic.engine.fees import Fees
-from quantlytic.engine.market import Market
-from quantlytic.engine.models.slippage import FixedSlippage
+from quantlytic.engine.data.bars import Bars
+from quantlytic.engine.market.fees import Fees
+from quantlytic.engine.market.market import Market
+from quantlytic.engine.market.slippage import FixedSlippage
 from quantlytic.engine.param import param
 from quantlytic.engine.strategy import Strategy
 from quantlytic.model.errors import DataError, InputError
 from quantlytic.model.instrument import Instrument
-from quantlytic.research.history import load_bars
-from quantlytic.research.manifest import data_hash
-from quantlytic.research.run import Result, backtest
+from quantlytic.research.data.history import load_bars
+from quantlytic.research.runs.manifest import data_hash
+from quantlytic.research.runs.run import Result, backtest
 from quantlytic.store.control import open_control
 from quantlytic.strategies.sma_cross import SmaCross
 

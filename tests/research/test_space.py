@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import quantlytic as ql
 from quantlytic.model.errors import InputError
-from quantlytic.research.space import draw, grid
+from quantlytic.research.search.space import draw, grid
 
 
 class Wide(ql.Strategy):

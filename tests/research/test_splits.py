@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quantlytic.model.errors import InputError
-from quantlytic.research.splits import (
+from quantlytic.research.honesty.splits import (
     Fold,
     combinatorial_paths,
     combinatorial_purged,

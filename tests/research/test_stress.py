@@ -8,14 +8,14 @@ import json
 import pytest
 from tests.research.leaky_rules import HOUR_NS, Trend, make_bars
 
-from quantlytic.engine.bars import Bars
-from quantlytic.engine.fees import Fees
-from quantlytic.engine.market import Market
-from quantlytic.engine.models.latency import Latency
-from quantlytic.engine.models.slippage import FixedSlippage, VolumeShareSlippage
+from quantlytic.engine.data.bars import Bars
+from quantlytic.engine.market.fees import Fees
+from quantlytic.engine.market.latency import Latency
+from quantlytic.engine.market.market import Market
+from quantlytic.engine.market.slippage import FixedSlippage, VolumeShareSlippage
 from quantlytic.model.errors import InputError
-from quantlytic.research.run import backtest
-from quantlytic.research.stress import scenarios, stress
+from quantlytic.research.honesty.stress import scenarios, stress
+from quantlytic.research.runs.run import backtest
 
 BARS = make_bars(400, seed=9)
 

@@ -12,12 +12,12 @@ from tests.engine.market import Chaos, instruments_of, random_bars, workload_bar
 
 import quantlytic as ql
 from quantlytic.engine import sweep as engine_sweep
-from quantlytic.engine import tally
-from quantlytic.engine.market import Market
-from quantlytic.engine.models.slippage import FixedSlippage
+from quantlytic.engine.market.market import Market
+from quantlytic.engine.market.slippage import FixedSlippage
+from quantlytic.engine.run import tally
 from quantlytic.model.errors import DataError, InputError, StrategyError
-from quantlytic.research.metrics import drawdown_curve, last_of_each_time
-from quantlytic.research.sweepjob import METRICS
+from quantlytic.research.figures.metrics import drawdown_curve, last_of_each_time
+from quantlytic.research.search.sweepjob import METRICS
 from quantlytic.store.control import open_control
 from quantlytic.strategies.catalogue import find
 from quantlytic.strategies.sma_cross import SmaCross

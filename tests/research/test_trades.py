@@ -9,8 +9,8 @@ import pytest
 
 from quantlytic.model.cashflow import CASH_FLOW, CashFlowKind
 from quantlytic.model.fill import FILL
-from quantlytic.research.roundtrips import ROUND_TRIP, round_trips
-from quantlytic.research.trades import cost_metrics, trade_metrics
+from quantlytic.research.figures.roundtrips import ROUND_TRIP, round_trips
+from quantlytic.research.figures.trades import cost_metrics, trade_metrics
 
 NO_FLOWS = np.zeros(0, CASH_FLOW)
 

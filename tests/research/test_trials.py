@@ -13,8 +13,8 @@ from tests.research.leaky_rules import make_bars
 import quantlytic as ql
 from quantlytic.engine.strategy import Strategy
 from quantlytic.model.instrument import Instrument
-from quantlytic.research.trials import code_of, sketch_of, trials_on, tried
-from quantlytic.research.verdict import verdict_of
+from quantlytic.research.honesty.trials import code_of, sketch_of, trials_on, tried
+from quantlytic.research.honesty.verdict import verdict_of
 from quantlytic.store.control import open_control
 from quantlytic.store.control.records import Trial
 

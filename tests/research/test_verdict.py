@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.research.noise import daily, judged, labels
 
-from quantlytic.research.tried import Tried
-from quantlytic.research.verdict import LIKELY_LUCK, LIKELY_REAL, LOSES, UNPROVEN, judge, verdict_of
+from quantlytic.research.honesty.tried import Tried
+from quantlytic.research.honesty.verdict import LIKELY_LUCK, LIKELY_REAL, LOSES, UNPROVEN, judge, verdict_of
 
 
 def made(sharpe: float, periods: int = 1_000, seed: int = 0) -> np.ndarray:

@@ -11,13 +11,13 @@ import pytest
 from tests.research.leaky_rules import make_bars
 
 import quantlytic as ql
-from quantlytic.engine.bars import Bars
-from quantlytic.engine.fees import Fees
+from quantlytic.engine.data.bars import Bars
+from quantlytic.engine.market.fees import Fees
+from quantlytic.engine.run.warmup import warm_up
 from quantlytic.engine.session import Session
-from quantlytic.engine.warmup import warm_up
 from quantlytic.model.errors import InputError
-from quantlytic.research.sweep import sweep
-from quantlytic.research.walkforward import WalkForward, walk_forward
+from quantlytic.research.search.sweep import sweep
+from quantlytic.research.search.walkforward import WalkForward, walk_forward
 from quantlytic.store.control import open_control
 
 FEES = Fees(taker_bps=10)

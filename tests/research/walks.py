@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from quantlytic.engine.bars import Bars
+from quantlytic.engine.data.bars import Bars
 from quantlytic.model.bar import BAR
 from quantlytic.model.instrument import Instrument
 

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 
 import quantlytic as ql
-from quantlytic.engine.bars import Bars
-from quantlytic.engine.digest import digest_of
-from quantlytic.engine.fees import Fees
+from quantlytic.engine.data.bars import Bars
+from quantlytic.engine.market.fees import Fees
+from quantlytic.engine.run.digest import digest_of
 from quantlytic.engine.session import Session
 from quantlytic.model.bar import Bar
 from quantlytic.model.equity import Equity
 from quantlytic.model.fill import Fill
 from quantlytic.model.run import Run
-from quantlytic.research.paper import Rows, paper_session
-from quantlytic.research.parity import check_parity
+from quantlytic.research.runs.paper import Rows, paper_session
+from quantlytic.research.runs.parity import check_parity
 from quantlytic.services.executor import PaperExecutor
 from quantlytic.services.strategist import Strategist
 from quantlytic.store.log import open_log

@@ -17,7 +17,7 @@ import pytest
 from tests.sim.churn import Churn
 from tests.sim.truth import check_lake, check_mails, check_run, events_of
 
-from quantlytic.engine.fees import Fees
+from quantlytic.engine.market.fees import Fees
 from quantlytic.engine.session import Session
 from quantlytic.model.book import BookDelta
 from quantlytic.model.codec import encode
@@ -32,7 +32,7 @@ from quantlytic.model.side import Side
 from quantlytic.model.signal import Signal
 from quantlytic.model.time import NS_PER_MS, NS_PER_S
 from quantlytic.model.trade import Trade
-from quantlytic.research.parity import check_parity
+from quantlytic.research.runs.parity import check_parity
 from quantlytic.services.archiver import Archiver
 from quantlytic.services.barmaker import Barmaker
 from quantlytic.services.channels import Outbox

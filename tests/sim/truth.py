@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import polars as pl
 
-from quantlytic.engine.barbuilder import TimeBars
+from quantlytic.engine.data.barbuilder import TimeBars
 from quantlytic.model.bar import Bar
 from quantlytic.model.book import BookDelta
 from quantlytic.model.codec import encode

@@ -13,14 +13,14 @@ import pytest
 from numpy.typing import NDArray
 
 import quantlytic as ql
-from quantlytic.engine.digest import digest_of
-from quantlytic.engine.market import Market
-from quantlytic.engine.models.latency import Latency
+from quantlytic.engine.market.latency import Latency
+from quantlytic.engine.market.market import Market
+from quantlytic.engine.run.digest import digest_of
 from quantlytic.engine.session import Session
 from quantlytic.engine.strategy import Strategy
 from quantlytic.model.bar import BAR
 from quantlytic.model.order import OrderStatus, OrderType
-from quantlytic.research.run import backtest
+from quantlytic.research.runs.run import backtest
 from quantlytic.strategies import catalogue
 
 ENTRIES = {entry.name: entry for entry in catalogue.entries()}

@@ -11,7 +11,7 @@ from tests.engine.market import MINUTE_NS, rows
 
 import quantlytic as ql
 from quantlytic import Fees, Instrument, Session
-from quantlytic.engine.tape import Tape, Ticks
+from quantlytic.engine.data.tape import Tape, Ticks
 from quantlytic.model.action import ACTION, ActionKind
 from quantlytic.model.order import OrderStatus
 from quantlytic.strategies.grid import Grid

@@ -16,8 +16,8 @@ from tests.strategies.ticks import BTC, captured
 
 import quantlytic as ql
 from quantlytic import Fees, Instrument, Session, Tape, Ticks
-from quantlytic.engine.market import Market
-from quantlytic.engine.models.latency import Latency
+from quantlytic.engine.market.latency import Latency
+from quantlytic.engine.market.market import Market
 from quantlytic.model.order import OrderStatus, Reason
 from quantlytic.strategies.market_maker import MarketMaker
 

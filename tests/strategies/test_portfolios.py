@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 import quantlytic as ql
 from quantlytic import Bars, Fees, Instrument, Session, Strategy
-from quantlytic.engine.tape import Tape, Ticks
+from quantlytic.engine.data.tape import Tape, Ticks
 from quantlytic.model.action import ACTION, ActionKind
 from quantlytic.model.bar import BAR
 from quantlytic.model.errors import InputError

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.strategies.strategy_table import MARK, PAGE, tables
 
-from quantlytic.research.run import backtest
+from quantlytic.research.runs.run import backtest
 
 
 def test_the_tables_are_those_of_the_classes() -> None:

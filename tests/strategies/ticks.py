@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from quantlytic import Instrument, Tape, Ticks
-from quantlytic.engine.orderbook import LEVEL
+from quantlytic.engine.matching.orderbook import LEVEL
 from quantlytic.model.quote import QUOTE
 from quantlytic.model.trade import TRADE
 

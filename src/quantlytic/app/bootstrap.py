@@ -274,13 +274,13 @@ class Bootstrap:
         return Barmaker(log, self.venue, size_ns, GRACE_NS)
 
     def _executor(self, log: Log) -> Service:
-        from quantlytic.research.paper import paper_session
+        from quantlytic.research.runs.paper import paper_session
         from quantlytic.services.executor import PaperExecutor
 
         return PaperExecutor(log, self.run(), paper_session(self.run()))
 
     def _strategist(self, log: Log) -> Service:
-        from quantlytic.research.paper import paper_session
+        from quantlytic.research.runs.paper import paper_session
         from quantlytic.services.strategist import Strategist
 
         return Strategist(log, self.run(), paper_session(self.run()))

@@ -23,15 +23,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from quantlytic.engine.account import BAR_ROW, CELL, CELL_BYTES, ORDER_BYTES, ORDER_ROW
-from quantlytic.engine.broker import BROKER
-from quantlytic.engine.codes import FAULT_NONE, NEW, PENDING_NEW
-from quantlytic.engine.explain import blame
-from quantlytic.engine.journal import JOURNAL, SAMPLES
-from quantlytic.engine.outbox import AMENDS, CANCELS, ORDERS, SIGNALS, UPDATES
+from quantlytic.engine.account.account import BAR_ROW, CELL, CELL_BYTES, ORDER_BYTES, ORDER_ROW
+from quantlytic.engine.account.broker import BROKER
+from quantlytic.engine.account.codes import FAULT_NONE, NEW, PENDING_NEW
+from quantlytic.engine.account.outbox import AMENDS, CANCELS, ORDERS, SIGNALS, UPDATES
+from quantlytic.engine.compiler.explain import blame
+from quantlytic.engine.compiler.record import Bytes, Layout, at, call_run, copy_in, layout_of
+from quantlytic.engine.compiler.runaddress import run_address
 from quantlytic.engine.plain import PythonStrategy
-from quantlytic.engine.record import Bytes, Layout, at, call_run, copy_in, layout_of
-from quantlytic.engine.runaddress import run_address
+from quantlytic.engine.run.journal import JOURNAL, SAMPLES
 from quantlytic.engine.session import Session
 from quantlytic.model.bar import BAR
 from quantlytic.model.errors import InputError, StrategyError
@@ -89,7 +89,9 @@ def fork(
     """
     handlers = session.strategy.handlers()
     if isinstance(session.strategy, PythonStrategy):
-        raise InputError(f"{type(session.strategy).__name__} is a PythonStrategy: its state cannot be copied, so no look-ahead")
+        raise InputError(
+            f"{type(session.strategy).__name__} is a PythonStrategy: its state cannot be copied, so no look-ahead"
+        )
     if "on_bar" not in handlers or handlers & {"on_slice", "on_timer"}:
         raise InputError(f"{type(session.strategy).__name__} does not decide in on_bar alone: it cannot be forked")
     size_ns = duration_ns(bar_size) if isinstance(bar_size, str) else int(bar_size)
@@ -341,7 +343,7 @@ KIND: Layout = layout_of(np.dtype([("value", "i8")]))
 
 @functools.cache
 def _compiled_tries() -> Any:
-    from quantlytic.engine.jit import compile_function
+    from quantlytic.engine.compiler.jit import compile_function
 
     assert isinstance(try_closes, FunctionType)
     return compile_function(try_closes, f"intp({', '.join(['intp'] * 11)})")

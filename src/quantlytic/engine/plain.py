@@ -19,7 +19,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from quantlytic.engine.record import Record
+from quantlytic.engine.compiler.record import Record
 from quantlytic.engine.strategy import HANDLERS, Strategy
 from quantlytic.model.errors import InputError, StrategyError
 
@@ -125,7 +125,9 @@ class Column:
         except Exception as error:
             raise StrategyError(f"{owner}: a column: {type(error).__name__}: {error}") from error
         if values.shape != (len(bars),):
-            raise StrategyError(f"{owner}: a column has shape {values.shape}: return one number for each of {len(bars)} bars")
+            raise StrategyError(
+                f"{owner}: a column has shape {values.shape}: return one number for each of {len(bars)} bars"
+            )
         return values
 
 

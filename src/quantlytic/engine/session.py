@@ -10,18 +10,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from quantlytic.engine import machine
-from quantlytic.engine.arena import make_arena
-from quantlytic.engine.broker import BROKER
-from quantlytic.engine.currency import check_one_currency
-from quantlytic.engine.desk import BARS
-from quantlytic.engine.fees import Fees
-from quantlytic.engine.market import Market, market_of
-from quantlytic.engine.outbox import AMENDS, CANCELS, FILLS, FLOWS, ORDERS, SIGNALS, UPDATES, Outbox
+from quantlytic.engine.account.arena import make_arena
+from quantlytic.engine.account.broker import BROKER
+from quantlytic.engine.account.outbox import AMENDS, CANCELS, FILLS, FLOWS, ORDERS, SIGNALS, UPDATES, Outbox
+from quantlytic.engine.account.position import POSITION
+from quantlytic.engine.compiler.record import fields_of, layout_of
+from quantlytic.engine.data.currency import check_one_currency
+from quantlytic.engine.market.fees import Fees
+from quantlytic.engine.market.market import Market, market_of
 from quantlytic.engine.plain import Cast
-from quantlytic.engine.position import POSITION
-from quantlytic.engine.record import fields_of, layout_of
-from quantlytic.engine.runner import Runner
+from quantlytic.engine.run import machine
+from quantlytic.engine.run.desk import BARS
+from quantlytic.engine.run.runner import Runner
 from quantlytic.engine.strategy import Strategy
 from quantlytic.model.action import ACTION
 from quantlytic.model.bar import BAR
@@ -198,7 +198,9 @@ class Session(Runner):
     def save(self) -> bytes:
         """The whole state between two calls. Results of `run` are not part of it."""
         if self._cast is not None:
-            raise InputError(f"{type(self.strategy).__name__} is a PythonStrategy, whose state cannot be saved: write a Strategy")
+            raise InputError(
+                f"{type(self.strategy).__name__} is a PythonStrategy, whose state cannot be saved: write a Strategy"
+            )
         end = len(self._arena) if self._outbox.counts.any() else self._outbox_at
         desk = b"" if self._desk_bytes is None else self._desk_bytes.tobytes()
         return _MAGIC + self._identity + len(desk).to_bytes(8, "little") + desk + self._arena[:end].tobytes()
@@ -252,7 +254,7 @@ class Session(Runner):
         if self._cast is None:
             return machine.build(cls, self._layout, self.compiled)
         machine.check_handlers(cls, cls.handlers())
-        from quantlytic.engine.plainmachine import Stage
+        from quantlytic.engine.run.plainmachine import Stage
 
         return Stage(self._cast, self._arena, self._layout, self.compiled).machine()
 

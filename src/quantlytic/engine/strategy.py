@@ -6,8 +6,8 @@ import difflib
 import inspect
 from typing import Any, ClassVar, Self
 
+from quantlytic.engine.compiler.record import Record
 from quantlytic.engine.param import Param
-from quantlytic.engine.record import Record
 from quantlytic.model.errors import InputError, StrategyError
 
 HANDLERS = ("on_bar", "on_trade", "on_quote", "on_book", "on_slice", "on_fill", "on_timer")
@@ -78,11 +78,11 @@ class Strategy(Record):
         """Decide at a new best bid and ask. `quote`: event_time, bid, bid_quantity, ask, ask_quantity, instrument (index)."""
 
     def on_book(self, book: Any, broker: Any) -> None:
-        """Decide at a change of the order book. `book`: see `quantlytic.engine.orderbook.Book`."""
+        """Decide at a change of the order book. `book`: see `quantlytic.engine.matching.orderbook.Book`."""
 
     def on_slice(self, slice: Any, broker: Any) -> None:
         """Decide on all instruments at once, when all bars of one close time are in. `slice.close(i)`, `slice.has(i)`:
-        see `quantlytic.engine.slice.Slice`. `broker.on(i)` is the broker of instrument i."""
+        see `quantlytic.engine.data.slice.Slice`. `broker.on(i)` is the broker of instrument i."""
 
     def on_fill(self, fill: Any, broker: Any) -> None:
         """An order was filled, wholly or in part; called before the handler of the event that filled it.

@@ -15,17 +15,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from quantlytic.engine.bars import Bars
-from quantlytic.engine.broker import BROKER
-from quantlytic.engine.curve import CURVE, Curve, compiled_take
-from quantlytic.engine.journal import JournalFile
+from quantlytic.engine.account.broker import BROKER
+from quantlytic.engine.compiler.record import Bytes, Layout, layout_of, pack
+from quantlytic.engine.compiler.runaddress import run_address
+from quantlytic.engine.data.bars import Bars
 from quantlytic.engine.plain import PythonStrategy
-from quantlytic.engine.record import Bytes, Layout, layout_of, pack
-from quantlytic.engine.runaddress import run_address
+from quantlytic.engine.run.curve import CURVE, Curve, compiled_take
+from quantlytic.engine.run.journal import JournalFile
+from quantlytic.engine.run.sweepblock import DONE, MORE_LOTS, SLOT, compiled_advance
+from quantlytic.engine.run.tally import TALLY, compiled_tally, make_tally, with_more_lots
 from quantlytic.engine.session import Session
 from quantlytic.engine.strategy import Strategy
-from quantlytic.engine.sweepblock import DONE, MORE_LOTS, SLOT, compiled_advance
-from quantlytic.engine.tally import TALLY, compiled_tally, make_tally, with_more_lots
 from quantlytic.model.errors import QuantlyticError
 from quantlytic.model.order import OrderStatus
 

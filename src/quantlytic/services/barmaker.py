@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quantlytic.engine.barbuilder import Placement, TimeBars
+from quantlytic.engine.data.barbuilder import Placement, TimeBars
 from quantlytic.model.book import BookDelta
 from quantlytic.model.event import Event
 from quantlytic.model.ledger import LedgerEntry, LedgerKind

@@ -9,7 +9,7 @@ from quantlytic.model.bar import Bar
 from quantlytic.model.equity import Decided
 from quantlytic.model.event import Event
 from quantlytic.model.run import Run
-from quantlytic.research.paper import Rows
+from quantlytic.research.runs.paper import Rows
 from quantlytic.services.inbox import Inbox
 from quantlytic.store.log.port import Log
 

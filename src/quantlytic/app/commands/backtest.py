@@ -15,9 +15,9 @@ import click
 from quantlytic.model.errors import InputError, MismatchError
 
 if TYPE_CHECKING:
-    from quantlytic.engine.bars import Bars
-    from quantlytic.engine.market import Market
-    from quantlytic.research.run import Result
+    from quantlytic.engine.data.bars import Bars
+    from quantlytic.engine.market.market import Market
+    from quantlytic.research.runs.run import Result
 
 _SPARKS = "▁▂▃▄▅▆▇█"
 _SPARK_WIDTH = 60
@@ -75,10 +75,10 @@ def command(strategy: str | None, report: Path | None, debug: bool, as_json: boo
     with ThreadPoolExecutor(1) as pool:  # the file is read while the compiler is imported
         loading = pool.submit(_load, home, **given)
         if not debug:
-            importlib.import_module("quantlytic.engine.jit")
-        from quantlytic.research.failure import BacktestFailed
-        from quantlytic.research.run import backtest
-        from quantlytic.research.runfolder import save_failure, save_run
+            importlib.import_module("quantlytic.engine.compiler.jit")
+        from quantlytic.research.runs.failure import BacktestFailed
+        from quantlytic.research.runs.run import backtest
+        from quantlytic.research.runs.runfolder import save_failure, save_run
 
         bars, benchmark = loading.result()
     try:
@@ -106,9 +106,9 @@ def command(strategy: str | None, report: Path | None, debug: bool, as_json: boo
 
 def _market(**given: Any) -> Market:
     """What is assumed about trading: the file, or else the options."""
-    from quantlytic.engine.fees import Fees
-    from quantlytic.engine.market import Market
-    from quantlytic.engine.models.slippage import FixedSlippage, NoSlippage
+    from quantlytic.engine.market.fees import Fees
+    from quantlytic.engine.market.market import Market
+    from quantlytic.engine.market.slippage import FixedSlippage, NoSlippage
 
     path, bps = given["market"], given["slippage_bps"]
     if path is None:
@@ -134,7 +134,7 @@ def _market(**given: Any) -> Market:
 
 def _load(home: Path, **given: Any) -> tuple[Bars, Bars | None]:
     """The bars to run over, and those to compare with."""
-    from quantlytic.research.history import lake, load_bars
+    from quantlytic.research.data.history import lake, load_bars
 
     data, symbol, size, span = given["data"], given["symbol"], given["bar_size"], (given["start"], given["end"])
     if (data is None) != bool(given["lake"]):
@@ -155,8 +155,8 @@ def _load(home: Path, **given: Any) -> tuple[Bars, Bars | None]:
 
 def _reproduce(home: Path, strategy: str | None, debug: bool, report: Path | None, as_json: bool, **given: Any) -> None:
     """Run it again from its manifest; MismatchError when anything that decides the result differs."""
-    from quantlytic.research.history import load_bars
-    from quantlytic.research.reproduce import read_manifest, reproduce
+    from quantlytic.research.data.history import load_bars
+    from quantlytic.research.runs.reproduce import read_manifest, reproduce
 
     source = click.get_current_context().get_parameter_source
     fixed = (

@@ -12,7 +12,7 @@ import click
 from quantlytic.model.errors import InputError
 
 if TYPE_CHECKING:
-    from quantlytic.research.compare import Comparison
+    from quantlytic.research.runs.compare import Comparison
 
 
 @click.command()
@@ -24,7 +24,7 @@ def command(runs: tuple[str, ...], report: Path | None, as_json: bool) -> None:
 
     A RUN is an id that `quantlytic runs` lists, the beginning of one, `last` (`last~1` is the one before), or a run's folder.
     """
-    from quantlytic.research.compare import compare
+    from quantlytic.research.runs.compare import compare
     from quantlytic.store.home import home_folder
 
     home = home_folder()
@@ -34,7 +34,7 @@ def command(runs: tuple[str, ...], report: Path | None, as_json: bool) -> None:
         path = home / "comparisons" / ("-".join(run.run_id.removeprefix("bt-") for run in found.runs)[:100] + ".html")
         path.parent.mkdir(parents=True, exist_ok=True)
     if path is not None:
-        from quantlytic.research.comparepage import write_comparison
+        from quantlytic.research.pages.comparepage import write_comparison
 
         write_comparison(found, path)
     if as_json:

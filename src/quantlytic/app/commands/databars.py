@@ -48,8 +48,8 @@ def command(
     FILE has the columns ts, price and quantity, and may have symbol, trade_id and side (without it, imbalances go by the
     tick rule). What has not ended is no bar. OUT is a file that `backtest` takes.
     """
-    from quantlytic.engine.infobars import BarRule
-    from quantlytic.research.tradebars import make_bars
+    from quantlytic.engine.data.infobars import BarRule
+    from quantlytic.research.data.tradebars import make_bars
     from quantlytic.store.barwriter import write_bars
 
     if file.resolve() == out.resolve():

@@ -20,7 +20,7 @@ def command(out: Path, count: int, size: str, instruments: int, seed: int, as_js
 
     Prices walk at random, with stretches of trend and of calm. OUT is a file that `backtest` and the others take.
     """
-    from quantlytic.research.demo import demo_bars
+    from quantlytic.research.data.demo import demo_bars
     from quantlytic.store.barwriter import write_bars
 
     made = demo_bars(count, seed, instruments, size)

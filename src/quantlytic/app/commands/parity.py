@@ -20,8 +20,8 @@ def command(run_id: str, as_json: bool) -> None:
     """
     from quantlytic.app.bootstrap import Bootstrap
     from quantlytic.app.config import load_settings
-    from quantlytic.research.paper import paper_session
-    from quantlytic.research.parity import check_parity
+    from quantlytic.research.runs.paper import paper_session
+    from quantlytic.research.runs.parity import check_parity
 
     bootstrap = Bootstrap(load_settings())
     run = bootstrap.find_run(run_id)

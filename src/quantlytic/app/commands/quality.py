@@ -21,8 +21,8 @@ def command(source: Path, ticker: str | None, strict: bool, as_json: bool) -> No
 
     SOURCE is a CSV of Yahoo's history, or with --ticker a folder in LEAN's formats. A finding is a reason to look.
     """
-    from quantlytic.research.dataquality import check
-    from quantlytic.research.equities import load_equity
+    from quantlytic.research.data.dataquality import check
+    from quantlytic.research.data.equities import load_equity
     from quantlytic.store.equities.yahoofile import read_yahoo
 
     if ticker is None:

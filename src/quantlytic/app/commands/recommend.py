@@ -11,9 +11,9 @@ import click
 from quantlytic.model.errors import InputError
 
 if TYPE_CHECKING:
-    from quantlytic.engine.bars import Bars
-    from quantlytic.research.finding import Finding
-    from quantlytic.research.recommendation import Recommendation
+    from quantlytic.engine.data.bars import Bars
+    from quantlytic.research.advice.finding import Finding
+    from quantlytic.research.advice.recommendation import Recommendation
 
 _INTERRUPTED = 130
 _TOP = 3
@@ -52,9 +52,9 @@ def command(symbols: tuple[str, ...], data: str, out: Path | None, as_json: bool
     recommend.html, recommend.json, strategies.csv and manifest.json. Ctrl-C keeps the instruments that were finished; the
     same command goes on with the others.
     """
-    from quantlytic.engine.fees import Fees
-    from quantlytic.research.recommend import recommend
-    from quantlytic.research.recommendfolder import save_recommendation
+    from quantlytic.engine.market.fees import Fees
+    from quantlytic.research.advice.recommend import recommend
+    from quantlytic.research.advice.recommendfolder import save_recommendation
     from quantlytic.store.home import home_folder
 
     home = home_folder()
@@ -82,8 +82,8 @@ def command(symbols: tuple[str, ...], data: str, out: Path | None, as_json: bool
 
 def _load(home: Path, symbols: tuple[str, ...], data: str, size: str | None, span: tuple[Any, Any]) -> dict[str, Bars]:
     """Bars by symbol."""
-    from quantlytic.research.history import lake, load_bars
-    from quantlytic.research.recommend import by_symbol
+    from quantlytic.research.advice.recommend import by_symbol
+    from quantlytic.research.data.history import lake, load_bars
 
     if len(set(symbols)) < len(symbols):
         raise InputError("a symbol is named twice")
@@ -164,7 +164,7 @@ def _print(found: Recommendation, folder: Path) -> None:
 def _rows(finding: Finding) -> list[list[str]]:
     """The best strategies and holding."""
     from quantlytic.research import text
-    from quantlytic.research.recommendtext import DOUBTS, sharpe, short_chance
+    from quantlytic.research.advice.recommendtext import DOUBTS, sharpe, short_chance
 
     shown = list(finding.tested[:_TOP])
     if finding.tested and finding.best not in shown:

@@ -12,7 +12,7 @@ import click
 from quantlytic.model.errors import InputError
 
 if TYPE_CHECKING:
-    from quantlytic.research.sweep import Sweep
+    from quantlytic.research.search.sweep import Sweep
 
 _TOP = 10
 _SHOWN = ("sharpe", "total_return", "max_drawdown", "round_trips", "win_rate", "turnover", "exposure")
@@ -54,11 +54,11 @@ def command(strategy: str, file: Path | None, data: Path | None, as_json: bool, 
     the verdict on all others on the same data. Ctrl-C keeps the cells that were finished.
     """
     from quantlytic.app.barsfile import one_file
-    from quantlytic.engine.fees import Fees
-    from quantlytic.research.history import load_bars
-    from quantlytic.research.sweep import sweep
-    from quantlytic.research.sweepfolder import save_sweep
-    from quantlytic.research.sweepledger import enter_trials
+    from quantlytic.engine.market.fees import Fees
+    from quantlytic.research.data.history import load_bars
+    from quantlytic.research.search.sweep import sweep
+    from quantlytic.research.search.sweepfolder import save_sweep
+    from quantlytic.research.search.sweepledger import enter_trials
     from quantlytic.store.home import home_folder
     from quantlytic.strategies.catalogue import find
 
@@ -176,7 +176,7 @@ class _Progress:
 
 def _summary(found: Sweep, metric: str, folder: Path, entered: int) -> dict[str, Any]:
     """What a script wants to know."""
-    from quantlytic.research.sweepledger import sweep_id
+    from quantlytic.research.search.sweepledger import sweep_id
 
     order = found.ranked(metric)
     peak = found.plateau(metric) if order else None
@@ -205,7 +205,7 @@ def _print(found: Sweep, metric: str, folder: Path, entered: int) -> None:
     from rich.table import Table
 
     from quantlytic.app.console import print_table
-    from quantlytic.research.sweeptext import figure, label
+    from quantlytic.research.search.sweeptext import figure, label
 
     rate = len(found) * len(found.bars.array) / found.elapsed_s / 1e6
     click.echo(

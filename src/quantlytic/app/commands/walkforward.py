@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from quantlytic.research.walkforward import WalkForward
+    from quantlytic.research.search.walkforward import WalkForward
 
 
 @click.command()
@@ -53,9 +53,9 @@ def command(strategy: str, file: Path | None, data: Path | None, out: Path | Non
     """
     from quantlytic.app.barsfile import one_file
     from quantlytic.app.commands.sweep import parse_axes, parse_constraint
-    from quantlytic.engine.fees import Fees
-    from quantlytic.research.history import load_bars
-    from quantlytic.research.walkforward import walk_forward
+    from quantlytic.engine.market.fees import Fees
+    from quantlytic.research.data.history import load_bars
+    from quantlytic.research.search.walkforward import walk_forward
     from quantlytic.store.home import home_folder
     from quantlytic.strategies.catalogue import find
 

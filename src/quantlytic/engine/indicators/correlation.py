@@ -7,9 +7,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from quantlytic.engine.compiler.record import Record
 from quantlytic.engine.indicators.indicator import Indicator
 from quantlytic.engine.param import capacity_of
-from quantlytic.engine.record import Record
 
 _NOISE = 1e-12
 """A variance below this share of the mean square it is the rest of is rounding: it is 0."""

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from quantlytic.engine.record import Record
+from quantlytic.engine.compiler.record import Record
 
 PRICE, DETRENDED, QUADRATURE, IN_PHASE = 0, 1, 2, 3
 

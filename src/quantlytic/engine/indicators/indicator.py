@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from quantlytic.engine.compiler.record import Record
 from quantlytic.engine.param import Whole
-from quantlytic.engine.record import Record
 from quantlytic.model.errors import InputError
 
 
@@ -48,7 +48,7 @@ class Indicator(Record):
         The columns are what `update` takes, of one length. Returns f8[rows], NaN until ready; for an indicator with several
         `outputs` a named tuple of such arrays: `upper, middle, lower = BollingerBands.over(close, period=20)`.
         """
-        from quantlytic.engine.vectorise import run_over
+        from quantlytic.engine.compiler.vectorise import run_over
 
         return run_over(cls(**params), columns)
 

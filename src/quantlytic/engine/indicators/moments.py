@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 
+from quantlytic.engine.compiler.record import Record
 from quantlytic.engine.indicators.indicator import Indicator
 from quantlytic.engine.param import capacity_of
-from quantlytic.engine.record import Record
 
 
 class Window(Record):

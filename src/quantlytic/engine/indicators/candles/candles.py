@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from quantlytic.engine.record import Record
+from quantlytic.engine.compiler.record import Record
 
 # A running sum is known by what it adds up, over how many bars, and the bar it began with: TA-Lib begins each pattern's sums
 # at the first bars that it needs, and sums begun apart may differ in the last digit, which decides where a price lies

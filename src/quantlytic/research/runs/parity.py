@@ -1,0 +1,141 @@
+"""Proof that paper equals backtest: replay what the run saw, compare everything it did, to the last bit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import zip_longest
+
+import msgspec
+
+from quantlytic.engine.session import Session
+from quantlytic.model.bar import Bar
+from quantlytic.model.codec import decode, encode
+from quantlytic.model.equity import Decided, Equity
+from quantlytic.model.event import Event
+from quantlytic.model.fill import Fill
+from quantlytic.model.order import Order, OrderAmend, OrderCancel, OrderUpdate
+from quantlytic.model.run import Run
+from quantlytic.model.signal import Signal
+from quantlytic.research.runs.paper import Rows
+from quantlytic.store.log.port import Log
+
+KINDS: dict[type[Event], str] = {
+    Signal: "signals",
+    Order: "orders",
+    OrderCancel: "cancels",
+    OrderAmend: "amends",
+    OrderUpdate: "updates",
+    Fill: "fills",
+    Equity: "equity",
+}
+
+
+class Parity(msgspec.Struct, frozen=True):
+    """`compared` counts signals, orders, cancels, amendments, updates, fills and equity points."""
+
+    run_id: str
+    bars: int
+    compared: int
+    mismatches: int
+    first_mismatch: str | None
+    counts: dict[str, int]
+
+
+def check_parity(log: Log, run: Run, session: Session) -> Parity:
+    """Run the backtest over the bars that the paper run was given, and compare it with what the tape says it did.
+
+    Both are compared up to the last bar that was decided on: a run that is stopped between a bar's execution and its
+    decision has that last, half-done bar left out on both sides.
+    """
+    rows = Rows(run)
+    decisions = [event for _, event in _events(log, run.decisions_stream)]
+    executions = [event for _, event in _events(log, run.executions_stream)]
+    last = max((event.bar_offset for event in decisions if isinstance(event, Decided)), default=-1)
+    bars = _bars(log, run, rows, last)
+    replayed = list(_replay(session, rows, bars))
+    if missing := _answers_missing(log, run, decisions, last):
+        replayed = [event for event in replayed if not _is_answer(event, missing, bars[-1][1].close_time)]
+    return _compare(run.run_id, len(bars), _by_kind([*decisions, *_until(executions, last)]), _by_kind(replayed))
+
+
+def _events(log: Log, stream: str, offset: int | None = None) -> Iterator[tuple[int, Event]]:
+    position = log.bounds(stream)[0] if offset is None else offset
+    while True:
+        batch = log.read(stream, position)
+        if not batch.events:
+            return
+        yield from zip(batch.offsets, batch.events, strict=True)
+        position = batch.next_offset
+
+
+def _bars(log: Log, run: Run, rows: Rows, last: int) -> list[tuple[int, Bar]]:
+    found = []
+    for offset, event in _events(log, run.bars_stream, run.first_bar_offset):
+        if offset > last:
+            break
+        if isinstance(event, Bar) and rows.wants(event):
+            found.append((offset, event))
+    return found
+
+
+def _until(executions: Sequence[Event], last: int) -> Iterator[Event]:
+    """Executions of bars up to `last`, with what the broker said to the orders that followed it."""
+    for event in executions:
+        if isinstance(event, Fill | Equity) and event.bar_offset > last:
+            return
+        if isinstance(event, OrderUpdate) or event.bar_offset <= last:  # type: ignore[attr-defined]
+            yield event
+
+
+def _replay(session: Session, rows: Rows, bars: Sequence[tuple[int, Bar]]) -> Iterator[Event]:
+    """What the backtest does with the same bars."""
+    offsets = [offset for offset, _ in bars]
+    session.run(rows.bars([bar for _, bar in bars]))
+    yield from rows.signal_events(session.signals, offsets.__getitem__)
+    yield from rows.order_events(session.orders, offsets.__getitem__)
+    yield from rows.cancel_events(session.cancels, offsets.__getitem__)
+    yield from rows.amend_events(session.amends, offsets.__getitem__)
+    yield from rows.fill_events(session.fills, offsets.__getitem__)
+    yield from rows.update_events(session.updates)
+    for (offset, bar), equity in zip(bars, session.equity.tolist(), strict=True):
+        yield Equity(rows.run_id, bar.instrument, bar.close_time, equity, 0.0, 0.0, bar.close, offset)
+
+
+def _answers_missing(log: Log, run: Run, decisions: Sequence[Event], last: int) -> set[int]:
+    """Orders of the last decision, when the executor has not taken it over yet: its answers are not on the tape."""
+    if log.committed(f"executor.{run.run_id}").get(run.decisions_stream, 0) >= log.bounds(run.decisions_stream)[1]:
+        return set()
+    wishes = Order | OrderCancel | OrderAmend
+    return {event.order_id for event in decisions if isinstance(event, wishes) and event.bar_offset == last}
+
+
+def _is_answer(event: Event, order_ids: set[int], time: int) -> bool:
+    return isinstance(event, OrderUpdate) and event.order_id in order_ids and event.event_time == time
+
+
+def _by_kind(events: Iterable[Event]) -> dict[str, list[bytes]]:
+    """Events as bytes, by kind, in order. Of an Equity, cash and position are left out: they follow from the fills."""
+    kinds: dict[str, list[bytes]] = {kind: [] for kind in KINDS.values()}
+    for event in events:
+        if kind := KINDS.get(type(event)):
+            if isinstance(event, Equity):
+                event = msgspec.structs.replace(event, cash=0.0, position=0.0)
+            kinds[kind].append(encode(event))
+    return kinds
+
+
+def _compare(run_id: str, bars: int, recorded: dict[str, list[bytes]], replayed: dict[str, list[bytes]]) -> Parity:
+    mismatches, first = 0, None
+    for kind in KINDS.values():
+        pairs = enumerate(zip_longest(recorded[kind], replayed[kind]))
+        differing = [(index, pair) for index, pair in pairs if pair[0] != pair[1]]
+        mismatches += len(differing)
+        if differing and first is None:
+            index, (ours, theirs) = differing[0]
+            first = f"{kind} number {index}: recorded {_text(ours)}, replayed {_text(theirs)}"
+    counts = {kind: len(recorded[kind]) for kind in KINDS.values()}
+    return Parity(run_id, bars, sum(counts.values()), mismatches, first, counts)
+
+
+def _text(event: bytes | None) -> str:
+    return "nothing" if event is None else repr(decode(event))
