@@ -16,7 +16,7 @@ run: $(VENV)/.installed  ## start everything on the exchange in a box (VENUE=bin
 setup: $(VENV)/.installed  ## make .venv and install the pinned requirements and the project
 
 test: $(VENV)/.installed-dev  ## every test that needs no server and no browser
-	$(BIN)/pytest -q -m "not cluster and not browser and not slow"
+	$(BIN)/pytest -q -n 2 --dist loadfile -m "not cluster and not browser and not slow"
 
 test-slow: $(VENV)/.installed-dev  ## the long seeded simulations (200 kills, 50 runs a fault): most of an hour
 	$(BIN)/pytest -q -m "slow and not cluster and not browser"
