@@ -4,6 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 VENUE  ?=
 SYMBOLS ?=
+LAB    := tests/engine tests/research tests/strategies
 
 .PHONY: help setup run test test-slow test-browser test-cluster lint bench lock clean
 
@@ -19,7 +20,8 @@ test: $(VENV)/.installed-dev  ## every test that needs no server and no browser
 	$(BIN)/pytest -q -n 2 --dist loadfile -m "not cluster and not browser and not slow"
 
 test-slow: $(VENV)/.installed-dev  ## the long seeded simulations (200 kills, 50 runs a fault): most of an hour
-	$(BIN)/pytest -q -m "slow and not cluster and not browser"
+	$(BIN)/pytest -q -n 2 --dist worksteal -m "slow and not cluster and not browser" $(LAB)
+	$(BIN)/pytest -q -m "slow and not cluster and not browser" $(addprefix --ignore=,$(LAB))
 
 test-browser: $(VENV)/.installed-dev  ## the page and the report in Chromium
 	$(BIN)/pytest -q -m browser
