@@ -347,3 +347,24 @@ def test_real_bars_of_five_symbols_compiled_debug_and_halves(market_data: Path) 
     assert results(debug) == results(whole) == halves.results()
     assert len(whole.fills) > 100
     assert set(np.unique(whole.fills["instrument"])) == {0, 1, 2, 3, 4}
+
+
+def test_bars_as_a_paper_run_took_them_may_go_back_from_one_instrument_to_the_next() -> None:
+    """What the halves do with the same bars in the same order."""
+    bars = random_bars(21, 60, 3)
+    late = bars["instrument"] == 1  # three minutes behind the others
+    order = np.argsort(np.where(late, bars["close_time"] + 180_000_000_000, bars["close_time"]), kind="stable")
+    taken = bars[order]
+    assert (np.diff(taken["close_time"]) < 0).any()
+
+    def make() -> Session:
+        return Session(Chaos(seed=21), instruments_of(3), 10_000.0, Fees(10.0), compiled=False)
+
+    with pytest.raises(InputError, match="earlier than the event before"):
+        make().run(taken)
+    whole, halves = make(), ByHalves(make)
+    whole.run_as_taken(taken)
+    for bar in taken:
+        halves.bar(bar, False)
+    assert halves.results() == results(whole)
+    assert len(whole.fills) > 10

@@ -90,7 +90,7 @@ def _until(executions: Sequence[Event], last: int) -> Iterator[Event]:
 def _replay(session: Session, rows: Rows, bars: Sequence[tuple[int, Bar]]) -> Iterator[Event]:
     """What the backtest does with the same bars."""
     offsets = [offset for offset, _ in bars]
-    session.run(rows.bars([bar for _, bar in bars]))
+    session.run_as_taken(rows.bars([bar for _, bar in bars]))
     yield from rows.signal_events(session.signals, offsets.__getitem__)
     yield from rows.order_events(session.orders, offsets.__getitem__)
     yield from rows.cancel_events(session.cancels, offsets.__getitem__)
