@@ -298,6 +298,7 @@ def test_instruments_share_the_account_not_the_state() -> None:
     instruments = instruments_of(2)
     bars = np.concatenate([rows((10, 10, 10, 10), instrument=k, start=t) for t in range(4) for k in range(2)])
     bars["close"][bars["instrument"] == 1] = 20
+    bars["high"][bars["instrument"] == 1] = 20
     session = Session(Pair(wait=1), instruments, 1000.0)
     session.run(bars)
     assert [(int(f["instrument"]), float(f["quantity"]), int(f["bar_offset"])) for f in session.fills] == [

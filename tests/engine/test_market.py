@@ -268,7 +268,7 @@ def test_there_and_back_as_json(market: Market) -> None:
 def test_every_assumption_has_its_sentence(market: Market) -> None:
     said = market.sentences()
     assert len(said) == 7
-    assert all(sentence.endswith(".") and len(sentence) < 130 for sentence in said)
+    assert all(sentence.endswith(".") and len(sentence) < 260 for sentence in said)
 
 
 WRONG: dict[str, Any] = {

@@ -37,7 +37,7 @@ def test_starts_answers_stops_and_starts_again() -> None:
         server.stop()  # with a client still connected
         assert time.monotonic() - begun < 3
     server.stop()
-    assert threading.active_count() == before
+    assert threading.active_count() <= before  # another test's thread may end meanwhile
     with pytest.raises(httpx.ConnectError):
         httpx.get(url + "/api/v3/ping")
     with ExchangeServer(ExchangeConfig(port=int(url.rpartition(":")[2]))) as again:
