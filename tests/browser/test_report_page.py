@@ -111,6 +111,11 @@ def test_comparison_works(chromium: Any, report: Path, tmp_path: Path, width: in
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     sizes = page.eval_on_selector_all("#chart canvas", "all => all.map(one => [one.clientWidth, one.clientHeight])")
     assert max(size[0] for size in sizes) > width * 0.6
+    assert "".join(page.locator(".compare thead th").all_inner_texts()[1:]).split() == ["A", "B", "C"]
+    assert (
+        page.evaluate("(box => box.scrollWidth - box.clientWidth)(document.querySelector('.compare').parentElement)")
+        == 0
+    )
     page.click("#log")
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python").Axe()
     found = axe.run(page).response["violations"]

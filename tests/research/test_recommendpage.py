@@ -103,6 +103,8 @@ def test_the_page(tmp_path: Path) -> None:
     assert "1 bar is missing" in page
     assert "period=20 both=yes" in page
     assert "4 more" in page
+    assert '<td class="doubt">' in page
+    assert page.count('<table class="ranked">') == 3
     assert "pairs (two at once)" in page
     assert not re.search(r"(src|href)=\"(?!#|data:)", page)
     for points in re.findall(r'points="([^"]*)"', page):

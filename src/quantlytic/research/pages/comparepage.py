@@ -41,7 +41,7 @@ def comparison_html(comparison: Comparison) -> str:
     chart = [_line(run) for run in runs]
     return template("compare.html").render(
         title=" against ".join(run.label for run in runs) if len(runs) == 2 else f"{len(runs)} runs side by side",
-        runs=[_head(run) for run in runs],
+        runs=[_head(run, place) for place, run in enumerate(runs)],
         same_data=comparison.is_same_data,
         figures=_figures(comparison),
         correlations=[[text.ratio(value) for value in row] for row in comparison.correlations],
@@ -53,9 +53,10 @@ def comparison_html(comparison: Comparison) -> str:
     )
 
 
-def _head(run: KeptRun) -> dict[str, str]:
+def _head(run: KeptRun, place: int) -> dict[str, str]:
     summary = run.summary
     return {
+        "letter": chr(ord("A") + place) if place < 26 else str(place + 1),
         "run_id": run.run_id,
         "label": run.label,
         "verdict": (summary.get("verdict") or {}).get("sentence") or "",

@@ -98,7 +98,7 @@ def check_axes(sweep: Swept, x: str, y: str) -> None:
 
 
 def _map(sweep: Swept, x: str, y: str, metric: str) -> dict[str, Any]:
-    """Rows of cells: the median over the runs that fall into each, its colour, and whether the best one is among them."""
+    """Rows of cells: the highest of the runs that fall into each, its colour, and whether it is the best of all."""
     columns, column_of = _side(sweep, x)
     rows, row_of = _side(sweep, y)
     values = np.array([np.nan if one is None else float(one) for one in sweep.values(metric)])
@@ -112,12 +112,12 @@ def _map(sweep: Swept, x: str, y: str, metric: str) -> dict[str, Any]:
         for column in range(len(columns)):
             inside = np.flatnonzero((row_of == row) & (column_of == column))
             known = values[inside][~np.isnan(values[inside])]
-            middle = float(np.median(known)) if len(known) else None
-            strength = 0.0 if middle is None else abs(middle) / scale if signed else (middle - low) / span
+            highest = float(known.max()) if len(known) else None
+            strength = 0.0 if highest is None else abs(highest) / scale if signed else (highest - low) / span
             line.append(
                 {
-                    "text": figure(metric, _same_kind(middle, sweep.values(metric))) if len(inside) else "",
-                    "style": _colour(middle, strength),
+                    "text": figure(metric, _same_kind(highest, sweep.values(metric))) if len(inside) else "",
+                    "style": _colour(highest, strength),
                     "best": bool(order) and order[0] in inside,
                     "failed": bool(len(inside)) and not len(known),
                 }
@@ -154,7 +154,7 @@ def _colour(value: float | None, strength: float) -> str:
 
 
 def _same_kind(value: float | None, like: list[float | int | None]) -> float | int | None:
-    """A median of whole numbers is shown as one."""
+    """A figure that counts is shown as a whole number."""
     whole = all(isinstance(one, int) for one in like if one is not None)
     return round(value) if whole and value is not None else value
 

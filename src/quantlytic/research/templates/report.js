@@ -134,7 +134,7 @@
     const fills = seen.reduce((sum, group) => sum + group.count, 0);
     const apart = seen.length <= width / 16;
     const named = seen.length <= width / 110;
-    const shown = seen.length <= width * 1.5 ? seen : [];
+    const shown = seen.length <= Math.min(300, width / 2) ? seen : [];  // more would hide the price
     const markers = shown.map((group) => {
       const buy = group.side > 0;
       const price = group.value / group.quantity;
