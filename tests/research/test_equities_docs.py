@@ -26,4 +26,4 @@ def test_the_examples_run(market_data: Path, capsys: pytest.CaptureFixture[str])
     assert names["result"].holes == 0
     assert len(names["result"].round_trips) == 13
     assert names["in_euros"].instruments[0].quote == "EUR"
-    assert (names["volume_bars"].array["volume"] >= 500.0).all()
+    assert (names["volume_bars"]["volume"] >= 500.0).all()
