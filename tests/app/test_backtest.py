@@ -139,6 +139,19 @@ def test_for_people(tmp_path: Path, bars: Path) -> None:
     assert "<!doctype html>" in report.read_text()
 
 
+@pytest.mark.parametrize(
+    ("volume", "told"), [(0.0, ""), (1e9, ""), (15_000.0, " % of their bar's volume"), (1.0, " times their bar's volume")]
+)
+def test_fills_that_are_large_beside_their_bars_are_told(tmp_path: Path, bars: Path, volume: float, told: str) -> None:
+    path = tmp_path / "bars.csv"
+    pl.read_csv(bars).with_columns(pl.lit(volume).alias("volume")).write_csv(path)
+    done = quantlytic(tmp_path, "backtest", "sma-cross", "--data", str(path), "-p", "fast=5", "-p", "slow=20")
+    lines = [line for line in done.stdout.splitlines() if line.startswith("fills: ")]
+    assert done.returncode == 0, done.stderr
+    assert len(lines) == (1 if told else 0)
+    assert told in "".join(lines).replace("\u202f", " ").replace("\u00a0", " ")
+
+
 def test_report_goes_where_it_is_wanted(tmp_path: Path, bars: Path) -> None:
     answer(tmp_path, "sma-cross", "--data", str(bars), "--report", "mine.html")
     assert "<!doctype html>" in (tmp_path / "mine.html").read_text()

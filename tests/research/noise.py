@@ -31,7 +31,7 @@ def daily(rng: np.random.Generator, count: int = 1_500, drift: float = 0.0, tren
     array["close_time"] = array["open_time"] + DAY_NS
     array["open"], array["close"] = np.concatenate(([100.0], close[:-1])), close
     array["high"], array["low"] = np.maximum(array["open"], close), np.minimum(array["open"], close)
-    array["volume"] = 1.0
+    array["volume"] = 0.0  # unknown
     return Bars(array, (Instrument("noise:X"),))
 
 

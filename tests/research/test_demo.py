@@ -21,6 +21,14 @@ def test_the_same_seed_is_the_same_bars() -> None:
     assert bars.array["close"][[0, 999, 1999]].tolist() == [99.48, 75.37, 96.76]
 
 
+@pytest.mark.parametrize("size", ["1m", "1h", "1d"])
+def test_a_million_in_cash_is_a_small_part_of_a_bar(size: str) -> None:
+    bars = demo_bars(3000, instruments=3, size=size).array
+    share = 1e6 / (bars["close"] * bars["volume"])
+    assert 0.0003 < np.median(share) < 0.01
+    assert np.percentile(share, 95) < 0.03
+
+
 def test_longer_and_wider_series_begin_alike() -> None:
     one, more = demo_bars(300), demo_bars(500, instruments=15)
     assert len({one.id for one in more.instruments}) == 15

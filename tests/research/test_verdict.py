@@ -12,8 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.research.noise import daily, judged, labels
 
+from quantlytic.model.fill import FILL
 from quantlytic.research.honesty.tried import Tried
 from quantlytic.research.honesty.verdict import LIKELY_LUCK, LIKELY_REAL, LOSES, UNPROVEN, judge, verdict_of
+from quantlytic.research.runs.run import backtest
+from quantlytic.strategies.sma_cross import SmaCross
 
 
 def made(sharpe: float, periods: int = 1_000, seed: int = 0) -> np.ndarray:
@@ -67,6 +70,34 @@ def test_what_is_the_market_s_is_no_skill() -> None:
     assert apart.label == LIKELY_REAL
 
 
+@pytest.mark.parametrize(
+    ("beyond", "median", "label"), [(0.1, 0.5, LIKELY_REAL), (0.11, 0.5, UNPROVEN), (1.0, 1469.0, UNPROVEN)]
+)
+def test_what_nobody_could_have_traded_is_never_real(beyond: float, median: float, label: str) -> None:
+    sizes = {"beyond_volume": beyond, "participation_median": median}
+    found = judge(made(3.0), per_year=252, round_trips=50, sizes=sizes)
+    assert found.label == label
+    assert found.figures["beyond_volume"] == beyond
+    assert ("nobody could have traded this" in found.sentence) == (label == UNPROVEN)
+    assert judge(made(1.2), per_year=252, trials=300, round_trips=50, sizes=sizes).label == LIKELY_LUCK
+    assert judge(made(-1.0), per_year=252, round_trips=50, sizes=sizes).label == LOSES
+
+
+def test_fills_beyond_the_volume_of_their_bars() -> None:
+    bars = daily(np.random.default_rng(0), 1_500, trend=0.4)
+    volumes, found = (0.0, 1.0, 1e9), []
+    for volume in volumes:
+        array = bars.array.copy()
+        array["volume"] = volume
+        run = backtest(SmaCross(fast=20, slow=100), dataclasses.replace(bars, array=array), compiled=False)
+        found.append((verdict_of(run), run.metrics["participation_median"]))
+    (unknown, none), (thin, large), (deep, small) = found
+    assert (unknown.label, none) == (LIKELY_REAL, None)
+    assert (deep.label, deep.sentence) == (unknown.label, unknown.sentence)
+    assert (thin.label, large) == (UNPROVEN, pytest.approx(small * 1e9))
+    assert thin.sentence == f"unproven: fills are {large:,.0f} times their bars' volume: nobody could have traded this"
+
+
 def test_a_rule_that_does_well_is_not_punished_for_bad_ones_beside_it() -> None:
     returns = made(2.6)
     few = judge(returns, per_year=252, trials=Tried(100, 0.05))
@@ -115,6 +146,7 @@ class Lost:
     equity: Any
     cash: float = 1.0
     round_trips: tuple[int, ...] = ()
+    fills: Any = dataclasses.field(default_factory=lambda: np.zeros(0, FILL))
 
 
 def test_a_total_loss() -> None:

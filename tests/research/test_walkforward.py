@@ -107,6 +107,14 @@ def test_degradation_and_efficiency(found: WalkForward) -> None:
     assert found.profitable == sum(one.growth > 1 for one in found.folds) / 4
 
 
+def test_each_fill_is_weighed_with_the_volume_of_its_own_bar(found: WalkForward) -> None:
+    rows = [int(np.flatnonzero(BARS.array["open_time"] == fill["event_time"])[0]) for fill in found.fills]
+    shares = found.fills["quantity"] / BARS.array["volume"][rows]
+    assert len({one.fold.train_end for one in found.folds if one.fills}) > 1
+    assert found.verdict.figures["participation_median"] == pytest.approx(np.median(shares))
+    assert found.verdict.figures["participation_95"] == pytest.approx(np.percentile(shares, 95))
+
+
 def test_a_fold_without_a_figure_sits_out() -> None:
     flat = BARS.array.copy()
     for name in ("open", "high", "low", "close"):

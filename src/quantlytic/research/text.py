@@ -58,6 +58,11 @@ def duration(size_ns: int) -> str:
     return " ".join(part for part in parts[:2] if part)
 
 
+def multiple(value: float) -> str:
+    """`1,469 times` or `2.5 times`; `4.20 %` where it is less than the whole."""
+    return f"{value:,.0f} times" if value >= 10.0 else f"{value:.1f} times" if value > 1.0 else percent(value)
+
+
 def day(time_ns: float) -> str:
     """`2026-11-21`, UTC."""
     return iso(int(time_ns))[:10]
@@ -80,6 +85,7 @@ _PERCENTS = (
     "total_return", "cagr", "volatility", "max_drawdown", "exposure", "win_rate", "expectancy", "alpha", "var_95",
     "cvar_95", "ulcer_index", "tracking_error", "time_in_drawdown", "positive_days", "best_day", "worst_day",
     "benchmark_return", "benchmark_cagr", "benchmark_max_drawdown", "avg_mae", "avg_mfe",
+    "participation_median", "participation_95", "beyond_volume", "beyond_volume_median",
 )  # fmt: skip
 _MONEY = (
     "final_equity",

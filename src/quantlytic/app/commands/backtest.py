@@ -235,6 +235,8 @@ def _print(result: Result, report: Path | None, verdict: str) -> None:
     )
     click.echo(f"equity  {sparkline(result.equity.tolist())}\n")
     click.echo(f"{verdict}\n")
+    if sizes := _sizes(summary):
+        click.echo(f"{sizes}\n")
     rows: list[tuple[str, str, str, str]] = [
         ("final equity", text.money(summary["final_equity"]), "round trips", f"{summary['round_trips']:,}"),
         ("total return", text.percent(summary["total_return"], sign=True), "fills", f"{summary['fills']:,}"),
@@ -255,6 +257,18 @@ def _print(result: Result, report: Path | None, verdict: str) -> None:
         click.echo(f"\norders rejected: {summary['rejected']:,} ({reasons})")
     click.echo(f"\nrun     {summary['run_id']}  ({summary['mode']}, {summary['elapsed_s'] * 1e3:,.0f} ms)")
     click.echo(f"report  {report}" if report else "")
+
+
+def _sizes(summary: dict[str, Any]) -> str:
+    """What fills were of their bars' volume, where that is much; "" where it is little, or volumes are unknown."""
+    from quantlytic.research import text
+    from quantlytic.research.figures.participation import NOTABLE
+
+    median, high = summary["participation_median"], summary["participation_95"]
+    if median is None or high <= NOTABLE:
+        return ""
+    of = "" if median > 1.0 else "of "
+    return f"fills: {text.multiple(median)} {of}their bar's volume at the median, {text.multiple(high)} at the 95 % quantile"
 
 
 def sparkline(values: list[float], width: int = _SPARK_WIDTH) -> str:

@@ -23,8 +23,9 @@ def demo_bars(n: int = 2000, seed: int = 1, instruments: int = 1, size: str = "1
     """`n` bars of each of `instruments` invented instruments, from 2024-01-01 on, without holes.
 
     Prices walk at random, 60 % a year, a third of the variance common to all; the walk has stretches of trend and of calm,
-    and noise around it that fades. So rules of every kind find something to do, and none of it means anything. Shorter
-    series are the beginning of longer ones, and an instrument's bars do not depend on how many there are.
+    and noise around it that fades. So rules of every kind find something to do, and none of it means anything. About five
+    million units trade in a bar of any size, so that a million in cash is a small part of it. Shorter series are the
+    beginning of longer ones, and an instrument's bars do not depend on how many there are.
 
     n: 1 or more. seed: 0 or more. size: of a bar, such as "1m", "1h", "1d". Raises InputError for what cannot be.
     """
@@ -61,14 +62,14 @@ def _one(index: int, n: int, seed: int, size_ns: int, sigma: float, market: NDAr
     opened = np.append(100.0 * (1.0 + index % 7), close[:-1]) * np.exp(gap)
     high = np.maximum(opened, close) * np.exp(np.abs(up))
     low = np.minimum(opened, close) * np.exp(-np.abs(down))
-    volume = np.exp(streams[7].standard_normal(n) * 0.6 + 3.0) * wild
+    volume = 5e6 * np.exp(streams[7].standard_normal(n) * 0.6) * wild
     opened, high, low, close = (np.maximum(np.round(prices, 2), 0.01) for prices in (opened, high, low, close))
     times = START_NS + np.arange(n, dtype=np.int64) * size_ns
     name = name_of(index)
     return Bars.of(
         Instrument(f"demo:{name}", name, "USD"),
         open_time=times, close_time=times + size_ns,
-        open=opened, high=high, low=low, close=close, volume=np.round(volume, 3),
+        open=opened, high=high, low=low, close=close, volume=np.round(volume),
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The same run in a harder market: dearer, slower, less liquid. An edge that lives on one assumption dies here.
+"""The same run in a harder market: dearer and slower. An edge that lives on one assumption dies here.
 
 Each scenario changes one assumption of the run's own `Market`, the last one several at once.
 """

@@ -5,10 +5,12 @@ at most one run in twenty may be called so, however many were tried. The rule, i
 
 1. `loses`: the run lost money, or earned nothing on average.
 2. `unproven`: fewer than 30 periods, fewer than 5 round trips, or it never traded.
-3. `likely real`: deflated Sharpe ratio >= 0.95, of the returns and (where a buy-and-hold is known) of what is left of them
+3. `unproven`, too, unless it is luck: more than a tenth of the value traded is in fills larger than their bar's volume,
+   where volumes are known. Nobody could have traded that.
+4. `likely real`: deflated Sharpe ratio >= 0.95, of the returns and (where a buy-and-hold is known) of what is left of them
    without the market's share (beta times its return): a rising market lifts every long-only rule. With a table of all the
    search's returns, Hansen's SPA p-value must also be <= 0.05, and the best of one half must not lose in the other.
-4. `likely luck`: deflated Sharpe ratio below 0.5. Else `unproven`.
+5. `likely luck`: deflated Sharpe ratio below 0.5. Else `unproven`.
 
 The deflated Sharpe ratio takes its number of trials and the variance of their Sharpe ratios from the trial ledger or the
 table. The variance counts up to what luck alone explains (1 / periods, without skill): trials that differ by more differ
@@ -24,6 +26,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from quantlytic.research import text
+from quantlytic.research.figures.metrics import Figures
+from quantlytic.research.figures.participation import participation
 from quantlytic.research.honesty.overfitting import (
     backtest_overfitting,
     deflated_sharpe,
@@ -50,6 +55,7 @@ LIKELY_REAL, UNPROVEN, LIKELY_LUCK, LOSES = "likely real", "unproven", "likely l
 CONFIDENCE = 0.95
 _FEWEST_PERIODS = 30
 _FEWEST_TRIPS = 5
+_MOST_BEYOND = 0.1  # of the value traded, in fills larger than their bar's volume
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,7 @@ class Verdict:
     """`label`: "likely real", "unproven", "likely luck" or "loses"; `sentence`: with the reason, in plain words.
 
     `figures`, None where unknown: trials, effective_trials, psr, dsr, dsr_alpha, beta, expected_max_sharpe (annualised),
-    min_track_record_years, years, periods, round_trips, spa_p, pbo, oos_loss.
+    min_track_record_years, years, periods, round_trips, spa_p, pbo, oos_loss, and those of `participation`.
     """
 
     label: str
@@ -93,6 +99,7 @@ def verdict(
         trials=trials,
         returns_matrix=returns_matrix,
         round_trips=len(result.round_trips),
+        sizes=participation(result.bars, result.fills),
         seed=seed,
     )
 
@@ -123,15 +130,17 @@ def judge(
     trials: Tried | int | None = None,
     returns_matrix: Values | None = None,
     round_trips: int | None = None,
+    sizes: Figures | None = None,
     seed: int = 0,
     noun: str = "trial",
 ) -> Verdict:
-    """The verdict on returns per period, `per_year` of them a year; `hold`: the market's, of the same periods; `noun`: what
-    the trials are called."""
+    """The verdict on returns per period, `per_year` of them a year; `hold`: the market's, of the same periods;
+    `sizes`: of its fills (`participation`); `noun`: what the trials are called."""
     tried = trials if isinstance(trials, Tried) else Tried(max(int(trials or 1), 1))
     figures: dict[str, float | int | None] = {
         "trials": tried.count, "periods": len(returns), "round_trips": round_trips,
         "years": len(returns) / per_year if per_year else None,
+        **(sizes or {}),
     }  # fmt: skip
     growth = float(np.prod(1.0 + returns)) - 1.0 if len(returns) else 0.0
     of = moments(returns)
@@ -161,6 +170,8 @@ def _weigh(
 ) -> tuple[str, str]:
     """The label of a run that made money, and why."""
     trips, evidence = figures["round_trips"], _evidence(figures, deflated, noun)
+    if deflated >= 0.5 and (beyond := _untradable(figures)):
+        return UNPROVEN, beyond
     if trips is not None and trips < _FEWEST_TRIPS:
         return UNPROVEN, f"{trips:,} round trip{'s are' if trips != 1 else ' is'} too few to say"
     if periods < _FEWEST_PERIODS:
@@ -222,6 +233,16 @@ def _doubt(figures: dict[str, float | int | None], deflated: float, alpha: float
     if loss is not None and loss > 0.5:
         return f", but the best of one half lost in the other {loss:.0%} of the time"
     return ""
+
+
+def _untradable(figures: dict[str, float | int | None]) -> str:
+    """Why nobody could have traded it; "" where one could, or volumes are unknown."""
+    beyond, median = figures.get("beyond_volume"), figures.get("participation_median")
+    if beyond is None or median is None or beyond <= _MOST_BEYOND:
+        return ""
+    if median > 1.0:
+        return f"fills are {text.multiple(median)} their bars' volume: nobody could have traded this"
+    return f"{beyond:.0%} of the value is in fills larger than their bar's volume: nobody could have traded this"
 
 
 def _evidence(figures: dict[str, float | int | None], deflated: float, noun: str) -> str:

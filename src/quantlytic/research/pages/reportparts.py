@@ -96,7 +96,9 @@ def more_figures(figures: Figures, reasons: dict[str, str]) -> list[dict[str, An
             "expectancy", "payoff_ratio", "avg_win", "avg_loss", "best_trade", "worst_trade", "longest_win_streak",
             "longest_loss_streak", "avg_holding_ns", "longest_holding_ns", "avg_mae", "avg_mfe",
         ),
-        "Size": ("traded_value", "turnover", "capacity"),
+        "Size": (
+            "traded_value", "turnover", "capacity", "participation_median", "participation_95", "beyond_volume",
+        ),
     }  # fmt: skip
     return [
         {
@@ -117,7 +119,8 @@ _NAMES = {
     "worst_trade": "Worst trade", "longest_win_streak": "Wins in a row", "longest_loss_streak": "Losses in a row",
     "avg_holding_ns": "Average holding", "longest_holding_ns": "Longest holding", "avg_mae": "Average adverse excursion",
     "avg_mfe": "Average favourable excursion", "traded_value": "Value traded", "turnover": "Turnover, times equity a year",
-    "capacity": "Capacity (estimate)",
+    "capacity": "Capacity (estimate)", "participation_median": "Fill over its bar's volume, median",
+    "participation_95": "Fill over its bar's volume, 95 %", "beyond_volume": "Value in fills beyond the bar's volume",
 }  # fmt: skip
 
 

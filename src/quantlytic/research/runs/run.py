@@ -30,6 +30,7 @@ from quantlytic.research.figures.benchmark import benchmark_metrics, benchmark_o
 from quantlytic.research.figures.capacity import capacity
 from quantlytic.research.figures.curve import DAY_NS, Curve
 from quantlytic.research.figures.metrics import MIN_RATIO_DAYS, Figures, curve_metrics, reasons
+from quantlytic.research.figures.participation import participation
 from quantlytic.research.figures.positions import exposure
 from quantlytic.research.figures.roundtrips import round_trips
 from quantlytic.research.figures.trades import cost_metrics, trade_metrics
@@ -245,6 +246,7 @@ class Result:
         bars, fills = self.comparable
         figures["exposure"] = exposure(bars.array["close_time"], fills)
         figures["capacity"] = capacity(bars, fills, self.cash, float(self.equity[-1]) - self.cash)
+        figures |= participation(self.bars, self.fills)  # both as they were traded, before any split
         return figures
 
     @cached_property

@@ -36,6 +36,7 @@ from quantlytic.model.fill import FILL
 from quantlytic.model.time import duration_ns, iso
 from quantlytic.research.data.holes import find_holes, refuse_holes
 from quantlytic.research.figures.metrics import equity_metrics
+from quantlytic.research.figures.participation import participation
 from quantlytic.research.figures.roundtrips import round_trips
 from quantlytic.research.honesty.sampling import period_returns, periods_per_year
 from quantlytic.research.honesty.splits import Fold, walk_forward_folds
@@ -114,8 +115,17 @@ class WalkForward:
             hold=hold_returns(tested)[: len(returns)],
             trials=self.tried,
             round_trips=len(round_trips(self.fills)),
+            sizes=participation(self.bars, self._placed_fills()),
             noun="walk-forward" if any(one.cells > 1 for one in self.folds) else "trial",
         )
+
+    def _placed_fills(self) -> NDArray[Any]:
+        """The fills with the rows of `bars` in `bar_offset`: each fold's session counted from its first training bar."""
+        fills = self.fills.copy()
+        begins = np.searchsorted(self.bars.array["close_time"], [one.fold.train_start for one in self.folds])
+        fold = np.searchsorted([one.fold.train_end for one in self.folds], fills["event_time"], "right") - 1
+        fills["bar_offset"] += begins[fold]
+        return fills
 
     def summary(self) -> dict[str, Any]:
         """Flat, ready for JSON."""
