@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tests.engine.market import BTC, MINUTE_NS, instruments_of, rows
 
-from quantlytic import Bars, Instrument
+from quantlytic import Bars, Instrument, demo_bars
 from quantlytic.model.bar import BAR
 from quantlytic.model.errors import DataError, InputError
 
@@ -84,3 +84,9 @@ def test_of_columns() -> None:
     assert bars.array["close"].tolist() == [1, 2, 3]
     with pytest.raises(DataError, match=r"row 1 at .* zero or negative"):
         Bars.of(Instrument("v:X"), open_time=t, close_time=t + MINUTE_NS, **columns | {"low": [1, 0, 3]})
+
+
+def test_repr_is_one_short_line() -> None:
+    demo = demo_bars(2_000)
+    assert repr(demo) == "Bars(demo:ALPHA: 2,000 from 2024-01-01T00:00Z to 2024-03-24T08:00Z)"
+    assert repr(demo.between(0, 0)) == "Bars(demo:ALPHA: none)"

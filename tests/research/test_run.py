@@ -227,3 +227,15 @@ def test_nothing_is_written_unless_it_is_asked_for(bars: Bars, tmp_path: Path, m
     assert (trial.run_id, trial.data, trial.bars) == (result.run_id, result.data_hash, 300)
     assert trial.instruments == ("file:BTCUSDT",)
     assert (tmp_path / "home" / "runs" / result.run_id / "equity.csv").read_text().count("\n") == 301
+
+
+def test_reprs_are_one_line() -> None:
+    bars = ql.demo_bars(2_000)
+    result = ql.backtest(SmaCross(fast=5, slow=20), bars)
+    walked = ql.walk_forward(SmaCross, bars, {"fast": [5, 10], "slow": [20]}, train="500h", test="200h")
+    assert repr(result).startswith("Result(SmaCross, Bars(demo:ALPHA: 2,000 from 2024-01-01T00:00Z to ")
+    assert f"{len(result.fills):,} fills, equity 1,000,000 -> {result.equity[-1]:,.10g}" in repr(result)
+    assert repr(walked).startswith(f"WalkForward(SmaCross, {len(walked.folds)} folds, 1,501 test bars from 2024-01-21 ")
+    for text in (repr(result), repr(walked)):
+        assert "\n" not in text
+        assert len(text) < 200

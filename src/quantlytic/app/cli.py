@@ -9,6 +9,7 @@ from typing import NoReturn
 
 import click
 
+from quantlytic.app.notices import tell_when_compiling
 from quantlytic.model.errors import QuantlyticError, StoreError
 
 # What for -> a command's name, which is also that of its module, and what it does: text, so that --help imports nothing.
@@ -66,6 +67,7 @@ def cli() -> None:
 
 def main() -> None:
     """The entry point: one clear line and a stable exit code for every error that a person can act on."""
+    tell_when_compiling()
     try:
         cli(standalone_mode=False)
     except (click.exceptions.Abort, KeyboardInterrupt):

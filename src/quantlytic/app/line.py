@@ -35,7 +35,7 @@ def run_line(venue: dict[str, Any], open_page: bool) -> None:
             edges.enter_context(bootstrap.exchange())
         page = edges.enter_context(bootstrap.web())
         bootstrap.run()  # asks the venue for its rules: an unreachable one is told here, in one line
-        click.echo(f"page:  {page.url}\nstarting; a strategy is compiled at its first start, which takes some seconds")
+        click.echo(f"page:  {page.url}\nstarting; the first start compiles, which takes up to half a minute")
         if open_page:
             webbrowser.open(page.url)
         edges.enter_context(bootstrap.monitor(host.meters))

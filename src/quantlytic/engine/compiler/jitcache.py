@@ -32,6 +32,10 @@ from numba.core.serialize import dumps
 LIMIT_BYTES = 512 * 2**20
 """How large the folder may become."""
 
+LARGE = ("run", "run_trades", "run_tape", "attend")
+"""The engine's loops and the rest of the broker: those that a person waits for. Before one of them is compiled, the logger
+`quantlytic.compiler` is told so, at level INFO."""
+
 
 def cache_folder() -> Path:
     """`QUANTLYTIC_CACHE`, else `NUMBA_CACHE_DIR`, else the user's cache folder."""
@@ -140,6 +144,11 @@ def _warn(error: OSError) -> None:
         _warn_once(error.strerror or str(error))
 
 
+def _tell(function: Any) -> None:
+    if function.__name__ in LARGE and function.__module__.startswith("quantlytic.engine."):
+        logging.getLogger("quantlytic.compiler").info("compiling %s.%s", function.__module__, function.__name__)
+
+
 class FingerprintCache(Cache):
     """A function's compiled forms. Anything wrong with the files means compiling again, never an error."""
 
@@ -155,6 +164,8 @@ class FingerprintCache(Cache):
             if found is not None:
                 with contextlib.suppress(OSError):
                     os.utime(self._cache_file._index_path)
+            else:
+                _tell(self._py_func)
             return found
         except Exception:  # unpickling what is damaged raises anything
             with contextlib.suppress(OSError):

@@ -72,6 +72,14 @@ class Bars:
     def __len__(self) -> int:
         return len(self.array)
 
+    def __repr__(self) -> str:
+        ids = [one.id for one in self.instruments]
+        names = ", ".join(ids[:3]) + (f" and {len(ids) - 3} more" if len(ids) > 3 else "")
+        if not len(self.array):
+            return f"Bars({names}: none)"
+        first, last = iso(int(self.array["open_time"].min())), iso(int(self.array["close_time"][-1]))
+        return f"Bars({names}: {len(self):,} from {first[:16]}Z to {last[:16]}Z)"
+
     def between(self, start: int | None = None, end: int | None = None) -> Bars:
         """The bars whose close_time is in [start, end), ns UTC."""
         times = self.array["close_time"]

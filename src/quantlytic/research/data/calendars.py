@@ -1,4 +1,4 @@
-"""When an exchange is open: sessions, holidays and early closes, by exchange_calendars (`pip install quantlytic[equities]`)."""
+"""When an exchange is open: sessions, holidays and early closes, by exchange_calendars (`pip install -e '.[equities]'`)."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def sessions(calendar: str, first: date | str, last: date | str) -> Sessions:
     try:
         import exchange_calendars
     except ImportError:
-        raise InputError("calendars need exchange_calendars: pip install 'quantlytic[equities]'") from None
+        raise InputError("calendars need exchange_calendars: pip install -e '.[equities]'") from None
     with warnings.catch_warnings():  # of what newer versions of pandas will do differently, which is not ours to mend
         warnings.simplefilter("ignore")
         try:

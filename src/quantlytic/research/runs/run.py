@@ -197,6 +197,12 @@ class Result:
     benchmark_given: Bars | Curve | None = None
     actions: NDArray[Any] | None = None
 
+    def __repr__(self) -> str:
+        return (
+            f"Result({self.name}, {self.bars!r}, {len(self.fills):,} fills, "
+            f"equity {self.cash:,.10g} -> {float(self.equity[-1]):,.10g}, digest {self.digest[:12]})"
+        )
+
     @cached_property
     def comparable(self) -> tuple[Bars, NDArray[Any]]:
         """Bars and fills in units of after all splits: the run's own where there were none."""

@@ -72,6 +72,13 @@ class WalkForward:
     tried: Tried
     """The walk-forwards that count against this one, itself included."""
 
+    def __repr__(self) -> str:
+        span = f"{iso(int(self.times[0]))[:10]} to {iso(int(self.times[-1]))[:10]}"
+        return (
+            f"WalkForward({self.name}, {len(self.folds)} folds, {len(self.times):,} test bars from {span}, "
+            f"equity {self.cash:,.10g} -> {float(self.equity[-1]):,.10g})"
+        )
+
     @cached_property
     def metrics(self) -> dict[str, float | int | None]:
         """Figures of the out-of-sample equity, as of a backtest."""
