@@ -204,7 +204,9 @@ BAD = {
     "empty range": (("sma-cross", "--start", "2030-01-01"), 2, "no bars that open in that range"),
     "two sources": (("sma-cross", "--lake"), 2, "--data FILE or --lake"),
     "benchmark": (("sma-cross", "--benchmark", "none.csv"), 2, "none.csv does not exist"),
-    "no manifest": (("--from-manifest", "bt-none"), 2, "no manifest"),
+    "no run": (("--from-manifest", "bt-none"), 2, "no back-test 'bt-none'"),
+    "no last run": (("--from-manifest", "last"), 2, "none is last"),
+    "no manifest": (("--from-manifest", "none.json"), 2, "no manifest"),
     "report": (("sma-cross", "--report", "none/there/report.html"), 2, "report"),
 }
 
@@ -339,6 +341,9 @@ def test_from_manifest(tmp_path: Path, bars: Path) -> None:
         again = answer(tmp_path, "--from-manifest", name)
         assert again["reproduced"] is True
         assert again["run_id"] == run_id
+    newer = answer(tmp_path, "sma-cross", "--data", "bars.csv", "-p", "fast=6", "-p", "slow=20")["run_id"]
+    for name, meant in (("last", newer), ("last~1", run_id), (run_id[:9], run_id)):
+        assert answer(tmp_path, "--from-manifest", name)["run_id"] == meant
     assert "to the last bit" in quantlytic(tmp_path, "backtest", "--from-manifest", run_id).stdout
     for more in (("sma-cross",), ("--cash", "5"), ("-p", "fast=3")):
         refused = quantlytic(tmp_path, "backtest", "--from-manifest", run_id, *more)
@@ -454,3 +459,13 @@ def test_settings_that_cannot_be_read_are_refused(tmp_path: Path, monkeypatch: p
         Path("quantlytic.toml").write_text(wrong)
         with pytest.raises(InputError):
             home_folder()
+
+
+def test_raw_prices_of_a_stock_that_split(tmp_path: Path, market_data: Path) -> None:
+    asked = ("sma-cross", "--data", str(market_data / "equity_daily_lean.parquet"), "--symbol", "AAPL", "--allow-gaps")
+    refused = quantlytic(tmp_path, "backtest", *asked)
+    assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (3, "", 1)
+    assert "like 2:1" in refused.stderr
+    found = answer(tmp_path, *asked, "--allow-splits")
+    assert found["unadjusted_splits"] == 4
+    assert answer(tmp_path, "--from-manifest", found["run_id"])["reproduced"] is True

@@ -43,6 +43,7 @@ _SPARK_WIDTH = 60
 )
 @click.option("--allow-short", is_flag=True, help="Let the strategy sell what it does not hold.")
 @click.option("--allow-gaps", is_flag=True, help="Run over data with holes; the report tells them.")
+@click.option("--allow-splits", is_flag=True, help="Run over prices that step as at splits; the report tells them.")
 @click.option("--calendar", help="The exchange that closes, such as XNYS: what it is closed for is no hole.")
 @click.option(
     "--benchmark", metavar="FILE[:SYMBOL]", help="Bars to compare with; without it the same instruments, held."
@@ -90,7 +91,7 @@ def command(strategy: str | None, report: Path | None, debug: bool, as_json: boo
             compiled=not debug,
             benchmark=benchmark,
             name=strategy,
-            **{name: given[name] for name in ("allow_gaps", "calendar")},
+            **{name: given[name] for name in ("allow_gaps", "allow_splits", "calendar")},
         )
     except BacktestFailed as failure:
         save_failure(failure, home)
@@ -155,6 +156,7 @@ def _load(home: Path, **given: Any) -> tuple[Bars, Bars | None]:
 
 def _reproduce(home: Path, strategy: str | None, debug: bool, report: Path | None, as_json: bool, **given: Any) -> None:
     """Run it again from its manifest; MismatchError when anything that decides the result differs."""
+    from quantlytic.app.commands.compare import folder_of
     from quantlytic.research.data.history import load_bars
     from quantlytic.research.runs.reproduce import read_manifest, reproduce
 
@@ -180,6 +182,8 @@ def _reproduce(home: Path, strategy: str | None, debug: bool, report: Path | Non
     where = Path(given["from_manifest"])
     if not where.exists() and (home / "runs" / where).is_dir():
         where = home / "runs" / where
+    elif not where.exists() and len(where.parts) == 1 and not where.suffix:  # as `compare` names them: last, last~1
+        where = folder_of(home, where.name)
     bars = None if given["data"] is None else load_bars(given["data"], given["symbol"], given["bar_size"])
     done = reproduce(read_manifest(where), bars, compiled=False if debug else None)
     if report is not None:

@@ -28,7 +28,7 @@ def command(runs: tuple[str, ...], report: Path | None, as_json: bool) -> None:
     from quantlytic.store.home import home_folder
 
     home = home_folder()
-    found = compare([_folder(home, name) for name in runs])
+    found = compare([folder_of(home, name) for name in runs])
     path = report
     if path is None and not as_json:
         path = home / "comparisons" / ("-".join(run.run_id.removeprefix("bt-") for run in found.runs)[:100] + ".html")
@@ -43,7 +43,7 @@ def command(runs: tuple[str, ...], report: Path | None, as_json: bool) -> None:
         _print(found, path)
 
 
-def _folder(home: Path, name: str) -> Path:
+def folder_of(home: Path, name: str) -> Path:
     """The folder of a run. InputError for a name that none has, or that several begin with."""
     if (Path(name) / "summary.json").is_file():
         return Path(name)

@@ -40,6 +40,7 @@ _WORDS = ("instrument", "answer", "strategy", "why not")
 @click.option("--fee-bps", type=float, default=10.0, show_default=True, help="Fee of every fill, in basis points.")
 @click.option("--allow-short", is_flag=True, help="Let strategies sell what they do not hold.")
 @click.option("--allow-gaps", is_flag=True, help="Run over data with holes.")
+@click.option("--allow-splits", is_flag=True, help="Run over prices that step as at splits.")
 @click.option("--calendar", help="The exchange that closes, such as XNYS: what it is closed for is no hole.")
 @click.option("--jobs", type=int, metavar="N", help="Cores to use; all of them without it.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Where the page and the tables go.")
@@ -59,7 +60,7 @@ def command(symbols: tuple[str, ...], data: str, out: Path | None, as_json: bool
 
     home = home_folder()
     bars = _load(home, symbols, data, given["size"], (given["start"], given["end"]))
-    options = ("folds", "draws", "seed", "cash", "allow_short", "allow_gaps", "calendar", "jobs")
+    options = ("folds", "draws", "seed", "cash", "allow_short", "allow_gaps", "allow_splits", "calendar", "jobs")
     shelf = home / "recommendations"
     with _Progress(shown=not as_json, instruments=len(bars)) as progress:
         found = recommend(

@@ -41,6 +41,7 @@ _LARGEST, _LARGEST_SPAN = 2**63 - 1, 1_000_000  # of a value, and how many of th
 @click.option("--fee-bps", type=float, default=10.0, show_default=True, help="Fee of every fill, in basis points.")
 @click.option("--allow-short", is_flag=True, help="Let the strategy sell what it does not hold.")
 @click.option("--allow-gaps", is_flag=True, help="Run over data with holes.")
+@click.option("--allow-splits", is_flag=True, help="Run over prices that step as at splits.")
 @click.option("--calendar", help="The exchange that closes, such as XNYS: what it is closed for is no hole.")
 @click.option("--bar-size", help="Size of a bar, such as 15m; without it, the most frequent step.")
 @click.option("--jobs", type=int, metavar="N", help="Cores to use; all of them without it.")
@@ -79,7 +80,7 @@ def command(strategy: str, file: Path | None, data: Path | None, as_json: bool, 
             progress=progress,
             name=strategy,
             over=axes,
-            **{name: given[name] for name in ("allow_short", "allow_gaps", "calendar", "jobs")},
+            **{name: given[name] for name in ("allow_short", "allow_gaps", "allow_splits", "calendar", "jobs")},
         )
     if found.interrupted and all(one.error for one in found.outcomes):
         raise KeyboardInterrupt

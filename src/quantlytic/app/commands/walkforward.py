@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 @click.option("--fee-bps", type=float, default=10.0, show_default=True, help="Fee of every fill, in basis points.")
 @click.option("--allow-short", is_flag=True, help="Let the strategy sell what it does not hold.")
 @click.option("--allow-gaps", is_flag=True, help="Run over data with holes.")
+@click.option("--allow-splits", is_flag=True, help="Run over prices that step as at splits.")
 @click.option("--calendar", help="The exchange that closes, such as XNYS: what it is closed for is no hole.")
 @click.option("--jobs", type=int, help="Processors to use; all of them without it.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write a page to this HTML file.")
@@ -64,7 +65,8 @@ def command(strategy: str, file: Path | None, data: Path | None, out: Path | Non
         one_file("walkforward", file, data), given["symbol"], given["bar_size"], given["start"], given["end"]
     )
     chosen = (
-        "train", "test", "anchored", "metric", "draws", "seed", "cash", "allow_short", "allow_gaps", "calendar", "jobs",
+        "train", "test", "anchored", "metric", "draws", "seed", "cash", "allow_short", "allow_gaps", "allow_splits",
+        "calendar", "jobs",
     )  # fmt: skip
     found = walk_forward(
         find(strategy),

@@ -38,6 +38,7 @@ from quantlytic.research.advice.recommendfolder import Kept, question_of
 from quantlytic.research.advice.recommendrules import Rule, is_sensible, rules_of
 from quantlytic.research.advice.weighing import Plan, Walked, finding_of
 from quantlytic.research.data.holes import find_holes, refuse_holes
+from quantlytic.research.data.unadjusted import find_unadjusted, refuse_unadjusted
 from quantlytic.research.search.walkforward import walk_forward
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def recommend(
     market: Market | None = None,
     allow_short: bool = False,
     allow_gaps: bool = False,
+    allow_splits: bool = False,
     calendar: str | None = None,
     jobs: int | None = None,
     compiled: bool = True,
@@ -74,13 +76,14 @@ def recommend(
     `bars`: by symbol, or of several instruments, which are then taken one by one. `strategies`: names or classes; without
     them all built-in ones that decide on one instrument's bars. `folds` stretches out of sample; before each, `draws`
     parameter sets are tried, drawn by `seed`. Fees are 10 bps a fill unless `fees` or a `market` says otherwise;
-    `allow_short`, `allow_gaps`, `calendar` are as in `backtest`. Runs on all cores, or `jobs`.
+    `allow_short`, `allow_gaps`, `allow_splits`, `calendar` are as in `backtest`. Runs on all cores, or `jobs`.
 
     With the data folder `home` every trial goes into its ledger, and what it has on the data counts. Finished instruments
     are kept in the folder `keep` until all are, and taken from there when the same question is asked again. Ctrl-C keeps
     what is finished (`Recommendation.interrupted`). `progress` is called with (symbol, strategies done, of).
 
-    Raises InputError for too few bars and unknown names, DataError for holes, StrategyError where nothing could be run.
+    Raises InputError for too few bars and unknown names, DataError for holes and splits, StrategyError where nothing could
+    be run.
     """
     parts = by_symbol(bars)
     assumed = market_of(
@@ -89,6 +92,9 @@ def recommend(
     rules, left_out = rules_of(strategies, assumed.allow_short)
     plan = Plan(folds=_whole("folds", folds, 2), draws=_whole("draws", draws, 1), seed=int(seed), cash=float(cash),
                 market=assumed, compiled=compiled)  # fmt: skip
+    if not allow_splits:
+        for own in parts.values():
+            refuse_unadjusted(own, find_unadjusted(own))
     missing = {symbol: _missing(own, calendar, allow_gaps) for symbol, own in parts.items()}
     manifest = question_of(parts, rules, left_out, plan, calendar, missing)
     kept = Kept(keep, manifest)
@@ -131,8 +137,8 @@ def _walk(rule: Rule, own: Bars, plan: Plan, stop: threading.Event) -> Walked:
         check(0, 0)
         found = walk_forward(
             rule.kind, own, rule.axes or fixed, train=train, test=test, anchored=True, cash=plan.cash, market=plan.market,
-            allow_gaps=True, draws=plan.draws if rule.axes else None, seed=plan.seed, constraint=is_sensible, jobs=1,
-            compiled=plan.compiled, progress=check, name=rule.name,
+            allow_gaps=True, allow_splits=True, draws=plan.draws if rule.axes else None, seed=plan.seed,
+            constraint=is_sensible, jobs=1, compiled=plan.compiled, progress=check, name=rule.name,
         )  # fmt: skip
     except QuantlyticError as error:
         return Walked(rule, None, str(error))

@@ -82,9 +82,7 @@ def check(
         raise DataError(f"{len(adjusted_close):,} adjusted closes for {len(bars):,} bars")
     if len(bars) < 2:
         return []
-    gaps = np.concatenate(([0.0], np.log(bars["open"][1:] / bars["close"][:-1])))
-    gaps[1:][bars["open_time"][1:] - bars["close_time"][:-1] > _HOLE_NS] = 0.0
-    sigma = max(1.4826 * float(np.median(np.abs(gaps[1:] - np.median(gaps[1:])))), 0.002)
+    gaps, sigma = gaps_of(bars)
     splits, dividends = (_days(bars, actions, kind) for kind in (ActionKind.SPLIT, ActionKind.DIVIDEND))
     found = _units(bars, gaps) + _prices(bars, gaps, sigma)
     found += _splits(bars, gaps, sigma, splits, dividends, split_adjusted)
@@ -93,6 +91,14 @@ def check(
         money = actions[actions["kind"] == ActionKind.DIVIDEND] if split_adjusted else actions
         found += _adjustments(bars, money, dividends, adjusted_close)
     return sorted(found, key=lambda one: (one.time, one.kind))
+
+
+def gaps_of(bars: NDArray[Any]) -> tuple[NDArray[np.float64], float]:
+    """The log gap from the close before to each bar's open (0 for the first, and over a hole), and their `sigma`."""
+    gaps = np.concatenate(([0.0], np.log(bars["open"][1:] / bars["close"][:-1])))
+    gaps[1:][bars["open_time"][1:] - bars["close_time"][:-1] > _HOLE_NS] = 0.0
+    sigma = max(1.4826 * float(np.median(np.abs(gaps[1:] - np.median(gaps[1:])))), 0.002)
+    return gaps, sigma
 
 
 def _days(bars: NDArray[Any], actions: NDArray[Any], kind: ActionKind) -> list[_Day]:

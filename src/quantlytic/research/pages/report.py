@@ -55,6 +55,7 @@ def report_html(result: Outcome, verdict: Verdict | None = None) -> str:
         told=_told(result, summary),
         short=result.reasons.get("sharpe", ""),
         holes=parts.holes(result.hole_rows, result.bars) if result.holes else None,
+        unadjusted=parts.unadjusted(result.unadjusted, result.bars),
         tiles=_tiles(figures, summary),
         instruments=names,
         chart_label=f"Price of {names[0]} with fills, position, equity against {_rival(result)}, and drawdown over time",

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from quantlytic.engine.data.bars import Bars
 from quantlytic.research import text
+from quantlytic.research.data.unadjusted import told
 from quantlytic.research.figures.metrics import Figures
 from quantlytic.research.figures.trades import COSTS
 from quantlytic.research.honesty.verdict import Verdict
@@ -20,6 +21,7 @@ _CAUSES = {
     "liquidation_fees": "Liquidation", "dividends_received": "Dividends received", "interest_received": "Interest received",
 }  # fmt: skip
 _HOLES_SHOWN = 12
+_STEPS_SHOWN = 3
 _BINS = 41
 _DOTS = 600
 _REASONS = {
@@ -127,6 +129,18 @@ _NAMES = {
 def rejections(counts: dict[str, int]) -> list[tuple[str, str, str]]:
     """(reason, what it means, how many orders)."""
     return [(name.replace("-", " "), _REASONS.get(name, ""), f"{count:,}") for name, count in counts.items()]
+
+
+def unadjusted(rows: NDArray[Any], bars: Bars) -> str:
+    """What looks like splits in the prices, in a sentence; "" for none."""
+    if not len(rows):
+        return ""
+    shown = "; ".join(told(row, bars) for row in rows[:_STEPS_SHOWN])
+    more = f"; and {len(rows) - _STEPS_SHOWN:,} more" if len(rows) > _STEPS_SHOWN else ""
+    return (
+        f"Prices step as at a split, and no corporate actions were given: {shown}{more}. "
+        "If these are splits, gains and losses there are not real."
+    )
 
 
 def holes(rows: NDArray[Any], bars: Bars) -> dict[str, Any]:

@@ -128,6 +128,7 @@ def reproduce(
         actions=actions,
         compiled=bool(manifest.get("compiled", True)) if compiled is None else compiled,
         allow_gaps=True,  # whether it had any, the data's hash tells
+        allow_splits=True,
         calendar=data.get("calendar"),
         name=strategy["name"],
     )

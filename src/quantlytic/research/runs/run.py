@@ -26,6 +26,7 @@ from quantlytic.model.errors import InputError, StrategyError
 from quantlytic.model.order import OrderStatus, Reason
 from quantlytic.model.time import iso
 from quantlytic.research.data.holes import find_holes, refuse_holes
+from quantlytic.research.data.unadjusted import STEP, find_unadjusted, refuse_unadjusted
 from quantlytic.research.figures.benchmark import benchmark_metrics, benchmark_of
 from quantlytic.research.figures.capacity import capacity
 from quantlytic.research.figures.curve import DAY_NS, Curve
@@ -51,6 +52,7 @@ def backtest(
     allow_short: bool = False,
     market: Market | None = None,
     allow_gaps: bool = False,
+    allow_splits: bool = False,
     calendar: str | None = None,
     benchmark: Bars | Curve | None = None,
     actions: NDArray[Any] | None = None,
@@ -67,28 +69,29 @@ def backtest(
     `allow_short` are short for a market of these alone.
 
     Bars that are missing are refused, unless `allow_gaps`; `calendar` (an exchange's code, such as XNYS) says when none
-    are to be expected. `benchmark` is what it is measured against: another instrument's bars or a curve; without one,
-    the same instruments bought and held. `actions` (dtype ACTION, by time: what `load_equity` finds) are splits, dividends
+    are to be expected. Prices that step as at a split are refused where no `actions` are given, unless `allow_splits`.
+    `benchmark` is what it is measured against: another instrument's bars or a curve; without one, the same instruments
+    bought and held. `actions` (dtype ACTION, by time: what `load_equity` finds) are splits, dividends
     and delistings of the bars' instruments, whose prices are raw. Nothing is written, unless `record` asks for it: True
     keeps the run and enters its trial in the data folder (QUANTLYTIC_HOME, else ./quantlytic-data), a path in that folder.
 
-    Raises InputError for no bars or no cash, DataError for holes, StrategyError when the strategy does not compile, and
-    BacktestFailed, which has the results so far, when it raises in the middle.
+    Raises InputError for no bars or no cash, DataError for holes and splits, StrategyError when the strategy does not
+    compile, and BacktestFailed, which has the results so far, when it raises in the middle.
     """
-    if not isinstance(bars, Bars):
-        raise InputError("bars are what load_bars returns, or Bars.of(...) makes")
-    if not len(bars):
-        raise InputError(f"{bars.label or 'bars'}: no bars to run over")
+    _check(bars, benchmark, actions)
     holes = _holes(bars, calendar)
     if not allow_gaps:
         refuse_holes(bars, holes)
+    steps = find_unadjusted(bars) if actions is None else np.zeros(0, STEP)
+    if not allow_splits:
+        refuse_unadjusted(bars, steps)
     begun = time.perf_counter()
     strategy, cash = strategy_of(strategy), cash_of(cash)
-    _check(benchmark, actions)
     session = Session(strategy, bars.instruments, cash, fees, compiled=compiled, allow_short=allow_short, market=market)
     given: dict[str, Any] = {
         "name": name or type(strategy).__name__, "cash": cash, "market": session.market,
         "compiled": compiled, "calendar": calendar, "benchmark_given": benchmark, "actions": actions,
+        "unadjusted": steps,
     }  # fmt: skip
 
     try:
@@ -106,7 +109,11 @@ def backtest(
     return result
 
 
-def _check(benchmark: object, actions: object) -> None:
+def _check(bars: object, benchmark: object, actions: object) -> None:
+    if not isinstance(bars, Bars):
+        raise InputError("bars are what load_bars returns, or Bars.of(...) makes")
+    if not len(bars):
+        raise InputError(f"{bars.label or 'bars'}: no bars to run over")
     if not (benchmark is None or isinstance(benchmark, Bars | Curve)):
         raise InputError("a benchmark is bars, as load_bars returns them, or a Curve")
     if not (actions is None or (isinstance(actions, np.ndarray) and actions.dtype == ACTION)):
@@ -196,6 +203,8 @@ class Result:
     calendar: str | None = None
     benchmark_given: Bars | Curve | None = None
     actions: NDArray[Any] | None = None
+    unadjusted: NDArray[Any] = field(default_factory=lambda: np.zeros(0, STEP))
+    """Steps in prices that look like splits, where no actions are given: rows of dtype STEP."""
 
     def __repr__(self) -> str:
         return (
@@ -311,6 +320,7 @@ class Result:
             "cash": self.cash,
             "fee_bps": self.market.fees.taker_bps,
             "holes": self.holes,
+            "unadjusted_splits": len(self.unadjusted),
             "rejected": sum(self.rejections.values()),
             "rejections": self.rejections,
             **{name: value for name, value in figures.items() if name not in _FIXED},

@@ -22,6 +22,7 @@ from quantlytic.engine.strategy import Strategy
 from quantlytic.engine.sweep import sample_rows
 from quantlytic.model.errors import InputError, StrategyError
 from quantlytic.research.data.holes import find_holes, refuse_holes
+from quantlytic.research.data.unadjusted import find_unadjusted, refuse_unadjusted
 from quantlytic.research.honesty.peak import Peak, peak_of
 from quantlytic.research.runs.manifest import data_hash
 from quantlytic.research.search.arguments import cash_of, strategy_of
@@ -52,6 +53,7 @@ def sweep(
     market: Market | None = None,
     allow_short: bool = False,
     allow_gaps: bool = False,
+    allow_splits: bool = False,
     calendar: str | None = None,
     draws: int | None = None,
     seed: int = 0,
@@ -78,9 +80,9 @@ def sweep(
     was started before). The results are the same bytes for all of them. `progress` is called with (cells done, of).
     Ctrl-C ends the sweep early and keeps the cells that were finished (`Sweep.interrupted`).
 
-    A cell that fails is a row with its error. `market`, `fees`, `allow_short`, `allow_gaps` and `calendar` are as in
-    `backtest`. `record` enters every cell in the trial ledger: True in that of the data folder, a path in that of the
-    folder. Raises DataError for holes, InputError, or StrategyError where no cell could be run.
+    A cell that fails is a row with its error. `market`, `fees`, `allow_short`, `allow_gaps`, `allow_splits` and `calendar` are
+    as in `backtest`. `record` enters every cell in the trial ledger: True in that of the data folder, a path in that of the
+    folder. Raises DataError for holes and splits, InputError, or StrategyError where no cell could be run.
     """
     if not isinstance(bars, Bars) or not len(bars):
         raise InputError("a sweep runs over bars: what load_bars returns, or Bars.of(...) makes; there must be some")
@@ -91,8 +93,7 @@ def sweep(
     assumed = market_of(market, fees, allow_short)
     # says at once what is wrong for all of them
     Session(base, bars.instruments, cash, market=assumed, compiled=compiled)
-    if not allow_gaps:
-        refuse_holes(bars, _holes(bars, calendar))
+    _check_bars(bars, calendar, allow_gaps, allow_splits)
     samples = sample_rows(bars, min(MAX_SAMPLES, max(_FEWEST_SAMPLES, _MAX_VALUES // len(cells))))
     job = Job(Portable(type(base)), bars.instruments, cash, assumed, compiled, samples, digests)
     begun, outcomes = time.perf_counter(), _run(bars, job, cells, jobs, backend, progress)
@@ -126,6 +127,13 @@ def _merged(axes: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     if clash := sorted(set(over) & set(axes)):
         raise InputError(f"parameter {clash[0]!r} is given twice")
     return {**axes, **over}
+
+
+def _check_bars(bars: Bars, calendar: str | None, allow_gaps: bool, allow_splits: bool) -> None:
+    if not allow_gaps:
+        refuse_holes(bars, _holes(bars, calendar))
+    if not allow_splits:
+        refuse_unadjusted(bars, find_unadjusted(bars))
 
 
 def _holes(bars: Bars, calendar: str | None) -> NDArray[Any]:

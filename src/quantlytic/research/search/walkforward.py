@@ -35,6 +35,7 @@ from quantlytic.model.errors import InputError
 from quantlytic.model.fill import FILL
 from quantlytic.model.time import duration_ns, iso
 from quantlytic.research.data.holes import find_holes, refuse_holes
+from quantlytic.research.data.unadjusted import find_unadjusted, refuse_unadjusted
 from quantlytic.research.figures.metrics import equity_metrics
 from quantlytic.research.figures.participation import participation
 from quantlytic.research.figures.roundtrips import round_trips
@@ -180,6 +181,7 @@ def walk_forward(
     market: Market | None = None,
     allow_short: bool = False,
     allow_gaps: bool = False,
+    allow_splits: bool = False,
     calendar: str | None = None,
     draws: int | None = None,
     seed: int = 0,
@@ -196,13 +198,15 @@ def walk_forward(
     `metric` one of its figures (`largest`: more is better). `progress` is called with (folds done, of). With the data folder
     `home` every cell of every fold goes into its trial ledger, and the walk-forwards it has on this data count in the verdict.
 
-    Raises DataError for bars with holes, unless `allow_gaps` (`calendar` says when none are to be expected), InputError where
-    not even one fold fits, or no cell can be run.
+    Raises DataError for bars with holes, unless `allow_gaps` (`calendar` says when none are to be expected), and for prices
+    that step as at a split, unless `allow_splits`; InputError where not even one fold fits, or no cell can be run.
     """
     if not isinstance(bars, Bars) or not len(bars):
         raise InputError("a walk-forward needs bars: what load_bars returns, or Bars.of(...) makes; there must be some")
     if not allow_gaps:
         refuse_holes(bars, find_holes(bars) if calendar is None else _session_holes(bars, calendar))
+    if not allow_splits:
+        refuse_unadjusted(bars, find_unadjusted(bars))
     base, cash = strategy_of(strategy), cash_of(cash)
     if not isinstance(grid, Mapping):
         raise InputError(f"a grid holds values by parameter, such as {{'fast': [10, 20]}}, not {grid!r}")
@@ -264,7 +268,7 @@ def _step(
     training, testing = bars.between(fold.train_start, fold.train_end), bars.between(fold.train_end, fold.test_end)
     if not len(training):
         raise InputError(f"no bars to train on from {iso(fold.train_start)}: take longer stretches")
-    found = sweep(base, training, money, allow_gaps=True, **search, **options)
+    found = sweep(base, training, money, allow_gaps=True, allow_splits=True, **search, **options)
     if found.interrupted:
         raise KeyboardInterrupt
     ledger.add(found, training)
