@@ -140,7 +140,8 @@ def test_for_people(tmp_path: Path, bars: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("volume", "told"), [(0.0, ""), (1e9, ""), (15_000.0, " % of their bar's volume"), (1.0, " times their bar's volume")]
+    ("volume", "told"),
+    [(0.0, ""), (1e9, ""), (15_000.0, " % of their bar's volume"), (1.0, " times their bar's volume")],
 )
 def test_fills_that_are_large_beside_their_bars_are_told(tmp_path: Path, bars: Path, volume: float, told: str) -> None:
     path = tmp_path / "bars.csv"
