@@ -15,8 +15,8 @@ from quantlytic.model.errors import Fenced, StoreError
 MAX_VALUE_BYTES = 8 << 20
 """The largest event or snapshot."""
 
-REPLY_S = 10.0
-"""How long the brokers have to answer a question."""
+REPLY_S = 20.0
+"""How long the brokers have to answer a question: longer than one takes to start again on a busy machine."""
 
 _HEADROOM_BYTES = 64 << 10
 _FENCED = {
