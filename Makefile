@@ -6,7 +6,7 @@ VENUE  ?=
 SYMBOLS ?=
 LAB    := tests/engine tests/research tests/strategies
 
-.PHONY: help setup run test test-slow test-browser test-cluster lint bench lock clean
+.PHONY: help setup run test test-slow test-lab test-line test-browser test-cluster lint bench lock clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -19,8 +19,12 @@ setup: $(VENV)/.installed  ## make .venv and install the pinned requirements and
 test: $(VENV)/.installed-dev  ## every test that needs no server and no browser
 	$(BIN)/pytest -q -n 2 --dist loadfile -m "not cluster and not browser and not slow"
 
-test-slow: $(VENV)/.installed-dev  ## the long seeded simulations (200 kills, 50 runs a fault): most of an hour
+test-slow: test-lab test-line  ## all long tests: over an hour
+
+test-lab: $(VENV)/.installed-dev  ## the long tests of engine, strategies and research: a quarter of an hour
 	$(BIN)/pytest -q -n 2 --dist worksteal -m "slow and not cluster and not browser" $(LAB)
+
+test-line: $(VENV)/.installed-dev  ## the long seeded simulations of the line (200 kills, 50 runs a fault)
 	$(BIN)/pytest -q -m "slow and not cluster and not browser" $(addprefix --ignore=,$(LAB))
 
 test-browser: $(VENV)/.installed-dev  ## the page and the report in Chromium
