@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
-import os
-from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from markupsafe import Markup
 from numpy.typing import NDArray
 
 from quantlytic.model.errors import InputError
 from quantlytic.model.time import iso
+from quantlytic.research.pages.htmlpage import asset, template, write_page
 from quantlytic.research.search.space import Value
 from quantlytic.research.search.sweeptext import figure, label
 from quantlytic.research.search.swept import Swept
-
-if TYPE_CHECKING:
-    import jinja2
-
 
 SHOWN = ("sharpe", "total_return", "max_drawdown", "round_trips")
 _MAX_SIDE = 40  # values along a side of the map; more are put together
@@ -32,16 +25,7 @@ _FAILED = 20
 
 def write_heatmap(sweep: Swept, path: Path, x: str, y: str, metric: str) -> Path:
     """Write the page to `path`, whole or not at all. Raises InputError when it cannot be written there."""
-    if path.exists() and not path.is_file():
-        raise InputError(f"the heat map cannot be written to {path}: it is not a regular file")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(heatmap_html(sweep, x, y, metric), encoding="utf-8")
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise InputError(f"the heat map cannot be written to {path}: {error.strerror}") from None
-    return path
+    return write_page(heatmap_html(sweep, x, y, metric), path, "heat map")
 
 
 def heatmap_html(sweep: Swept, x: str, y: str, metric: str) -> str:
@@ -56,7 +40,7 @@ def heatmap_html(sweep: Swept, x: str, y: str, metric: str) -> str:
     columns = list(
         dict.fromkeys((metric, "total_return", "sharpe", "max_drawdown", "round_trips", "turnover", "exposure"))
     )
-    page = _template().render(
+    page = template("heatmap.html").render(
         title=f"Sweep of {sweep.name.rpartition(':')[2]} on {_what(sweep)}",
         period=f"{iso(int(array['open_time'].min()))[:10]} to {iso(int(array['close_time'][-1]))[:10]}",
         sweep=sweep,
@@ -82,8 +66,8 @@ def heatmap_html(sweep: Swept, x: str, y: str, metric: str) -> str:
             for cell, error in failed[:_FAILED]
         ],
         failed_count=f"{len(failed):,}",
-        css=_asset("report.css") + _asset("heatmap.css"),
-        script=_asset("heatmap.js"),
+        css=asset("report.css") + asset("heatmap.css"),
+        script=asset("heatmap.js"),
     )
     return page
 
@@ -168,18 +152,3 @@ def _what(sweep: Swept) -> str:
     return (
         (first.symbol or first.id) if len(sweep.bars.instruments) == 1 else f"{len(sweep.bars.instruments)} instruments"
     )
-
-
-@functools.cache
-def _template() -> jinja2.Template:
-    import jinja2
-
-    environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
-    return environment.from_string(_asset("heatmap.html"))
-
-
-@functools.cache
-def _asset(name: str) -> Markup:
-    return Markup((resources.files("quantlytic.research") / "templates" / name).read_text(encoding="utf-8"))

@@ -34,15 +34,15 @@ def library() -> Markup:
     return Markup((resources.files("litecharts") / "js" / "lightweight-charts.js").read_text(encoding="utf-8"))
 
 
-def write_page(page: str, path: Path) -> Path:
-    """Write a page, whole or not at all. Raises InputError when it cannot be written there."""
+def write_page(page: str, path: Path, what: str = "report") -> Path:
+    """Write a page, whole or not at all. Raises InputError, which calls it `what`, when it cannot be written there."""
     if path.exists() and not path.is_file():  # the page takes the place of what is there: of a device, never
-        raise InputError(f"the report cannot be written to {path}: it is not a regular file")
+        raise InputError(f"the {what} cannot be written to {path}: it is not a regular file")
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         temporary.write_text(page, encoding="utf-8")
         os.replace(temporary, path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise InputError(f"the report cannot be written to {path}: {error.strerror}") from None
+        raise InputError(f"the {what} cannot be written to {path}: {error.strerror}") from None
     return path

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
-from importlib import resources
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from markupsafe import Markup
 from numpy.typing import NDArray
 
 from quantlytic.engine.data.bars import Bars
-from quantlytic.model.errors import InputError
 from quantlytic.research import text
 from quantlytic.research.honesty.verdict import Verdict
+from quantlytic.research.pages.htmlpage import asset, template, write_page
 from quantlytic.research.search.foldresult import FoldResult
 from quantlytic.store.control.records import Trial
 
@@ -54,32 +51,18 @@ class Walked(Protocol):
     def verdict(self) -> Verdict: ...
 
 
-def write_page(found: Walked, path: Path) -> Path:
+def write_walk(found: Walked, path: Path) -> Path:
     """Write the page to `path`, whole or not at all. Raises InputError when it cannot be written there."""
-    if path.exists() and not path.is_file():
-        raise InputError(f"the page cannot be written to {path}: it is not a regular file")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(page_html(found), encoding="utf-8")
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise InputError(f"the page cannot be written to {path}: {error.strerror}") from None
-    return path
+    return write_page(page_html(found), path, "page")
 
 
 def page_html(found: Walked) -> str:
     """The page as text: the same walk-forward gives the same bytes."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
     figures = found.metrics
     names = [one.symbol or one.id for one in found.bars.instruments]
     varied = _varied(found.folds)
     what = names[0] if len(names) == 1 else f"{len(names)} instruments"
-    return environment.from_string(_asset("walkforward.html")).render(
+    return template("walkforward.html").render(
         title=f"Walk-forward of {found.name.rpartition(':')[2]} on {what}",
         period=f"{text.day(int(found.times[0]))} to {text.day(int(found.times[-1]))}",
         kind="anchored" if found.anchored else "rolling",
@@ -100,12 +83,8 @@ def page_html(found: Walked) -> str:
         top=text.money(float(max(found.equity.max(), found.cash))),
         bottom=text.money(float(min(found.equity.min(), found.cash))),
         trials=f"{len(found.trials) - 1:,}",
-        css=_asset("report.css"),
+        css=asset("report.css"),
     )
-
-
-def _asset(name: str) -> Markup:
-    return Markup((resources.files("quantlytic.research") / "templates" / name).read_text(encoding="utf-8"))
 
 
 def _signed(value: float | None) -> str:

@@ -161,9 +161,9 @@ class WalkForward:
 
     def plot(self, path: str | Path = "walkforward.html") -> Path:
         """Write one HTML page that needs no network; returns its path. Raises InputError when it cannot be written."""
-        from quantlytic.research.pages.walkpage import write_page  # its template engine takes a while to import
+        from quantlytic.research.pages.walkpage import write_walk  # its template engine takes a while to import
 
-        return write_page(self, Path(path))
+        return write_walk(self, Path(path))
 
 
 def walk_forward(
