@@ -211,17 +211,7 @@ class Kicking(CandlePattern):
     bars_before = 11
 
     def match(self, c: Any) -> float:
-        full = (
-            long_body(c, 1)
-            and no_upper(c, 1)
-            and no_lower(c, 1)
-            and long_body(c, 0)
-            and no_upper(c, 0)
-            and no_lower(c, 0)
-        )
-        up = black(c, 1) and white(c, 0) and shadow_gap_up(c, 0, 1)
-        down = white(c, 1) and black(c, 0) and shadow_gap_down(c, 0, 1)
-        return 100.0 * c.color[0] if full and (up or down) else 0.0
+        return 100.0 * c.color[0] if kicking(c) else 0.0
 
 
 class KickingByLength(CandlePattern):
@@ -230,18 +220,17 @@ class KickingByLength(CandlePattern):
     bars_before = 11
 
     def match(self, c: Any) -> float:
-        full = (
-            long_body(c, 1)
-            and no_upper(c, 1)
-            and no_lower(c, 1)
-            and long_body(c, 0)
-            and no_upper(c, 0)
-            and no_lower(c, 0)
-        )
-        up = black(c, 1) and white(c, 0) and shadow_gap_up(c, 0, 1)
-        down = white(c, 1) and black(c, 0) and shadow_gap_down(c, 0, 1)
         longer = 0 if c.body[0] > c.body[1] else 1
-        return 100.0 * c.color[longer] if full and (up or down) else 0.0
+        return 100.0 * c.color[longer] if kicking(c) else 0.0
+
+
+def kicking(c: Any) -> bool:
+    full = (
+        long_body(c, 1) and no_upper(c, 1) and no_lower(c, 1) and long_body(c, 0) and no_upper(c, 0) and no_lower(c, 0)
+    )
+    up = black(c, 1) and white(c, 0) and shadow_gap_up(c, 0, 1)
+    down = white(c, 1) and black(c, 0) and shadow_gap_down(c, 0, 1)
+    return full and (up or down)
 
 
 class MatchingLow(CandlePattern):
