@@ -10,12 +10,17 @@ import msgspec
 from quantlytic.model.action import Action
 from quantlytic.model.bar import Bar
 from quantlytic.model.book import BookDelta
+from quantlytic.model.breach import RiskBreach
 from quantlytic.model.cashflow import CashFlow
+from quantlytic.model.command import VenueCommand, VenueReport
 from quantlytic.model.delivery import Delivery
+from quantlytic.model.discrepancy import Discrepancy
 from quantlytic.model.equity import Decided, Equity
 from quantlytic.model.event import Event
 from quantlytic.model.fill import Fill
 from quantlytic.model.frame import RawFrame
+from quantlytic.model.halt import Halt
+from quantlytic.model.intent import Intent, IntentOutcome
 from quantlytic.model.ledger import LedgerEntry
 from quantlytic.model.order import Order, OrderAmend, OrderCancel, OrderUpdate
 from quantlytic.model.quote import Quote
@@ -25,6 +30,7 @@ from quantlytic.model.trade import Trade
 AnyEvent = (
     Trade | Quote | BookDelta | Bar | RawFrame | LedgerEntry | Order | OrderCancel | OrderUpdate
     | Fill | Signal | Equity | Decided | Delivery | OrderAmend | Action | CashFlow
+    | VenueCommand | VenueReport | Discrepancy | RiskBreach | Halt | Intent | IntentOutcome
 )  # fmt: skip
 
 EVENT_TYPES: tuple[type[Event], ...] = AnyEvent.__args__

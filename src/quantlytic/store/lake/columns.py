@@ -16,11 +16,16 @@ import polars as pl
 from quantlytic.model.action import Action
 from quantlytic.model.bar import Bar
 from quantlytic.model.book import BookDelta
+from quantlytic.model.breach import RiskBreach
 from quantlytic.model.cashflow import CashFlow
+from quantlytic.model.command import VenueCommand, VenueReport
 from quantlytic.model.delivery import Delivery
+from quantlytic.model.discrepancy import Discrepancy
 from quantlytic.model.equity import Equity
 from quantlytic.model.event import Event
 from quantlytic.model.fill import Fill
+from quantlytic.model.halt import Halt
+from quantlytic.model.intent import Intent, IntentOutcome
 from quantlytic.model.ledger import LedgerEntry
 from quantlytic.model.order import Order, OrderAmend, OrderCancel, OrderUpdate
 from quantlytic.model.quote import Quote
@@ -60,6 +65,7 @@ class TableSpec:
 _MARKET = ("venue", "date")
 _BARS = ("venue", "month")  # twenty years of daily bars are 5,000 days: a file each would take seconds to open
 _RUN = ("run",)
+_ACCOUNT = ("account",)
 
 TABLES: dict[str, TableSpec] = {
     spec.name: spec
@@ -78,6 +84,13 @@ TABLES: dict[str, TableSpec] = {
         TableSpec("fills", Fill, _RUN),
         TableSpec("cash_flows", CashFlow, _RUN),
         TableSpec("equity", Equity, _RUN),
+        TableSpec("intents", Intent, _RUN),
+        TableSpec("intent_outcomes", IntentOutcome, _RUN),
+        TableSpec("venue_commands", VenueCommand, _ACCOUNT),
+        TableSpec("venue_reports", VenueReport, _ACCOUNT),
+        TableSpec("discrepancies", Discrepancy, _ACCOUNT),
+        TableSpec("breaches", RiskBreach, _ACCOUNT),
+        TableSpec("halts", Halt, _ACCOUNT),
         TableSpec("deliveries", Delivery, ("date",)),
     )
 }
