@@ -7,6 +7,9 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
 
 from quantlytic.model.errors import StoreError
 from quantlytic.model.instrument import Instrument
@@ -102,13 +105,15 @@ def test_a_run_that_failed_is_no_trial_until_it_does_not(tmp_path: Path) -> None
 
 
 def test_a_store_of_the_first_revision_is_brought_up_to_date(tmp_path: Path) -> None:
-    enter(tmp_path)
-    connection = sqlite3.connect(tmp_path / "control.db")
-    connection.execute("DROP INDEX trials_run")
-    for name in ("kind", "instruments", "start_ns", "end_ns", "code", "sketch"):
-        connection.execute(f"ALTER TABLE trials DROP COLUMN {name}")
-    connection.execute("UPDATE alembic_version SET version_num = '0001'")
-    connection.commit()
-    connection.close()
+    config = Config()
+    config.set_main_option("script_location", "quantlytic.store.control:migrations")
+    engine = sa.create_engine(f"sqlite:///{tmp_path / 'control.db'}")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.execute(
+            sa.text("INSERT INTO trials (strategy, params, data, time_ns, run_id, bars) VALUES ('s', '{}', 'd', 7, '', 3)")
+        )
+    engine.dispose()
     found = trials_like(tmp_path, TRIAL)
     assert [(one.kind, one.instruments, one.start_ns) for one in found] == [("backtest", (), None)]

@@ -7,11 +7,25 @@ from types import TracebackType
 
 from quantlytic.store.control.database import Database
 from quantlytic.store.control.instruments import SqlInstruments
-from quantlytic.store.control.port import Instruments, Preferences, Runs, Tokens, Trials
+from quantlytic.store.control.messages import SqlMessages
+from quantlytic.store.control.port import (
+    Instruments,
+    Messages,
+    Preferences,
+    Runs,
+    SignUps,
+    Subscribers,
+    Tokens,
+    Trials,
+    Wanted,
+)
 from quantlytic.store.control.preferences import SqlPreferences
 from quantlytic.store.control.runs import SqlRuns
+from quantlytic.store.control.signups import SqlSignUps
+from quantlytic.store.control.subscribers import SqlSubscribers
 from quantlytic.store.control.tokens import SqlTokens
 from quantlytic.store.control.trials import SqlTrials
+from quantlytic.store.control.wanted import SqlWanted
 
 
 class Control:
@@ -24,6 +38,10 @@ class Control:
         self.instruments: Instruments = SqlInstruments(self._database)
         self.tokens: Tokens = SqlTokens(self._database)
         self.preferences: Preferences = SqlPreferences(self._database)
+        self.subscribers: Subscribers = SqlSubscribers(self._database)
+        self.messages: Messages = SqlMessages(self._database)
+        self.sign_ups: SignUps = SqlSignUps(self._database)
+        self.wanted: Wanted = SqlWanted(self._database)
 
     def close(self) -> None:
         self._database.close()

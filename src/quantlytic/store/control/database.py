@@ -14,7 +14,8 @@ from quantlytic.model.errors import InputError, StoreError
 from quantlytic.store.control.schema import HEAD
 
 _BUSY_S = 30
-_LOCK_KEY = 0x51_55_41_4E_54  # PostgreSQL's advisory lock while migrating
+_LOCK_KEY = 0x51_55_41_4E_54  # PostgreSQL's advisory lock of who writes: one at a time, as in SQLite
+_PLAIN_URL = "postgresql://"
 
 
 class Database:
@@ -22,12 +23,15 @@ class Database:
 
     def __init__(self, target: Path | str) -> None:
         url = str(target) if "://" in str(target) else f"sqlite:///{Path(target) / 'control.db'}"
+        if url.startswith(_PLAIN_URL):
+            url = f"postgresql+psycopg://{url.removeprefix(_PLAIN_URL)}"
         try:
             self.engine = sa.create_engine(url)
         except (SQLAlchemyError, NoSuchModuleError) as error:
             raise InputError(f"{url.partition('@')[2] or url!r} is no database URL: {_line(error)}") from None
         except ModuleNotFoundError as error:
-            raise InputError(f"that database needs a driver: pip install {error.name}") from None
+            package = "'psycopg[binary]'" if error.name == "psycopg" else error.name
+            raise InputError(f"that database needs a driver: pip install {package}") from None
         self.name = str(self.engine.url.render_as_string(hide_password=True))
         if self.engine.dialect.name == "sqlite":
             self.name = self.engine.url.database or ":memory:"
@@ -48,6 +52,8 @@ class Database:
     def writing(self) -> Iterator[sa.Connection]:
         """A transaction: committed at the end, rolled back on an exception. Waits its turn behind other writers."""
         with self._guarded(), self.engine.connect().execution_options(immediate=True) as connection, connection.begin():
+            if self.engine.dialect.name == "postgresql":
+                connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
             yield connection
 
     def close(self) -> None:
@@ -61,8 +67,6 @@ class Database:
         if found == HEAD:
             return
         with self.writing() as connection:
-            if self.engine.dialect.name == "postgresql":
-                connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
             if self._revision(connection) != HEAD:  # unless another process was quicker
                 self._migrate(connection)
 

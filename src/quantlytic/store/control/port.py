@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from quantlytic.model.instrument import Instrument
 from quantlytic.model.run import Run
-from quantlytic.store.control.records import RunRecord, Trial
+from quantlytic.store.control.records import (
+    Addressee,
+    Message,
+    RunRecord,
+    SignUp,
+    Subscriber,
+    Subscription,
+    Trial,
+    WantedInstrument,
+)
 
 
 class Runs(Protocol):
@@ -88,3 +97,99 @@ class Preferences(Protocol):
 
     def get(self, name: str, default: Any = None) -> Any: ...
     def put(self, name: str, value: Any) -> None: ...
+
+
+class Subscribers(Protocol):
+    """Who is told, and about what. Addresses are as `clean_address` gives them."""
+
+    def add(self, email: str, now_ns: int, *, time_zone: str, quiet_start_min: int, quiet_end_min: int) -> Subscriber:
+        """Enter somebody as pending. One that is pending or unsubscribed is pending anew, with the new settings; one that is
+        confirmed or suppressed stays as it is."""
+
+    def confirm(self, subscriber_id: str, now_ns: int) -> Subscriber | None:
+        """Pending becomes confirmed; confirmed stays so. None for anybody else: unknown, unsubscribed, suppressed."""
+
+    def unsubscribe(self, subscriber_id: str) -> bool:
+        """Stop at once: what was queued is dropped. Twice is as good as once; False for an unknown one."""
+
+    def suppress(self, subscriber_id: str) -> bool:
+        """As `unsubscribe`, for an address that its mail server refuses for good: it cannot sign up again."""
+
+    def erase(self, subscriber_id: str) -> bool:
+        """Forget him, what he chose, and every message to him. False for an unknown one."""
+
+    def get(self, subscriber_id: str) -> Subscriber | None: ...
+    def by_email(self, email: str) -> Subscriber | None: ...
+    def list(self, status: str | None = None) -> list[Subscriber]:
+        """Of that status (or any), oldest first."""
+
+    def update(self, subscriber_id: str, *, time_zone: str, quiet_start_min: int, quiet_end_min: int) -> None: ...
+    def subscription_of(self, subscriber_id: str) -> Subscription | None: ...
+    def put_subscription(self, subscription: Subscription) -> None:
+        """Enter what a subscriber chose, instead of what he chose before."""
+
+    def for_event(
+        self, kind: str, instrument: str = "", strategy: str = "", *, is_recommended: bool = False
+    ) -> builtins.list[Addressee]:
+        """The confirmed subscribers whose choices cover it (`Subscription.wants`), oldest first."""
+
+
+class Messages(Protocol):
+    """What is to be told, and whether it was: the queue and the history in one."""
+
+    def put(self, messages: Sequence[Message], reader: str = "", positions: Mapping[str, int] | None = None) -> int:
+        """Queue those whose id is new and move the reader's positions, in one transaction; returns how many were new."""
+
+    def positions(self, reader: str) -> dict[str, int]:
+        """Stream -> next offset to read, as last put under that name."""
+
+    def due(self, now_ns: int, limit: int, channel: str | None = None) -> list[Message]:
+        """Queued and not to be held back any longer, oldest first."""
+
+    def sending(self, message_id: str, now_ns: int) -> bool:
+        """Claim a queued message, or one whose claim has expired (`lease_ns`), and count the attempt. False: another has it."""
+
+    def sent(self, message_id: str, now_ns: int) -> bool:
+        """It was handed over. True when this call has ended it, False when it had ended before."""
+
+    def retry(self, message_id: str, not_before_ns: int, error: str) -> None:
+        """Queue it again, for later. One that has ended stays so."""
+
+    def failed(self, message_id: str, now_ns: int, error: str) -> bool:
+        """It is refused for good. As `sent`."""
+
+    def dropped(self, message_id: str, now_ns: int, reason: str) -> bool:
+        """It is not wanted any more. As `sent`."""
+
+    def stuck(self, now_ns: int | None = None) -> list[Message]:
+        """Claimed and not ended: after a crash nobody knows whether they were sent. With a time: whose claim has expired."""
+
+    def history(self, recipient: str | None, limit: int) -> list[Message]:
+        """Newest first, of one recipient or of all."""
+
+    def count_since(self, recipient: str, since_ns: int) -> int:
+        """How many were sent to him at or after that time."""
+
+    def trim(self, before_ns: int) -> int:
+        """Forget the payload of messages that ended before that time (their history stays); returns of how many."""
+
+
+class SignUps(Protocol):
+    """What strangers asked for, in order, until it was worked off. To enter one takes the same time for every address."""
+
+    def add(self, kind: str, email: str, asked: str, time_ns: int) -> None: ...
+    def waiting(self, limit: int) -> list[SignUp]: ...
+    def done(self, number: int) -> None: ...
+
+
+class Wanted(Protocol):
+    """Instruments asked for that are not tracked yet."""
+
+    def add(self, instrument: str, now_ns: int) -> bool:
+        """True when it was not there; one that could not be had is to be tried again."""
+
+    def list(self, *, is_done: bool | None = False) -> list[WantedInstrument]:
+        """Still to do (or done, or both with None), in the order they were asked for."""
+
+    def done(self, instrument: str, now_ns: int, error: str = "") -> None:
+        """It is tracked now, or cannot be, for that reason."""

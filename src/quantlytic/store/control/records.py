@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import hashlib
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -52,3 +53,117 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
         walk-forward as a whole is known by its run."""
         rule = (self.code or self.strategy, tuple(sorted(self.params.items())))
         return (*rule, self.run_id) if self.kind == "walkforward-whole" else rule
+
+
+EVERY = "*"
+"""In a subscription's list: all of them."""
+RECOMMENDED = "recommended"
+"""In a subscription's strategies: whichever is recommended for the instrument."""
+KINDS = ("signal", "look-ahead", "fill", "risk", "data", "digest")
+"""What one can be told about."""
+
+
+class Subscriber(msgspec.Struct, frozen=True):
+    """Somebody who asked to be told. `status`: "pending" (the link in the first mail was not followed yet), "confirmed",
+    "unsubscribed" or "suppressed" (its mail server refuses the address for good). Times in ns UTC; `confirmed_ns` 0: never.
+
+    Nothing but what cannot wait is sent in the quiet time, minutes of the day in `time_zone`, from `quiet_start_min` until
+    before `quiet_end_min`, which may lie on the next day; equal: there is none.
+    """
+
+    subscriber_id: str
+    email: str
+    status: str
+    time_zone: str
+    quiet_start_min: int
+    quiet_end_min: int
+    created_ns: int
+    confirmed_ns: int
+
+
+class Subscription(msgspec.Struct, frozen=True):
+    """What a subscriber chose. Each list may hold `EVERY`; strategies may hold `RECOMMENDED`. `kinds`: of `KINDS`.
+
+    `near_bps`: look-ahead is told when the price is within so many basis points of what would set it off.
+    """
+
+    subscriber_id: str
+    instruments: tuple[str, ...]
+    strategies: tuple[str, ...]
+    kinds: tuple[str, ...]
+    near_bps: float
+
+    def wants(self, kind: str, instrument: str = "", strategy: str = "", *, is_recommended: bool = False) -> bool:
+        """Whether it covers that kind, instrument and strategy; one that is "" is covered by any list."""
+        return (
+            _covers(self.kinds, kind)
+            and _covers(self.instruments, instrument)
+            and (_covers(self.strategies, strategy) or (is_recommended and RECOMMENDED in self.strategies))
+        )
+
+
+def _covers(chosen: tuple[str, ...], one: str) -> bool:
+    return not one or EVERY in chosen or one in chosen
+
+
+class Addressee(NamedTuple):
+    """A subscriber and what he chose."""
+
+    subscriber: Subscriber
+    subscription: Subscription
+
+
+class SignUp(msgspec.Struct, frozen=True):
+    """What a stranger asked for: `kind` "subscribe" (`asked`: his choices as JSON) or "mine" (a link to his choices)."""
+
+    number: int
+    kind: str
+    email: str
+    asked: str
+    time_ns: int
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """Something to be told to one recipient by one channel, and how far that is.
+
+    `message_id` is `message_id_of(cause, recipient, kind)`: the same cause is never told twice. `recipient` is a subscriber_id,
+    or the name of an operator's channel; `channel` is "mail", "apprise", "webhook" ... `payload` is for who composes it: for
+    the kinds "confirm" and "mine" JSON of `LinkNotice`. `state`: "queued", "sending", "sent", "failed" or "dropped".
+    `sent_ns`: when it was sent, failed or was dropped; 0 before.
+    """
+
+    message_id: str
+    recipient: str
+    channel: str
+    kind: str
+    cause: str
+    subject: str
+    payload: bytes
+    created_ns: int
+    not_before_ns: int = 0
+    state: str = "queued"
+    attempts: int = 0
+    last_error: str = ""
+    sent_ns: int = 0
+
+
+def message_id_of(cause: str, recipient: str, kind: str) -> str:
+    """SHA-256 in hexadecimal over the three, each with its length before it."""
+    parts = (part.encode() for part in (cause, recipient, kind))
+    return hashlib.sha256(b"".join(b"%d:%s" % (len(part), part) for part in parts)).hexdigest()
+
+
+class LinkNotice(msgspec.Struct, frozen=True):
+    """A link to be mailed, good until `expires_ns`: to confirm a subscription ("confirm"), or to see and change it ("mine")."""
+
+    url: str
+    expires_ns: int
+
+
+class WantedInstrument(msgspec.Struct, frozen=True):
+    """An instrument that somebody asked for and that was not tracked. `done_ns` 0: still to do; `error`: why it cannot be."""
+
+    instrument: str
+    asked_ns: int
+    done_ns: int = 0
+    error: str = ""

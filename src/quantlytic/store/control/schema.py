@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Column, Float, Index, Integer, LargeBinary, MetaData, String, Table, Text
 
-HEAD = "0003"
+HEAD = "0004"
 
 metadata = MetaData()
 
@@ -68,4 +68,72 @@ preferences = Table(
     metadata,
     Column("name", String(200), primary_key=True),
     Column("value", Text, nullable=False),
+)
+
+subscribers = Table(
+    "subscribers",
+    metadata,
+    Column("subscriber_id", String(32), primary_key=True),
+    Column("email", String(254), nullable=False, unique=True),
+    Column("status", String(20), nullable=False),
+    Column("time_zone", String(64), nullable=False),
+    Column("quiet_start_min", Integer, nullable=False),
+    Column("quiet_end_min", Integer, nullable=False),
+    Column("created_ns", BigInteger, nullable=False),
+    Column("confirmed_ns", BigInteger, nullable=False),
+    Index("subscribers_status", "status"),
+)
+subscriptions = Table(  # lists as in `trials.instruments`: each entry between two line ends
+    "subscriptions",
+    metadata,
+    Column("subscriber_id", String(32), primary_key=True),
+    Column("instruments", Text, nullable=False),
+    Column("strategies", Text, nullable=False),
+    Column("kinds", Text, nullable=False),
+    Column("near_bps", Float(53), nullable=False),
+)
+sign_ups = Table(  # what strangers asked for, not yet looked at
+    "sign_ups",
+    metadata,
+    Column("number", _number, primary_key=True, autoincrement=True),
+    Column("kind", String(20), nullable=False),
+    Column("email", String(254), nullable=False),
+    Column("asked", Text, nullable=False),
+    Column("time_ns", BigInteger, nullable=False),
+)
+messages = Table(
+    "messages",
+    metadata,
+    Column("number", _number, primary_key=True, autoincrement=True),
+    Column("message_id", String(64), nullable=False, unique=True),
+    Column("recipient", String(200), nullable=False),
+    Column("channel", String(40), nullable=False),
+    Column("kind", String(20), nullable=False),
+    Column("cause", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    Column("created_ns", BigInteger, nullable=False),
+    Column("not_before_ns", BigInteger, nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("last_error", Text, nullable=False),
+    Column("sent_ns", BigInteger, nullable=False),
+    Column("claimed_ns", BigInteger, nullable=False),
+    Index("messages_due", "state", "not_before_ns"),
+    Index("messages_recipient", "recipient", "number"),
+)
+reader_positions = Table(  # how far who makes messages has read the tape: moved together with the messages
+    "reader_positions",
+    metadata,
+    Column("reader", String(200), primary_key=True),
+    Column("stream", String(200), primary_key=True),
+    Column("position", BigInteger, nullable=False),
+)
+wanted_instruments = Table(
+    "wanted_instruments",
+    metadata,
+    Column("instrument", String(200), primary_key=True),
+    Column("asked_ns", BigInteger, nullable=False),
+    Column("done_ns", BigInteger, nullable=False),  # 0: still to do
+    Column("error", Text, nullable=False),
 )
