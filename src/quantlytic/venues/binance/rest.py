@@ -10,53 +10,16 @@ from types import TracebackType
 import httpx
 import msgspec
 
-from quantlytic.model.errors import VenueError
+from quantlytic.venues.answers import Refused, Throttled, Unheard
 from quantlytic.venues.binance import wire
+from quantlytic.venues.budget import WeightBudget
 
 MAX_THROTTLES = 10
 MAX_REPLY_BYTES = 64 * 2**20
 PATIENCE = 3  # a reply that comes in drips may take this many times as long as one that does not come
 
 
-class Refused(VenueError):
-    """The venue said no: `status` is HTTP's, `code` Binance's own."""
-
-    def __init__(self, message: str, status: int, code: int) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-
-
-class Throttled(VenueError):
-    """Too many requests (429, 418): not done; to be sent again after `wait_s`."""
-
-    def __init__(self, message: str, wait_s: float) -> None:
-        super().__init__(message)
-        self.wait_s = wait_s
-
-
-class Unheard(VenueError):
-    """No answer, or a 5xx: the request may have been done, or not."""
-
-
-class WeightBudget:
-    """A bucket that fills by `per_minute` a minute and holds half a minute's worth: no burst can break the limit."""
-
-    def __init__(self, per_minute: int) -> None:
-        self._per_s = per_minute / 60
-        self._capacity = per_minute / 2
-        self._level = self._capacity
-        self._at = 0.0
-
-    async def spend(self, weight: int) -> None:
-        """Take `weight` out of the bucket; waits while it is empty."""
-        loop = asyncio.get_running_loop()
-        now = loop.time()
-        self._level = min(self._capacity, self._level + (now - self._at) * self._per_s)
-        self._at = now
-        self._level -= weight
-        if self._level < 0:
-            await asyncio.sleep(-self._level / self._per_s)
+__all__ = ["Refused", "RestClient", "Throttled", "Unheard", "WeightBudget"]
 
 
 class RestClient:
