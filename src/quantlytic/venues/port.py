@@ -8,7 +8,7 @@ tape too, as a *marker*: a `RawFrame` whose channel starts with `recorder:`.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -128,6 +128,14 @@ class Difference(msgspec.Struct, frozen=True):
 
 class OrderEntry(Protocol):
     """Orders to a venue. An unheard answer is never taken for a yes or a no: the venue is asked until it is known."""
+
+    void_after_s: float
+    """Seconds after the call of `submit` from which on "the venue does not know it" is final: nothing that was sent may be
+    accepted later. `math.inf`: it is never final (the venue gives no such promise)."""
+
+    connected: Callable[[], None]
+    """Called, in the event loop, each time the private stream behind `updates` has been made, the first time too. What
+    happened before may have been missed: the owner reconciles. Does nothing until the owner sets it."""
 
     async def submit(self, order: Order, client_order_id: str) -> OrderState:
         """Send the order, once: whatever gets lost on the way, the venue takes at most one order of that id.

@@ -68,6 +68,8 @@ class BinanceOrders:
         self._offset_ms = 0
         self._random = random.Random(seed)
         self._open: dict[str, str] = {}
+        self.connected: Callable[[], None] = _ignore
+        self.void_after_s = self._timings.patience + self._timings.window + self._timings.skew
         self._rest = RestClient(
             market.rest_url,
             budget=WeightBudget(market.weight_per_minute),
@@ -92,12 +94,15 @@ class BinanceOrders:
         loop = asyncio.get_running_loop()
         sent_at = 0.0
 
+        until = loop.time() + self._timings.patience
+
         def path() -> str:
             nonlocal sent_at
+            if loop.time() > until:  # it waited for the request budget: nothing is stamped after this time
+                raise Unheard(f"{self._market.venue}: not sent, the request budget was used up")
             sent_at = loop.time()
             return self._path("order", params)
 
-        until = loop.time() + self._timings.patience
         reason = "no answer"
         while loop.time() < until:
             try:
@@ -170,6 +175,7 @@ class BinanceOrders:
                 async with connect(self._market.trading_url, compression=None, close_timeout=1) as socket:
                     await self._subscribe(socket)
                     failures = 0
+                    self.connected()
                     for client_order_id, instrument in list(self._open.items()) if connected else ():
                         state = await self.status(instrument, client_order_id)
                         if state is not None:
@@ -316,6 +322,10 @@ class BinanceOrders:
             return decoder.decode(reply)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise Unheard(f"{self._market.venue}: an answer that cannot be read: {error}") from None
+
+
+def _ignore() -> None:
+    """Nobody wants to know."""
 
 
 def _number(value: float) -> str:

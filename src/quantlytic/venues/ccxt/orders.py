@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import math
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -31,8 +32,19 @@ class CcxtOrders:
     """The `OrderEntry` over ccxt. An order that was not answered is looked for, and never sent again: what a repeated
     id means differs from venue to venue. If it cannot be found it stays UNRESOLVED, for a person to look at."""
 
-    def __init__(self, venue: str, exchange: Any, *, poll_s: float = 0.5, patience_s: float = 30.0) -> None:
+    def __init__(
+        self,
+        venue: str,
+        exchange: Any,
+        *,
+        poll_s: float = 0.5,
+        patience_s: float = 30.0,
+        void_after_s: float = math.inf,
+    ) -> None:
+        """`void_after_s`: see `OrderEntry`; give one only for a venue whose signed requests are known to lapse."""
         self._venue = venue
+        self.void_after_s = void_after_s
+        self.connected: Callable[[], None] = _ignore
         self._exchange = exchange
         exchange.options["warnOnFetchOpenOrdersWithoutSymbol"] = False  # all of the account's is what is asked for
         self._poll_s = poll_s
@@ -133,14 +145,22 @@ class CcxtOrders:
         ]
 
     async def updates(self) -> AsyncIterator[OrderState]:
-        """See `OrderEntry.updates`."""
+        """See `OrderEntry.updates`. ccxt does not say when it has connected: `connected` is called before the first
+        question, and with the first answer after an error."""
+        self.connected()
+        is_broken = False
         while True:
             try:
-                for row in await self._exchange.watch_orders():
+                rows = await self._exchange.watch_orders()
+                if is_broken:
+                    self.connected()
+                    is_broken = False
+                for row in rows:
                     yield self._state(row)
             except errors().AuthenticationError as error:
                 raise VenueError(f"{self._venue}: {one_line(error)}") from None
             except errors().BaseError:
+                is_broken = True
                 await asyncio.sleep(self._poll_s)
 
     async def reconcile(
@@ -193,3 +213,7 @@ class CcxtOrders:
         if venue != self._venue or not symbol:
             raise InputError(f"{instrument!r} is not traded at {self._venue}")
         return symbol
+
+
+def _ignore() -> None:
+    """Nobody wants to know."""
