@@ -10,6 +10,15 @@ import msgspec
 from quantlytic.model.errors import InputError
 
 
+def _check_numbers(limits: msgspec.Struct) -> None:
+    for name in limits.__struct_fields__:
+        value = getattr(limits, name)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            continue
+        if not math.isfinite(value) or value < 0:
+            raise InputError(f"risk limit {name}={value!r}: write a number from 0 up, or none to do without this limit")
+
+
 class InstrumentLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Limits of one instrument. Worst cases count: what is held plus all that is open in that direction.
 
@@ -77,12 +86,3 @@ def zone_of(name: str) -> ZoneInfo:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):
         raise InputError(f"day_zone {name!r} is no time zone: write UTC, or a name such as America/New_York") from None
-
-
-def _check_numbers(limits: InstrumentLimits | Limits) -> None:
-    for name in limits.__struct_fields__:
-        value = getattr(limits, name)
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            continue
-        if not math.isfinite(value) or value < 0:
-            raise InputError(f"risk limit {name}={value!r}: write a number from 0 up, or none to do without this limit")
