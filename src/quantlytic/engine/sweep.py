@@ -20,7 +20,7 @@ from quantlytic.engine.compiler.record import Bytes, Layout, layout_of, pack
 from quantlytic.engine.compiler.runaddress import run_address
 from quantlytic.engine.data.bars import Bars
 from quantlytic.engine.plain import PythonStrategy
-from quantlytic.engine.run.curve import CURVE, Curve, compiled_take
+from quantlytic.engine.run.curve import CURVE, compiled_take, new_curve
 from quantlytic.engine.run.journal import JournalFile
 from quantlytic.engine.run.sweepblock import DONE, MORE_LOTS, SLOT, compiled_advance
 from quantlytic.engine.run.tally import TALLY, compiled_tally, make_tally, with_more_lots
@@ -61,8 +61,7 @@ class Cell:
         self.digest = ""
         self.rejected = 0
         self.samples = np.full(samples, np.nan)
-        self.curve_bytes = np.zeros(CURVE.size, np.uint8)
-        pack(Curve(), CURVE, self.curve)
+        self.curve_bytes = new_curve()
         self.tally_bytes = make_tally(instruments)
 
     @property

@@ -6,6 +6,7 @@ against the record's type (`engine/compiler/jit.py`). State is plain, position-i
 
 from __future__ import annotations
 
+import functools
 import struct
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -71,12 +72,17 @@ def layout_of(source: Record | np.dtype[Any]) -> Layout:
 
             raise StrategyError(no_state(type(source), name, value))
     try:
-        dtype = np.dtype(fields or [("unused", "i1")], align=True)
+        dtype = _dtype_of(tuple(fields) or (("unused", "i1"),))
     except (ValueError, MemoryError):
         raise StrategyError(
             f"{type(source).__name__} has more state than 2 GB: make its arrays and periods shorter"
         ) from None
     return Layout.intern(type(source), dtype, nested)
+
+
+@functools.lru_cache(4096)
+def _dtype_of(fields: tuple[tuple[Any, ...], ...]) -> np.dtype[Any]:
+    return np.dtype(list(fields), align=True)
 
 
 def pack(instance: Record, layout: Layout, target: Any) -> None:

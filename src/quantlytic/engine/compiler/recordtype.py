@@ -23,7 +23,7 @@ from quantlytic.engine.compiler.compilable import compilable, inner_options_for
 from quantlytic.engine.compiler.explain import NO_SUCH_NAME
 from quantlytic.engine.compiler.fingerprint import fingerprint_of
 from quantlytic.engine.compiler.record import Layout, Record
-from quantlytic.engine.strategy import Strategy
+from quantlytic.engine.strategy import HANDLERS, Strategy
 from quantlytic.model.bar import BAR
 from quantlytic.model.fill import FILL
 from quantlytic.model.quote import QUOTE
@@ -95,7 +95,8 @@ def _expose_method(numba_class: type[RecordType], name: str, function: python.Fu
         return function
 
     typing.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
-    overload_method(numba_class, name, jit_options=inner_options_for(function), strict=False)(typing)
+    options = inner_options_for(function) | {"forceinline": name in HANDLERS}  # a call of it costs a nanosecond
+    overload_method(numba_class, name, jit_options=options, strict=False)(typing)
 
 
 def _expose_property(numba_class: type[RecordType], name: str, function: python.FunctionType) -> None:

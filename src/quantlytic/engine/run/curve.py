@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from quantlytic.engine.compiler.record import Record, at, layout_of
+from quantlytic.engine.compiler.record import Bytes, Record, at, layout_of, pack
 
 
 class Curve(Record):
@@ -38,40 +38,45 @@ class Curve(Record):
     def take(self, equity: Any, ends: Any, returns: Any) -> None:
         """The next block: equity after each of its bars (f8), the rows that are the last of their time (i8). `returns` is
         room for as many returns as there are ends."""
-        total = 0.0
-        for row in range(len(equity)):
-            total += equity[row]
-        self.total += total
+        self.total += sum_of(equity, 0)
         self.bars += len(equity)
+        if len(ends) == 0:
+            return
+        points = equity if len(ends) == len(equity) else equity[ends]
         begin = 0
-        if self.points == 0 and len(ends) > 0:
-            self.last = self.peak = self.lowest = equity[ends[0]]
+        if self.points == 0:
+            self.last = self.peak = self.lowest = points[0]
             begin = 1
-        last, lowest, peak, deepest, losses, summed = self.last, self.lowest, self.peak, self.deepest, 0.0, 0.0
-        for k in range(begin, len(ends)):  # without branches that follow the sign of a return: they cannot be foreseen
-            value = equity[ends[k]]
-            gain = value / last - 1.0 if value != last else 0.0
-            loss = min(gain, 0.0)
-            losses += loss * loss
+        self.fall(points, begin)
+        if begin < len(points):
+            self.gain(points, begin, returns)
+            self.merge(returns, begin, len(points) - begin)
+        self.last = points[-1]
+        self.points += len(points)
+
+    def fall(self, points: Any, begin: int) -> None:
+        """The lowest point, and the deepest fall from a peak."""
+        lowest, peak, deepest = self.lowest, self.peak, self.deepest
+        for k in range(begin, len(points)):
+            value = points[k]
             lowest = min(lowest, value)
             peak = max(peak, value)
             if value < deepest * peak:
                 deepest = value / peak
-            last = value
-            returns[k] = gain
-            summed += gain
-        self.last, self.lowest, self.peak, self.deepest = last, lowest, peak, deepest
-        self.losses += losses
-        count = len(ends) - begin
-        if count > 0:
-            self.merge(returns, begin, count, summed / count)
-        self.points += len(ends)
+        self.lowest, self.peak, self.deepest = lowest, peak, deepest
 
-    def merge(self, returns: Any, begin: int, count: int, mean: float) -> None:
-        """Take over the block's mean and squared distances."""
-        squares = 0.0
-        for k in range(begin, begin + count):
-            squares += (returns[k] - mean) ** 2
+    def gain(self, points: Any, begin: int, returns: Any) -> None:
+        """The returns to each point from the one before it. No branch follows the sign of a return: it cannot be foreseen."""
+        if begin == 0:
+            returns[0] = points[0] / self.last - 1.0 if points[0] != self.last else 0.0
+        for k in range(1, len(points)):
+            returns[k] = points[k] / points[k - 1] - 1.0 if points[k] != points[k - 1] else 0.0
+
+    def merge(self, returns: Any, begin: int, count: int) -> None:
+        """Take over the block's mean, squared distances and losses."""
+        mean = sum_of(returns[: begin + count], begin) / count
+        squares, losses = distances(returns[: begin + count], begin, mean)
+        self.losses += losses
         before = max(self.points - 1, 0)
         apart = mean - self.mean
         share = count / (before + count)
@@ -79,7 +84,48 @@ class Curve(Record):
         self.squares += squares + apart * apart * before * share
 
 
+def sum_of(values: Any, begin: int) -> float:
+    """The sum of values[begin:], in four strands that do not wait for each other, which come together at the end."""
+    a, b, c, d = 0.0, 0.0, 0.0, 0.0
+    whole = begin + (len(values) - begin) // 4 * 4
+    for k in range(begin, whole, 4):
+        a += values[k]
+        b += values[k + 1]
+        c += values[k + 2]
+        d += values[k + 3]
+    for k in range(whole, len(values)):
+        a += values[k]
+    return (a + b) + (c + d)
+
+
+def distances(values: Any, begin: int, mean: float) -> tuple[float, float]:
+    """The sums of the squared distances from the mean, and of the squares of values below zero, in two strands each."""
+    near, far, loss, more = 0.0, 0.0, 0.0, 0.0
+    whole = begin + (len(values) - begin) // 2 * 2
+    for k in range(begin, whole, 2):
+        near += (values[k] - mean) ** 2
+        far += (values[k + 1] - mean) ** 2
+        loss += min(values[k], 0.0) ** 2
+        more += min(values[k + 1], 0.0) ** 2
+    for k in range(whole, len(values)):
+        near += (values[k] - mean) ** 2
+        loss += min(values[k], 0.0) ** 2
+    return near + far, loss + more
+
+
 CURVE = layout_of(Curve())
+
+
+@functools.cache
+def _pristine() -> Bytes:
+    curve = np.zeros(CURVE.size, np.uint8)
+    pack(Curve(), CURVE, curve.view(CURVE.dtype)[0])
+    return curve
+
+
+def new_curve() -> Bytes:
+    """The bytes of a curve that has seen nothing."""
+    return _pristine().copy()
 
 
 def take_block(curve: Any, equity: NDArray[np.float64], ends: NDArray[np.int64], returns: NDArray[np.float64]) -> None:

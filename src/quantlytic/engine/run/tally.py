@@ -196,7 +196,12 @@ def compiled_tally() -> tuple[Any, Any]:
 
 def make_tally(instruments: int) -> Bytes:
     """The buffer of a tally that has seen nothing."""
-    tally, lots = Tally(), _FIRST_LOTS
+    return _pristine(instruments, _FIRST_LOTS).copy()
+
+
+@functools.cache
+def _pristine(instruments: int, lots: int) -> Bytes:
+    tally = Tally()
     tally.capacity = lots
     tally.holdings_at = TALLY.size
     tally.lots_at = tally.holdings_at + instruments * HOLDING_BYTES

@@ -155,7 +155,7 @@ def _risk(curve: dict[str, Any], returns: int, span_ns: int) -> Figures:
 
 
 def _plain(record: Any) -> dict[str, Any]:
-    return {name: record[name].item() for name in record.dtype.names}
+    return dict(zip(record.dtype.names, record.item(), strict=True))
 
 
 def _power(growth: float, span: float) -> float | None:
