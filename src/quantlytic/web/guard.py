@@ -4,34 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import re
 from collections.abc import Iterable
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs, urlsplit
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, RedirectResponse, Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from quantlytic.web.headers import LOOPBACK_HOSTS, hostname, with_headers
 from quantlytic.web.pages import refusal_page
 
-LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
 COOKIE_SECONDS = 30 * 86400
 _OPEN_PATHS = ("/health", "/static/")
 _SAFE_METHODS = ("GET", "HEAD")
 _NO_TOKEN = "The token is missing or wrong: open the address with ?token= that quantlytic printed when it started."
-_HOST = re.compile(r"([a-z0-9.-]+|\[[0-9a-f:]+\])(?::\d{1,5})?")
 # The chart library adds one <style> of its own for the attribution; its hash is pinned like the library's.
 CHART_STYLE_HASH = "sha256-3pRED1tOXas1FXFoPb9TGCjmYe9XQsmO9OV23khV2nY="
-_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
-    "Cache-Control": "no-store",
-}
 
 
 class Guard:
@@ -61,7 +50,7 @@ class Guard:
     def _refusal(self, scope: Scope) -> Response | None:
         """The answer to who may not pass (or must first go another way), None for who may."""
         headers = Headers(scope=scope)
-        if _hostname(headers.get("host", "")) not in self._hosts:
+        if hostname(headers.get("host", "")) not in self._hosts:
             return _refuse(scope, 403, "This address is not one that this server answers to.")
         bearer = headers.get("authorization", "").removeprefix("Bearer ").strip()
         has_bearer = bool(bearer) and hmac.compare_digest(_digest(bearer), self._token)
@@ -95,11 +84,6 @@ def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
-def _hostname(host: str) -> str:
-    match = _HOST.fullmatch(host.lower())
-    return match[1].strip("[]") if match else ""
-
-
 def _is_foreign(headers: Headers, has_bearer: bool) -> bool:
     """Browsers always name the origin of a WebSocket or a POST; a program without one must bring the token itself."""
     origin = headers.get("origin")
@@ -130,12 +114,4 @@ def _with_headers(send: Send, host: str) -> Send:
         f"connect-src 'self'{sockets}; frame-src 'self'; base-uri 'none'; form-action 'none'; "
         "frame-ancestors 'none'"
     )
-
-    async def send_safely(message: Message) -> None:
-        if message["type"] in ("http.response.start", "websocket.http.response.start"):
-            headers = MutableHeaders(scope=message)
-            for name, value in {**_HEADERS, "Content-Security-Policy": policy}.items():
-                headers.setdefault(name, value)
-        await send(message)
-
-    return send_safely
+    return with_headers(send, policy)

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import errno
-import socket
-import threading
-import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
-
-import uvicorn
 
 from quantlytic.model.errors import InputError, StoreError
 from quantlytic.model.run import Run
@@ -19,11 +13,11 @@ from quantlytic.store.log.port import Log
 from quantlytic.web.api import make_app
 from quantlytic.web.guard import Guard
 from quantlytic.web.reader import TapeReader
+from quantlytic.web.serving import Serving, address_of
 from quantlytic.web.stream import Hub
 from quantlytic.web.views import Dashboard
 
 _MIN_TOKEN = 16
-_START_S = 20.0
 
 
 class WebServer:
@@ -64,14 +58,12 @@ class WebServer:
         dashboard = Dashboard(venue, [duration_ns(size) for size in bar_sizes], stale_after_s, warmup_bars)
         self._hub = Hub()
         self._reader = TapeReader(open_log, dashboard, outbox, list_runs=list_runs, publish=self._hub.publish)
-        self._server: uvicorn.Server | None = None
-        self._thread: threading.Thread | None = None
+        self._serving: Serving | None = None
 
     @property
     def address(self) -> str:
         """The address without the token, for people to read."""
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"http://{host}:{self._port}/"
+        return address_of(self._host, self._port)
 
     @property
     def url(self) -> str:
@@ -92,29 +84,20 @@ class WebServer:
 
         Raises InputError, in one line, when the address cannot be taken.
         """
-        listener = _listen(self._host, self._port)
-        self._port = listener.getsockname()[1]
+        serving = Serving(self._host, self._port, "web")
+        self._port, self._serving = serving.port, serving
         app = Guard(make_app(self._reader, self._hub, self._venue), self._token, self._allowed_hosts, self._port)
-        config = uvicorn.Config(
-            app, log_level="warning", access_log=False, server_header=False, lifespan="on", ws="websockets-sansio",
-            ws_max_size=4096, ws_per_message_deflate=False, timeout_graceful_shutdown=2,
-        )  # fmt: skip
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._serve, args=(listener,), name="web-server", daemon=True)
-        self._thread.start()
         self._reader.start()
-        until = time.monotonic() + _START_S
-        while not self._server.started:
-            if not self._thread.is_alive() or time.monotonic() > until:
-                self.stop()
-                raise StoreError(f"the page's server at {self.address} did not start; see the log above")
-            time.sleep(0.01)
+        try:
+            serving.start(app)
+        except StoreError:
+            self.stop()
+            raise
 
     def stop(self) -> None:
         """End: pages are told, the port is free, the log is closed. Twice is as good as once."""
-        if self._server is not None and self._thread is not None:
-            self._server.should_exit = True
-            self._thread.join(timeout=10)
+        if self._serving is not None:
+            self._serving.stop()
         self._reader.stop()
 
     def __enter__(self) -> WebServer:
@@ -123,27 +106,3 @@ class WebServer:
 
     def __exit__(self, *_exc: object) -> None:
         self.stop()
-
-    def _serve(self, listener: socket.socket) -> None:
-        assert self._server is not None
-        with listener:
-            self._server.run(sockets=[listener])
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # named, or asyncio leaves Nagle on
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(128)
-    except OSError as error:
-        listener.close()
-        how = "choose another with QUANTLYTIC_WEB__PORT=8790, or port under [web] in quantlytic.toml (0: a free one)"
-        if error.errno == errno.EADDRINUSE:
-            raise InputError(f"port {port} on {host} is in use by another program; {how}") from None
-        if error.errno == errno.EACCES:
-            raise InputError(f"port {port} on {host} may not be used by this user; {how}") from None
-        why = error.strerror or error
-        raise InputError(f"cannot listen on {host}:{port}: {why}; mend QUANTLYTIC_WEB__HOST") from None
-    return listener
