@@ -47,20 +47,20 @@ def spot(
     return BinanceMarket(venue=venue, rest_url=rest_url, stream_url=stream_url, trading_url=trading_url)
 
 
-def testnet(venue: str = "binance-testnet") -> BinanceMarket:
+def testnet() -> BinanceMarket:
     """Binance's Spot Test Network: real protocol, play money, prices of its own; emptied about once a month."""
     return spot(
-        venue,
+        "binance-testnet",
         "https://testnet.binance.vision",
         "wss://stream.testnet.binance.vision/stream",
         "wss://ws-api.testnet.binance.vision/ws-api/v3",
     )
 
 
-def demo(venue: str = "binance-demo") -> BinanceMarket:
+def demo() -> BinanceMarket:
     """Binance's Demo Mode: the real market's prices, play money. Its keys are made apart, in the demo's own settings."""
     return spot(
-        venue,
+        "binance-demo",
         "https://demo-api.binance.com",
         "wss://demo-stream.binance.com/stream",
         "wss://demo-ws-api.binance.com/ws-api/v3",
