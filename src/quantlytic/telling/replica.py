@@ -1,0 +1,219 @@
+"""A paper run followed from outside: the same strategy on the same bars and fills, so that what it did can be explained.
+
+It reads what the strategist reads and repeats what it decided, in plain Python and with notes (`trace`); it writes nothing and
+nobody waits for it. Where a run cannot be followed, the alert is told all the same, without reason and averages.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from quantlytic.engine.indicators.indicator import Indicator
+from quantlytic.engine.market.fees import Fees
+from quantlytic.engine.session import Session
+from quantlytic.engine.strategy import Strategy
+from quantlytic.model.bar import Bar
+from quantlytic.model.equity import Equity
+from quantlytic.model.errors import InputError, QuantlyticError
+from quantlytic.model.event import Event
+from quantlytic.model.run import Run
+from quantlytic.research.runs.paper import Rows
+from quantlytic.store.log.port import Log
+from quantlytic.strategies.catalogue import find
+from quantlytic.telling.reason import Format, Reasons
+from quantlytic.telling.trace import Seen, traced
+from quantlytic.telling.vocabulary import Vocabulary
+
+CHART_BARS = 120
+_NOT_PRICES = frozenset({"trend", "bandwidth", "percent_b", "plus_di", "minus_di", "dx", "histogram", "signal"})
+
+
+class Point(msgspec.Struct, array_like=True):
+    """A bar as the chart shows it, with the strategy's own averages and bands at its close, by name."""
+
+    close_time: int
+    open: float
+    high: float
+    low: float
+    close: float
+    lines: dict[str, float]
+
+
+class _Saved(msgspec.Struct, array_like=True):
+    session: bytes
+    bars_position: int
+    reports_position: int
+    points: dict[str, list[Point]]
+    before: dict[str, dict[int, tuple[float, float, bool]]]
+
+
+class Replica:
+    """Follows one run up to the bar that is asked for. `saved`: what `save` gave, to go on from there."""
+
+    def __init__(self, run: Run, log: Log, saved: bytes | None = None) -> None:
+        self.idea = idea_of(run)
+        self.is_lost = False
+        """It could not follow: nothing is explained any more."""
+        self._run, self._log, self._rows = run, log, Rows(run)
+        self._bars_position, self._reports_position = run.first_bar_offset, 0
+        self._bars: deque[tuple[int, Bar]] = deque()
+        self._reports: deque[Event] = deque()
+        self._points: dict[str, deque[Point]] = {one.id: deque(maxlen=CHART_BARS) for one in run.instruments}
+        self._before: dict[str, dict[int, Seen]] = {}
+        self._after: dict[str, dict[int, Seen]] = {}
+        self._at = -1
+        try:
+            kind, self._notes = traced(find(run.strategy))
+            fees = Fees(maker_bps=run.fee_bps, taker_bps=run.fee_bps)
+            strategy = kind(**run.params)
+            self._vocabulary = Vocabulary(strategy, len(run.instruments))
+            self._session = Session(strategy, run.instruments, run.cash, fees, compiled=False)
+            if saved is not None:
+                self._restore(saved)
+        except QuantlyticError:
+            self.is_lost = True
+
+    def follow(self, offset: int) -> None:
+        """Take in all up to the decision on the bar at that offset. To be asked for in rising order."""
+        try:
+            while not self.is_lost and self._at < offset and self._step():
+                pass
+        except (QuantlyticError, KeyError, ValueError, AssertionError, ArithmeticError):
+            self.is_lost = True  # the strategist works on; it is not this one's business to stop anybody
+
+    def reason(self, offset: int, instrument: str, price: str, number: Format) -> str:
+        """Why the strategy acted on the bar at that offset; "" where that cannot be told."""
+        self.follow(offset)
+        if self.is_lost or self._at != offset:
+            return ""
+        return Reasons(self._notes, self._vocabulary, self._before.get(instrument, {}), number).sentence(price)
+
+    def points(self, instrument: str) -> list[Point]:
+        """The instrument's last bars, oldest first; at most `CHART_BARS`."""
+        return list(self._points.get(instrument, ()))
+
+    def save(self) -> bytes | None:
+        """What it takes to go on without the tape's beginning; None where there is nothing to save."""
+        if self.is_lost:
+            return None
+        before = {
+            one: {number: (_number(seen.left), _number(seen.right), seen.outcome) for number, seen in notes.items()}
+            for one, notes in self._after.items()
+        }
+        points = {one: list(kept) for one, kept in self._points.items()}
+        bars = self._bars[0][0] if self._bars else self._bars_position
+        saved = _Saved(self._session.save(), bars, self._reports_position - len(self._reports), points, before)
+        return msgspec.msgpack.encode(saved)
+
+    # ---- inside
+
+    def _restore(self, saved: bytes) -> None:
+        found = msgspec.msgpack.decode(saved, type=_Saved)
+        self._session.restore(found.session)
+        self._bars_position, self._reports_position = found.bars_position, found.reports_position
+        for one, points in found.points.items():
+            self._points[one].extend(points)
+        self._after = {
+            one: {number: Seen(left, right, (), outcome) for number, (left, right, outcome) in notes.items()}
+            for one, notes in found.before.items()
+        }
+
+    def _step(self) -> bool:
+        """Repeat the next decision; False when the tape does not hold it yet."""
+        taken: list[Event] = []
+        while not taken or not isinstance(taken[-1], Equity):
+            if not self._reports and not self._read_reports():
+                self._reports.extendleft(reversed(taken))
+                return False
+            taken.append(self._reports.popleft())
+        equity = taken[-1]
+        assert isinstance(equity, Equity)
+        bar = self._bar_at(equity.bar_offset)
+        row = self._rows.bars([bar])
+        self._notes.clear()
+        self._session.apply(self._rows.updates(taken), self._rows.fills(taken), row)
+        self._session.decide(row)
+        self._at = equity.bar_offset
+        self._before[bar.instrument] = self._after.get(bar.instrument, {})
+        self._after[bar.instrument] = dict(self._notes.seen)
+        self._points[bar.instrument].append(
+            Point(bar.close_time, bar.open, bar.high, bar.low, bar.close, self._lines(bar.instrument))
+        )
+        return True
+
+    def _read_reports(self) -> bool:
+        batch = self._log.read(self._run.executions_stream, self._reports_position)
+        self._reports.extend(batch.events)
+        self._reports_position = batch.next_offset
+        return bool(batch.events)
+
+    def _bar_at(self, offset: int) -> Bar:
+        while not self._bars or self._bars[0][0] < offset:
+            if self._bars:
+                self._bars.popleft()
+                continue
+            batch = self._log.read(self._run.bars_stream, self._bars_position)
+            assert batch.events, f"offset {offset} of {self._run.bars_stream} was executed and is not there"
+            pairs = zip(batch.offsets, batch.events, strict=True)
+            self._bars.extend((at, one) for at, one in pairs if isinstance(one, Bar))
+            self._bars_position = batch.next_offset
+        at, bar = self._bars[0]
+        assert at == offset, f"offset {offset} of {self._run.bars_stream} is no bar"
+        return bar
+
+    def _lines(self, instrument: str) -> dict[str, float]:
+        """The strategy's own averages, bands and stops that are prices."""
+        found: dict[str, float] = {}
+        state = self._session.state_of(instrument)
+        for name, words in self._vocabulary.indicators.items():
+            fields = state.get(name)
+            if isinstance(fields, dict):
+                outputs = self._outputs.get(name, ())
+                found |= {f"{words} {one}".removesuffix(" value"): float(fields[one]) for one in outputs if one in fields}
+        return {words: value for words, value in found.items() if math.isfinite(value)}
+
+    @property
+    def _outputs(self) -> dict[str, tuple[str, ...]]:
+        return _outputs_of(self._session.strategy)
+
+
+_known: dict[type[Strategy], dict[str, tuple[str, ...]]] = {}
+
+
+def _outputs_of(strategy: Strategy) -> dict[str, tuple[str, ...]]:
+    """Attribute -> what its indicator gives, as far as it may be a price."""
+    if type(strategy) not in _known:
+        made = vars(strategy.prepared())
+        _known[type(strategy)] = {
+            name: tuple(one for one in value.outputs if one not in _NOT_PRICES)
+            for name, value in made.items()
+            if isinstance(value, Indicator)
+        }
+    return _known[type(strategy)]
+
+
+def idea_of(run: Run) -> str:
+    """The first sentence that the strategy says of itself; "" where it says none."""
+    try:
+        doc = inspect.cleandoc(find(run.strategy).__doc__ or "")
+    except QuantlyticError:
+        return ""
+    first = " ".join(doc.split("\n\n")[0].split())
+    return first.split(". ")[0].rstrip(".") + "." if first else ""
+
+
+def _number(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return math.nan
+
+
+__all__ = ["CHART_BARS", "InputError", "Point", "Replica", "idea_of"]
+_Unused = Callable[[], Sequence[int]]
