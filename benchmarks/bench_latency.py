@@ -28,9 +28,9 @@ from pathlib import Path
 from typing import Any
 
 from quantlytic import Instrument, Session, Strategy
-from quantlytic.app.bootstrap import GRACE_NS
 from quantlytic.app.host import Host
 from quantlytic.app.line import SWITCH_INTERVAL_S
+from quantlytic.app.wiring.services import GRACE_NS
 from quantlytic.model.frame import RawFrame
 from quantlytic.model.order import Order
 from quantlytic.model.run import Run

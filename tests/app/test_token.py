@@ -19,9 +19,9 @@ def bootstrap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bootstrap:
 
 
 def test_it_is_made_once_for_this_user_alone(bootstrap: Bootstrap, tmp_path: Path) -> None:
-    token = bootstrap.token()
+    token = bootstrap.stores.token()
     assert len(token) >= 32
-    assert bootstrap.token() == token
+    assert bootstrap.stores.token() == token
     assert stat.S_IMODE((tmp_path / "token").stat().st_mode) == 0o600
     assert [path.name for path in tmp_path.iterdir()] == ["token"]
 
@@ -34,4 +34,4 @@ def test_a_damaged_file_is_one_line(bootstrap: Bootstrap, tmp_path: Path, conten
     else:
         path.write_bytes(content)
     with pytest.raises(StoreError, match=r"token .* move it away for a new one"):
-        bootstrap.token()
+        bootstrap.stores.token()

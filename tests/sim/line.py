@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
-from quantlytic.app.bootstrap import SERVICES
+from quantlytic.app.wiring.services import SERVICES
 from quantlytic.model.bar import Bar
 from quantlytic.model.equity import Equity
 from quantlytic.model.order import Order, OrderCancel
@@ -25,9 +25,9 @@ from quantlytic.store.log.port import Log
 FENCED, UNREACHABLE = 4, 5  # exit codes: replaced by a newer one; the exchange was away too long at the start
 END_S = 120.0
 BUSY = """
-import quantlytic.app.bootstrap as bootstrap
+import quantlytic.app.wiring.services as services
 from quantlytic.app.cli import main
-bootstrap.ARCHIVE_EVERY_S = 0.5
+services.ARCHIVE_EVERY_S = 0.5
 main()
 """  # the command line, with an archiver that files all the time: else it would hardly ever be killed at it
 

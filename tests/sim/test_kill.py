@@ -17,7 +17,7 @@ import pytest
 from tests.sim import truth
 from tests.sim.line import Killer, Line
 
-from quantlytic.app.bootstrap import GRACE_NS, SERVICES
+from quantlytic.app.wiring.services import GRACE_NS, SERVICES
 from quantlytic.model.time import duration_ns
 from quantlytic.store.control import open_control
 from quantlytic.store.lake import Lake

@@ -7,7 +7,16 @@ import os
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -99,11 +108,24 @@ class Settings(BaseSettings):
     home: Path = Path("quantlytic-data")
     run_for: FiniteFloat | None = Field(default=None, gt=0)
     venue: VenueSettings = VenueSettings()
+    mode: Literal["alert", "paper", "live"] = "paper"
     strategy: StrategySettings = StrategySettings()
+    strategies: list[StrategySettings] = []
     log: LogSettings = LogSettings()
     web: WebSettings = WebSettings()
     monitor: MonitorSettings = MonitorSettings()
     notify: NotifySettings = NotifySettings()
+
+    @property
+    def running(self) -> list[StrategySettings]:
+        """The strategies that run: those of the list, or the single one."""
+        return self.strategies or [self.strategy]
+
+    @model_validator(mode="after")
+    def _one_way_to_name_strategies(self) -> Settings:
+        if self.strategies and "strategy" in self.model_fields_set:
+            raise ValueError("`strategy` is one and `strategies` are several: give either")
+        return self
 
     @field_validator("home", mode="before")
     @classmethod

@@ -10,11 +10,12 @@ from typing import Any
 
 import click
 
-from quantlytic.app.bootstrap import DECIDERS, Bootstrap
+from quantlytic.app.bootstrap import Bootstrap
 from quantlytic.app.config import Settings, load_settings
 from quantlytic.app.host import Host
 from quantlytic.app.status import Status
 from quantlytic.app.summary import Summary
+from quantlytic.app.wiring.services import DECIDERS
 
 SWITCH_INTERVAL_S = 0.0005  # many threads, short turns: a decision does not wait for another thread's long one
 LINE_EVERY_S = 5.0  # a status line this often where there is no terminal to redraw
@@ -27,14 +28,14 @@ def run_line(venue: dict[str, Any], open_page: bool) -> None:
         settings = load_settings(venue={**settings.venue.model_dump(exclude_unset=True), **venue})
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     bootstrap = Bootstrap(settings)
-    bootstrap.make_home()
-    host = Host(bootstrap.log_handle)
+    bootstrap.stores.make_home()
+    host = Host(bootstrap.stores.log_handle)
     host.stop_on_signals()
     with ExitStack() as edges:
         if settings.venue.name == "box":
-            edges.enter_context(bootstrap.exchange())
+            edges.enter_context(bootstrap.edge.exchange())
         page = edges.enter_context(bootstrap.web())
-        bootstrap.run()  # asks the venue for its rules: an unreachable one is told here, in one line
+        bootstrap.runs.all()  # asks the venue for its rules: an unreachable one is told here, in one line
         click.echo(f"page:  {page.url}\nstarting; the first start compiles, which takes up to half a minute")
         if open_page:
             webbrowser.open(page.url)
@@ -42,7 +43,7 @@ def run_line(venue: dict[str, Any], open_page: bool) -> None:
         summary = Summary(bootstrap)
         try:
             _start(bootstrap, host)
-            _watch(settings, host, Status(page.state, bootstrap.run()))
+            _watch(settings, host, Status(page.state, bootstrap.runs.first()))
         finally:
             click.echo("stopping: what has arrived is worked off first; Ctrl-C again ends it at once")
             host.stop()
@@ -53,8 +54,12 @@ def run_line(venue: dict[str, Any], open_page: bool) -> None:
 
 def _start(bootstrap: Bootstrap, host: Host) -> None:
     """The recorder first, what has to finish last at the end; none more once somebody wants it to stop."""
-    host.add(bootstrap.services("recorder")[0], endless=True)
-    for build in (bootstrap.chain(DECIDERS), *bootstrap.services("notifier"), *bootstrap.services("archiver")):
+    host.add(bootstrap.services.named("recorder")[0], endless=True)
+    for build in (
+        bootstrap.services.chain(DECIDERS),
+        *bootstrap.services.named("notifier"),
+        *bootstrap.services.named("archiver"),
+    ):
         if host.stopping.is_set():  # Ctrl-C while a strategy was being compiled
             break
         host.add(build)

@@ -13,6 +13,7 @@ from quantlytic.model.fill import Fill
 from quantlytic.model.ledger import LedgerEntry, LedgerKind
 from quantlytic.model.losses import Losses
 from quantlytic.model.order import Order
+from quantlytic.model.run import Run
 from quantlytic.model.signal import Signal
 from quantlytic.store.log.port import Log
 
@@ -21,14 +22,13 @@ class Summary:
     """Made at the start; `text` counts what came on the tape since."""
 
     def __init__(self, bootstrap: Bootstrap) -> None:
-        self._bootstrap, self._run = bootstrap, bootstrap.run()
-        venue = self._run.venue
-        self._streams = (
-            f"raw.{venue}", f"market.{venue}", self._run.bars_stream,
-            self._run.decisions_stream, self._run.executions_stream, "deliveries",
-        )  # fmt: skip
-        with bootstrap.open_log() as log:
-            self._since = {stream: log.bounds(stream)[1] for stream in self._streams}
+        self._bootstrap, self._runs = bootstrap, bootstrap.runs.all()
+        venue = self._runs[0].venue
+        names = [f"raw.{venue}", f"market.{venue}", f"bars.{venue}", "deliveries"]
+        for run in self._runs:
+            names += [run.decisions_stream, run.executions_stream]
+        with bootstrap.stores.open_log() as log:
+            self._since = {name: log.bounds(name)[1] for name in names}
 
     def text(self) -> str:
         """A few lines. "Events lost" is what the ledger says: sequence numbers that never came and could not be fetched.
@@ -36,26 +36,36 @@ class Summary:
         Book changes made while we were not connected cannot be fetched by anyone; a fresh snapshot takes their place. They
         are told apart as "book resyncs".
         """
-        with self._bootstrap.open_log() as log:
-            raw, market, bars, decisions, executions, deliveries = (
-                _Count(log, stream, self._since[stream]) for stream in self._streams
-            )
-        equity = executions.last_equity
+        with self._bootstrap.stores.open_log() as log:
+            counts = {name: _Count(log, name, since) for name, since in self._since.items()}
+        venue = self._runs[0].venue
+        raw, market, bars = counts[f"raw.{venue}"], counts[f"market.{venue}"], counts[f"bars.{venue}"]
         lines = {
             "messages recorded": f"{raw.events:,}",
             "events lost": f"{market.losses.lost:,}",
             "book resyncs": f"{market.of_kind(LedgerKind.RESYNC):,}",
             "bars": f"{bars.of(Bar):,}",
-            "signals": f"{decisions.of(Signal):,}",
-            "orders": f"{decisions.of(Order):,}",
-            "fills": f"{executions.of(Fill):,}",
-            "notices": f"{deliveries.of(Delivery):,}",
-            "equity": "-" if equity is None else f"{equity:,.2f}",
+            "notices": f"{counts['deliveries'].of(Delivery):,}",
         }
         width = max(map(len, lines))
-        head = f"run {self._run.run_id} ({self._run.strategy} on {self._run.venue}, {self._run.mode}); this session:"
-        where = f"recorded in {self._bootstrap.home.resolve()}; check it with: quantlytic parity last, quantlytic data check"
-        return "\n".join([head, *(f"  {name + ':':<{width + 1}} {value}" for name, value in lines.items()), where])
+        text = ["this session:", *(f"  {name + ':':<{width + 1}} {value}" for name, value in lines.items())]
+        for run in self._runs:
+            text += _run_lines(run, counts[run.decisions_stream], counts[run.executions_stream], width)
+        home = self._bootstrap.stores.home.resolve()
+        text.append(f"recorded in {home}; check it with: quantlytic parity last, quantlytic data check")
+        return "\n".join(text)
+
+
+def _run_lines(run: Run, decisions: _Count, executions: _Count, width: int) -> list[str]:
+    equity = executions.last_equity
+    lines = {
+        "signals": f"{decisions.of(Signal):,}",
+        "orders": f"{decisions.of(Order):,}",
+        "fills": f"{executions.of(Fill):,}",
+        "equity": "-" if equity is None else f"{equity:,.2f}",
+    }
+    head = f"run {run.run_id} ({run.strategy} on {run.venue}, {run.mode}):"
+    return [head, *(f"  {name + ':':<{width + 1}} {value}" for name, value in lines.items())]
 
 
 class _Count:

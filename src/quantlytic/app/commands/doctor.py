@@ -84,7 +84,7 @@ def _port(name: str, port: int) -> Finding:
 
 
 def _describe_log(bootstrap: Bootstrap) -> str:
-    with bootstrap.open_log() as log:
+    with bootstrap.stores.open_log() as log:
         return f"{len(log.streams())} streams"
 
 
@@ -99,8 +99,8 @@ def _stores(home: object, settings: object) -> Iterator[Finding]:
     bootstrap = Bootstrap(settings)
     checks: dict[str, Callable[[], str]] = {
         "log": lambda: _describe_log(bootstrap),
-        "control": lambda: f"{len(bootstrap.control().runs.list())} runs",
-        "lake": lambda: f"tables: {', '.join(bootstrap.lake().tables()) or 'none yet'}",
+        "control": lambda: f"{len(bootstrap.stores.control().runs.list())} runs",
+        "lake": lambda: f"tables: {', '.join(bootstrap.stores.lake().tables()) or 'none yet'}",
     }
     for name, check in checks.items():
         try:

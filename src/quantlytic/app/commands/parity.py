@@ -24,8 +24,8 @@ def command(run_id: str, as_json: bool) -> None:
     from quantlytic.research.runs.parity import check_parity
 
     bootstrap = Bootstrap(load_settings())
-    run = bootstrap.find_run(run_id)
-    with bootstrap.open_log() as log:
+    run = bootstrap.runs.find(run_id)
+    with bootstrap.stores.open_log() as log:
         parity = check_parity(log, run, paper_session(run))
     if as_json:
         click.echo(json.dumps(msgspec.to_builtins(parity)))

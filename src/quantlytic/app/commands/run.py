@@ -17,9 +17,10 @@ def command(names: tuple[str, ...]) -> None:
     They share nothing but the log, the lake and the control store, so each may run in a process of its own, die and come
     back. Ends on Ctrl-C, SIGTERM or after QUANTLYTIC_RUN_FOR seconds. A service started twice: the newer one wins.
     """
-    from quantlytic.app.bootstrap import SERVICES, Bootstrap
+    from quantlytic.app.bootstrap import Bootstrap
     from quantlytic.app.config import load_settings
     from quantlytic.app.host import Host
+    from quantlytic.app.wiring.services import SERVICES
     from quantlytic.model.errors import InputError
 
     for name in names:
@@ -27,12 +28,12 @@ def command(names: tuple[str, ...]) -> None:
             raise InputError(f"no service named {name!r}; there are: {', '.join((*EDGES, *SERVICES))}")
     settings = load_settings()
     bootstrap = Bootstrap(settings)
-    bootstrap.make_home()
-    host = Host(bootstrap.log_handle)
+    bootstrap.stores.make_home()
+    host = Host(bootstrap.stores.log_handle)
     host.stop_on_signals()
     with ExitStack() as edges:
         if "exchange" in names:
-            exchange = edges.enter_context(bootstrap.exchange())
+            exchange = edges.enter_context(bootstrap.edge.exchange())
             click.echo(f"exchange at {exchange.rest_url}")
         if "web" in names:
             web = edges.enter_context(bootstrap.web())
@@ -42,7 +43,7 @@ def command(names: tuple[str, ...]) -> None:
             click.echo(f"monitor at {monitor.url}")
         try:
             for name in (name for name in SERVICES if name in names):
-                for build in bootstrap.services(name):
+                for build in bootstrap.services.named(name):
                     host.add(build, endless=name == "recorder")
                 click.echo(f"{name} runs")
             host.stopping.wait(settings.run_for)

@@ -25,7 +25,7 @@ def command(mode: str | None, as_json: bool) -> None:
     from quantlytic.store.control import open_control
 
     bootstrap = Bootstrap(load_settings())
-    home = bootstrap.home
+    home = bootstrap.stores.home
     found: list[RunRecord] = []
     if (home / "control.db").exists():
         with open_control(home) as control:
@@ -44,7 +44,7 @@ def _with_span(run: RunRecord, bootstrap: Bootstrap) -> RunRecord:
 
     if run.mode == "backtest" or run.end_ns is not None:
         return run
-    with bootstrap.open_log() as log:
+    with bootstrap.stores.open_log() as log:
         start_ns, end_ns = span_of(log, run)
     return msgspec.structs.replace(run, start_ns=start_ns, end_ns=end_ns)
 

@@ -1,0 +1,81 @@
+"""Which runs these settings mean, and where they began."""
+
+from __future__ import annotations
+
+import hashlib
+
+import msgspec
+
+from quantlytic.app.config import Settings, StrategySettings
+from quantlytic.app.wiring.edge import Edge
+from quantlytic.app.wiring.stores import Stores
+from quantlytic.model.errors import InputError
+from quantlytic.model.instrument import Instrument
+from quantlytic.model.run import Run
+from quantlytic.model.time import duration_ns
+from quantlytic.store.control.control import Control
+
+MODES = ("paper", "alert", "live")
+
+
+class Runs:
+    """One run a strategy of the settings. A run that is there goes on; a new one starts at the end of its bars.
+
+    Its id is made of mode, strategy, code, parameters, instruments, bars, cash and fees: change one, and it is another run.
+    """
+
+    def __init__(self, settings: Settings, stores: Stores, edge: Edge) -> None:
+        self._settings, self._stores, self._edge = settings, stores, edge
+        self._runs: list[Run] | None = None
+
+    def all(self) -> list[Run]:
+        """Found, or started, at the first call."""
+        if self._runs is None:
+            control = self._stores.control()
+            instruments = self._edge.instruments(control)
+            self._runs = [self._find_or_start(control, one, instruments) for one in self._settings.running]
+            if len({run.run_id for run in self._runs}) < len(self._runs):
+                raise InputError(
+                    "two of the strategies are the same in everything: leave one out, or change a parameter"
+                )
+        return self._runs
+
+    def first(self) -> Run:
+        """The one that a screen shows first."""
+        return self.all()[0]
+
+    def known(self) -> list[Run]:
+        """Every run that services ever drove, oldest first; backtests are not among them."""
+        control = self._stores.control()
+        return [run for run in control.runs.list() if run.mode in MODES]
+
+    def find(self, run_id: str) -> Run:
+        """A run of the services by id, or the `last` one. Raises InputError when there is none."""
+        if run_id != "last":
+            return self._stores.control().runs.get(run_id)
+        known = self.known()
+        if not known:
+            raise InputError(f"no paper run in {self._stores.home}: start one with `quantlytic up`")
+        return known[-1]
+
+    def _find_or_start(self, control: Control, wanted: StrategySettings, instruments: tuple[Instrument, ...]) -> Run:
+        from quantlytic.strategies.catalogue import find, source_hash
+
+        mode = self._settings.mode
+        strategy = find(wanted.name)(**wanted.params)
+        draft = Run(
+            run_id="", mode=mode, venue=self._edge.venue, strategy=wanted.name,
+            params={name: float(value) for name, value in strategy.params.items()}, instruments=instruments,
+            bar_size_ns=duration_ns(wanted.bar), cash=wanted.cash, fee_bps=wanted.fee_bps,
+            first_bar_offset=0, code_hash=source_hash(type(strategy)),
+        )  # fmt: skip
+        run_id = f"{mode}-" + hashlib.sha256(msgspec.json.encode(draft)).hexdigest()[:12]
+        for run in control.runs.list(mode):
+            if run.run_id == run_id:
+                return run
+        with self._stores.open_log() as log:
+            end = log.bounds(draft.bars_stream)[1]
+        try:
+            return control.runs.add(msgspec.structs.replace(draft, run_id=run_id, first_bar_offset=end))
+        except InputError:  # another process has started it at this very moment
+            return control.runs.get(run_id)

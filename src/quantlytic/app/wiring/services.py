@@ -1,0 +1,120 @@
+"""Builders of services: each makes one on a handle on the log of its own, in the thread that runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from quantlytic.app.config import Settings
+from quantlytic.app.wiring.edge import Edge
+from quantlytic.app.wiring.runs import Runs
+from quantlytic.app.wiring.stores import Stores
+from quantlytic.model.errors import InputError
+from quantlytic.model.run import Run
+from quantlytic.model.time import NS_PER_MS, duration_ns
+from quantlytic.store.log.port import Log
+
+if TYPE_CHECKING:  # each of these is imported by the service that needs it: starting one must not load all
+    from quantlytic.services.channels import Channel
+    from quantlytic.services.service import Service
+
+GRACE_NS = 50 * NS_PER_MS  # how long after a bar's end its last trades may still come
+ARCHIVE_EVERY_S = 20.0  # a commit costs as much for one row as for many, and leaves a file
+DECIDERS = ("barmaker", "executor", "strategist")  # in one process they share a thread: no wake-up lies between them
+SERVICES = ("recorder", *DECIDERS, "notifier", "archiver")
+
+Build = Callable[[Log], "Service"]
+
+
+class Services:
+    """What each name means under these settings."""
+
+    def __init__(self, settings: Settings, stores: Stores, edge: Edge, runs: Runs) -> None:
+        self._settings, self._stores, self._edge, self._runs = settings, stores, edge, runs
+
+    def named(self, name: str) -> list[Build]:
+        """Builders of the services of that name: executor and strategist are one a run, the notifier one a channel."""
+        if name == "recorder":
+            return [self._recorder]
+        if name == "barmaker":
+            return [self._barmaker]
+        if name == "archiver":
+            return [self._archiver]
+        if name == "executor":
+            return [self._executor(run) for run in self._runs.all()]
+        if name == "strategist":
+            return [self._strategist(run) for run in self._runs.all()]
+        if name == "notifier":
+            return [self._notifier(run, channel) for run in self._runs.all() for channel in self._channels()]
+        raise InputError(f"no service named {name!r}; there are: {', '.join((*SERVICES, 'exchange', 'web'))}")
+
+    def chain(self, names: Sequence[str]) -> Build:
+        """A builder of those services as one, taken in turns by one thread."""
+        from quantlytic.services.chain import Chain
+
+        builders = [build for name in names for build in self.named(name)]
+        return lambda log: Chain([build(log) for build in builders])
+
+    def _recorder(self, log: Log) -> Service:
+        from quantlytic.services.recorder import Recorder
+        from quantlytic.venues.clock import GuardedClock
+        from quantlytic.venues.normalisers import normaliser_of
+
+        clock, venue = GuardedClock(), self._edge.venue
+        return Recorder(log, venue, self._edge.feed(clock), normaliser_of(venue), clock)
+
+    def _barmaker(self, log: Log) -> Service:
+        from quantlytic.services.barmaker import Barmaker
+
+        sizes = {duration_ns(one.bar) for one in self._settings.running}
+        if len(sizes) > 1:
+            raise InputError("the strategies of one process share one bar size: give them the same `bar`")
+        return Barmaker(log, self._edge.venue, sizes.pop(), GRACE_NS)
+
+    def _executor(self, run: Run) -> Build:
+        from quantlytic.research.runs.paper import paper_session
+        from quantlytic.services.executor import PaperExecutor
+
+        return lambda log: PaperExecutor(log, run, paper_session(run))
+
+    def _strategist(self, run: Run) -> Build:
+        from quantlytic.research.runs.paper import paper_session
+        from quantlytic.services.strategist import Strategist
+
+        return lambda log: Strategist(log, run, paper_session(run))
+
+    def _archiver(self, log: Log) -> Service:
+        from quantlytic.services.archiver import Archiver
+
+        venue = self._edge.venue
+        return Archiver(
+            log,
+            self._stores.lake(),
+            batch_s=ARCHIVE_EVERY_S,
+            retain_ns=duration_ns(self._settings.log.retain),
+            readers={f"market.{venue}": [f"barmaker.{venue}"]},
+        )
+
+    def _notifier(self, run: Run, channel: Channel) -> Build:
+        from quantlytic.services.notifier import Notifier
+
+        return lambda log: Notifier(log, run, channel)
+
+    def _channels(self) -> list[Channel]:
+        from quantlytic.services.channels import Outbox, Smtp, Webhook
+
+        notify = self._settings.notify
+        channels: list[Channel] = []
+        if notify.smtp_host:
+            password = notify.smtp_password.get_secret_value() if notify.smtp_password else ""
+            channels.append(
+                Smtp(
+                    notify.smtp_host, notify.smtp_port, notify.sender, notify.recipient,
+                    notify.smtp_user, password, notify.smtp_starttls,
+                )
+            )  # fmt: skip
+        else:
+            channels.append(Outbox(self._stores.home / "outbox", notify.sender, notify.recipient))
+        if notify.webhook_url is not None:
+            channels.append(Webhook(notify.webhook_url.get_secret_value()))
+        return channels
