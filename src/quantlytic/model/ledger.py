@@ -8,7 +8,8 @@ from quantlytic.model.event import Event, InstrumentId
 class LedgerKind(IntEnum):
     """GAP: sequence numbers that never came. BACKFILL: numbers fetched afterwards. DUPLICATE: came again and was dropped.
     LATE: came after its bar had closed. RECONNECT: a connection was lost and made anew. CROSSED: the book crossed.
-    RESYNC: the book was rebuilt from a snapshot. INVALID: a message that could not be read."""
+    RESYNC: the book was rebuilt from a snapshot. INVALID: a message that could not be read.
+    CORRECTED: the venue took back or changed a trade that it had sent; the trade stays on the tape as it came."""
 
     GAP = 1
     BACKFILL = 2
@@ -18,6 +19,7 @@ class LedgerKind(IntEnum):
     CROSSED = 6
     RESYNC = 7
     INVALID = 8
+    CORRECTED = 9
 
 
 class LedgerEntry(Event, frozen=True, tag=6):
