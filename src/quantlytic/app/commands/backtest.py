@@ -5,18 +5,17 @@ from __future__ import annotations
 import importlib
 import json
 import time
-import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from quantlytic.app.options import check_options, market_of, span_options, trading_options
 from quantlytic.model.errors import InputError, MismatchError
 
 if TYPE_CHECKING:
     from quantlytic.engine.data.bars import Bars
-    from quantlytic.engine.market.market import Market
     from quantlytic.research.runs.run import Result
 
 _SPARKS = "▁▂▃▄▅▆▇█"
@@ -28,23 +27,12 @@ _SPARK_WIDTH = 60
 @click.option("--data", type=click.Path(path_type=Path), help="Bars: a CSV (also .gz) or Parquet file.")
 @click.option("--lake", is_flag=True, help="Bars from the lake that was recorded; needs --symbol and --bar-size.")
 @click.option("--symbol", help="One symbol of the file, all of them without it; of the lake, VENUE:SYMBOL[,...].")
-@click.option("--start", help="Only bars that open at or after this time, UTC: 2026-01-31 or 2026-01-31T12:00:00.")
-@click.option("--end", help="Only bars that open before this time.")
-@click.option("-p", "params", multiple=True, metavar="NAME=VALUE", help="A parameter of the strategy; may be repeated.")
+@span_options
 @click.option(
-    "--cash", type=float, default=1_000_000.0, show_default=True, help="Cash at the start, in quote currency."
+    "-p", "--param", "params", multiple=True, metavar="NAME=VALUE", help="A parameter of the strategy; may be repeated."
 )
-@click.option("--fee-bps", type=float, default=10.0, show_default=True, help="Fee of every fill, in basis points.")
-@click.option("--slippage-bps", type=float, default=0.0, help="What every market order and stop pays, in basis points.")
-@click.option(
-    "--market",
-    type=click.Path(path_type=Path),
-    help="Every assumption about trading, as JSON or TOML (see docs/backtest.md); takes the place of fees and shorts.",
-)
-@click.option("--allow-short", is_flag=True, help="Let the strategy sell what it does not hold.")
-@click.option("--allow-gaps", is_flag=True, help="Run over data with holes; the report tells them.")
-@click.option("--allow-splits", is_flag=True, help="Run over prices that step as at splits; the report tells them.")
-@click.option("--calendar", help="The exchange that closes, such as XNYS: what it is closed for is no hole.")
+@trading_options
+@check_options
 @click.option(
     "--benchmark", metavar="FILE[:SYMBOL]", help="Bars to compare with; without it the same instruments, held."
 )
@@ -72,7 +60,7 @@ def command(strategy: str | None, report: Path | None, debug: bool, as_json: boo
     from quantlytic.strategies.catalogue import find
 
     chosen = find(strategy)(**parse_params(given["params"]))
-    market = _market(**given)
+    market = market_of(**given)
     with ThreadPoolExecutor(1) as pool:  # the file is read while the compiler is imported
         loading = pool.submit(_load, home, **given)
         if not debug:
@@ -103,34 +91,6 @@ def command(strategy: str | None, report: Path | None, debug: bool, as_json: boo
         click.echo(json.dumps(result.summary() | {"verdict": verdict.to_dict()}, allow_nan=False))
     else:
         _print(result, written, verdict.sentence)
-
-
-def _market(**given: Any) -> Market:
-    """What is assumed about trading: the file, or else the options."""
-    from quantlytic.engine.market.fees import Fees
-    from quantlytic.engine.market.market import Market
-    from quantlytic.engine.market.slippage import FixedSlippage, NoSlippage
-
-    path, bps = given["market"], given["slippage_bps"]
-    if path is None:
-        slippage = FixedSlippage(bps) if bps else NoSlippage()
-        return Market(Fees(taker_bps=given["fee_bps"]), slippage, allow_short=given["allow_short"])
-    source = click.get_current_context().get_parameter_source
-    for name in ("fee_bps", "slippage_bps", "allow_short"):
-        if source(name) is not click.core.ParameterSource.DEFAULT:
-            raise InputError(
-                f"--market holds every assumption: leave out --{name.replace('_', '-')}, or write it in {path}"
-            )
-    try:
-        text = path.read_text(encoding="utf-8")
-        values = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path} cannot be read as JSON or TOML: {error}") from None
-    if not isinstance(values, dict):
-        raise InputError(f"{path} holds no market: write its assumptions by name")
-    return Market.from_dict(values)
 
 
 def _load(home: Path, **given: Any) -> tuple[Bars, Bars | None]:

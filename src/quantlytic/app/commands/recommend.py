@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from quantlytic.app.options import check_options, market_of, span_options, trading_options
 from quantlytic.model.errors import InputError
 
 if TYPE_CHECKING:
@@ -27,8 +28,7 @@ _WORDS = ("instrument", "answer", "strategy", "why not")
 @click.argument("symbols", nargs=-1, metavar="SYMBOL...")
 @click.option("--data", required=True, metavar="FILE|lake", help="A file of bars, or what was recorded.")
 @click.option("--size", metavar="SIZE", help="Size of a bar, such as 1h; needed for the lake.")
-@click.option("--start", help="Only bars that open at or after this time, UTC: 2026-01-31 or 2026-01-31T12:00:00.")
-@click.option("--end", help="Only bars that open before this time.")
+@span_options
 @click.option(
     "--strategy", "strategies", multiple=True, metavar="NAME",
     help="Try this one, a built-in or path/to/file.py:Class. May be repeated; without it, the whole catalogue.",
@@ -36,12 +36,8 @@ _WORDS = ("instrument", "answer", "strategy", "why not")
 @click.option("--folds", type=int, default=6, show_default=True, help="Stretches out of sample.")
 @click.option("--draws", type=int, default=16, show_default=True, help="Parameter sets to try before each stretch.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the draws.")
-@click.option("--cash", type=float, default=1_000_000.0, show_default=True, help="Cash at the start.")
-@click.option("--fee-bps", type=float, default=10.0, show_default=True, help="Fee of every fill, in basis points.")
-@click.option("--allow-short", is_flag=True, help="Let strategies sell what they do not hold.")
-@click.option("--allow-gaps", is_flag=True, help="Run over data with holes.")
-@click.option("--allow-splits", is_flag=True, help="Run over prices that step as at splits.")
-@click.option("--calendar", help="The exchange that closes, such as XNYS: what it is closed for is no hole.")
+@trading_options
+@check_options
 @click.option("--jobs", type=int, metavar="N", help="Cores to use; all of them without it.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Where the page and the tables go.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -53,20 +49,19 @@ def command(symbols: tuple[str, ...], data: str, out: Path | None, as_json: bool
     recommend.html, recommend.json, strategies.csv and manifest.json. Ctrl-C keeps the instruments that were finished; the
     same command goes on with the others.
     """
-    from quantlytic.engine.market.fees import Fees
     from quantlytic.research.advice.recommend import recommend
     from quantlytic.research.advice.recommendfolder import save_recommendation
     from quantlytic.store.home import home_folder
 
     home = home_folder()
     bars = _load(home, symbols, data, given["size"], (given["start"], given["end"]))
-    options = ("folds", "draws", "seed", "cash", "allow_short", "allow_gaps", "allow_splits", "calendar", "jobs")
+    options = ("folds", "draws", "seed", "cash", "allow_gaps", "allow_splits", "calendar", "jobs")
     shelf = home / "recommendations"
     with _Progress(shown=not as_json, instruments=len(bars)) as progress:
         found = recommend(
             bars,
             strategies=given["strategies"] or None,
-            fees=Fees(taker_bps=given["fee_bps"]),
+            market=market_of(**given),
             progress=progress,
             home=home,
             keep=shelf if out is None else out,

@@ -60,8 +60,11 @@ def _print(runs: list[RunRecord]) -> None:
     from rich.table import Table
 
     from quantlytic.app.console import print_table
+    from quantlytic.research import text
 
     table = Table("run", "mode", "strategy", "parameters", "instruments", "bar", "start", "end", "status", box=None)
+    for name in ("return", "sharpe"):
+        table.add_column(name, justify="right")
     for run in runs:
         params = " ".join(f"{name}={value:g}" for name, value in run.params.items())
         names = ", ".join(instrument.symbol for instrument in run.instruments)
@@ -69,8 +72,9 @@ def _print(runs: list[RunRecord]) -> None:
         start, end = ((_time(time_ns) or "")[:19] for time_ns in (run.start_ns, run.end_ns))
         goes_on = run.mode != "backtest" and run.status == "running"  # whether or not a process is at it now
         table.add_row(
-            run.run_id, run.mode, run.strategy, params, names, size, start, end, "open" if goes_on else run.status
-        )
+            run.run_id, run.mode, run.strategy, params, names, size, start, end, "open" if goes_on else run.status,
+            text.percent(run.summary.get("total_return"), sign=True), text.ratio(run.summary.get("sharpe")),
+        )  # fmt: skip
     print_table(table)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from quantlytic.app.options import check_options, market_of, span_options, trading_options
 from quantlytic.model.errors import InputError
 
 if TYPE_CHECKING:
@@ -25,8 +26,7 @@ _LARGEST, _LARGEST_SPAN = 2**63 - 1, 1_000_000  # of a value, and how many of th
 @click.argument("file", type=click.Path(path_type=Path), required=False)
 @click.option("--data", type=click.Path(path_type=Path), help="The same FILE, named as `backtest` has it.")
 @click.option("--symbol", help="One symbol of the file; all of them, on one account, without it.")
-@click.option("--start", help="Only bars that open at or after this time, UTC: 2026-01-31 or 2026-01-31T12:00:00.")
-@click.option("--end", help="Only bars that open before this time.")
+@span_options
 @click.option(
     "-p", "--param", "params", multiple=True, metavar="NAME=VALUES",
     help="Values of a parameter: 10:60:5 (from 10 to 60, both included, by 5), 100,150,200 or one number. May be repeated.",
@@ -37,13 +37,9 @@ _LARGEST, _LARGEST_SPAN = 2**63 - 1, 1_000_000  # of a value, and how many of th
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the random draws.")
 @click.option("--where", metavar="A<B", help="Only sets in which one parameter is below another: fast<slow.")
 @click.option("--metric", default="sharpe", show_default=True, help="What the cells are ranked by.")
-@click.option("--cash", type=float, default=1_000_000.0, show_default=True, help="Cash at the start of each cell.")
-@click.option("--fee-bps", type=float, default=10.0, show_default=True, help="Fee of every fill, in basis points.")
-@click.option("--allow-short", is_flag=True, help="Let the strategy sell what it does not hold.")
-@click.option("--allow-gaps", is_flag=True, help="Run over data with holes.")
-@click.option("--allow-splits", is_flag=True, help="Run over prices that step as at splits.")
-@click.option("--calendar", help="The exchange that closes, such as XNYS: what it is closed for is no hole.")
 @click.option("--bar-size", help="Size of a bar, such as 15m; without it, the most frequent step.")
+@trading_options
+@check_options
 @click.option("--jobs", type=int, metavar="N", help="Cores to use; all of them without it.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Where the page and the tables go.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -55,7 +51,6 @@ def command(strategy: str, file: Path | None, data: Path | None, as_json: bool, 
     the verdict on all others on the same data. Ctrl-C keeps the cells that were finished.
     """
     from quantlytic.app.barsfile import one_file
-    from quantlytic.engine.market.fees import Fees
     from quantlytic.research.data.history import load_bars
     from quantlytic.research.search.sweep import sweep
     from quantlytic.research.search.sweepfolder import save_sweep
@@ -73,14 +68,14 @@ def command(strategy: str, file: Path | None, data: Path | None, as_json: bool, 
             chosen,
             bars,
             given["cash"],
-            Fees(taker_bps=given["fee_bps"]),
+            market=market_of(**given),
             draws=draws,
             seed=given["seed"],
             constraint=parse_constraint(given["where"]),
             progress=progress,
             name=strategy,
             over=axes,
-            **{name: given[name] for name in ("allow_short", "allow_gaps", "allow_splits", "calendar", "jobs")},
+            **{name: given[name] for name in ("allow_gaps", "allow_splits", "calendar", "jobs")},
         )
     if found.interrupted and all(one.error for one in found.outcomes):
         raise KeyboardInterrupt

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from quantlytic.app.options import check_options, market_of, span_options, trading_options
+
 if TYPE_CHECKING:
     from quantlytic.research.search.walkforward import WalkForward
 
@@ -18,9 +20,8 @@ if TYPE_CHECKING:
 @click.argument("file", type=click.Path(path_type=Path), required=False)
 @click.option("--data", type=click.Path(path_type=Path), help="The same FILE, named as `backtest` has it.")
 @click.option("--symbol", help="One symbol of the file; all of them without it.")
-@click.option("--start", help="Only bars that open at or after this time, UTC: 2026-01-31 or 2026-01-31T12:00:00.")
-@click.option("--end", help="Only bars that open before this time.")
 @click.option("--bar-size", help="Size of a bar, such as 15m; without it, the most frequent step.")
+@span_options
 @click.option("--train", required=True, help="How much to choose parameters on, such as 180d.")
 @click.option("--test", required=True, help="How much to trade them on before choosing anew, such as 30d.")
 @click.option("--anchored", is_flag=True, help="Train on everything before, not only on the last --train.")
@@ -37,12 +38,8 @@ if TYPE_CHECKING:
 @click.option("--metric", default="sharpe", show_default=True, help="What the best cell has most of.")
 @click.option("--draws", type=int, help="Try that many random sets, not all combinations.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the draws.")
-@click.option("--cash", type=float, default=1_000_000.0, show_default=True, help="Cash at the start.")
-@click.option("--fee-bps", type=float, default=10.0, show_default=True, help="Fee of every fill, in basis points.")
-@click.option("--allow-short", is_flag=True, help="Let the strategy sell what it does not hold.")
-@click.option("--allow-gaps", is_flag=True, help="Run over data with holes.")
-@click.option("--allow-splits", is_flag=True, help="Run over prices that step as at splits.")
-@click.option("--calendar", help="The exchange that closes, such as XNYS: what it is closed for is no hole.")
+@trading_options
+@check_options
 @click.option("--jobs", type=int, help="Processors to use; all of them without it.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write a page to this HTML file.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -54,7 +51,6 @@ def command(strategy: str, file: Path | None, data: Path | None, out: Path | Non
     """
     from quantlytic.app.barsfile import one_file
     from quantlytic.app.commands.sweep import parse_axes, parse_constraint
-    from quantlytic.engine.market.fees import Fees
     from quantlytic.research.data.history import load_bars
     from quantlytic.research.search.walkforward import walk_forward
     from quantlytic.store.home import home_folder
@@ -65,14 +61,14 @@ def command(strategy: str, file: Path | None, data: Path | None, out: Path | Non
         one_file("walkforward", file, data), given["symbol"], given["bar_size"], given["start"], given["end"]
     )
     chosen = (
-        "train", "test", "anchored", "metric", "draws", "seed", "cash", "allow_short", "allow_gaps", "allow_splits",
+        "train", "test", "anchored", "metric", "draws", "seed", "cash", "allow_gaps", "allow_splits",
         "calendar", "jobs",
     )  # fmt: skip
     found = walk_forward(
         find(strategy),
         bars,
         axes,
-        fees=Fees(taker_bps=given["fee_bps"]),
+        market=market_of(**given),
         progress=_progress if sys.stderr.isatty() else None,
         name=strategy,
         constraint=parse_constraint(given["where"]),
