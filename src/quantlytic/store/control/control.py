@@ -15,6 +15,7 @@ from quantlytic.store.control.port import (
     Runs,
     SignUps,
     Subscribers,
+    Tasks,
     Tokens,
     Trials,
     Wanted,
@@ -23,6 +24,7 @@ from quantlytic.store.control.preferences import SqlPreferences
 from quantlytic.store.control.runs import SqlRuns
 from quantlytic.store.control.signups import SqlSignUps
 from quantlytic.store.control.subscribers import SqlSubscribers
+from quantlytic.store.control.tasks import SqlTasks
 from quantlytic.store.control.tokens import SqlTokens
 from quantlytic.store.control.trials import SqlTrials
 from quantlytic.store.control.wanted import SqlWanted
@@ -42,6 +44,7 @@ class Control:
         self.messages: Messages = SqlMessages(self._database)
         self.sign_ups: SignUps = SqlSignUps(self._database)
         self.wanted: Wanted = SqlWanted(self._database)
+        self.tasks: Tasks = SqlTasks(self._database)
 
     def close(self) -> None:
         self._database.close()

@@ -19,7 +19,7 @@ from quantlytic.model.run import Run
 from quantlytic.store.control.records import Trial
 from quantlytic.store.control.trialrow import COLUMNS, alike, like_pattern, newest, row_of, trial_of
 
-REVISION = "0004"  # equal to `schema.HEAD`, which a test checks
+REVISION = "0005"  # equal to `schema.HEAD`, which a test checks
 _BUSY_S = 30
 
 

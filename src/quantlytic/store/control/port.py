@@ -15,6 +15,7 @@ from quantlytic.store.control.records import (
     SignUp,
     Subscriber,
     Subscription,
+    TaskRecord,
     Trial,
     WantedInstrument,
 )
@@ -102,9 +103,18 @@ class Preferences(Protocol):
 class Subscribers(Protocol):
     """Who is told, and about what. Addresses are as `clean_address` gives them."""
 
-    def add(self, email: str, now_ns: int, *, time_zone: str, quiet_start_min: int, quiet_end_min: int) -> Subscriber:
-        """Enter somebody as pending. One that is pending or unsubscribed is pending anew, with the new settings; one that is
-        confirmed or suppressed stays as it is."""
+    def add(
+        self,
+        email: str,
+        now_ns: int,
+        *,
+        time_zone: str,
+        quiet_start_min: int,
+        quiet_end_min: int,
+        chosen: Subscription | None = None,
+    ) -> Subscriber:
+        """Enter somebody as pending, with what he chose (its subscriber_id does not count). One that is pending gets the new
+        settings, one that is unsubscribed is pending anew; one that is confirmed or suppressed stays as it is."""
 
     def confirm(self, subscriber_id: str, now_ns: int) -> Subscriber | None:
         """Pending becomes confirmed; confirmed stays so. None for anybody else: unknown, unsubscribed, suppressed."""
@@ -193,3 +203,21 @@ class Wanted(Protocol):
 
     def done(self, instrument: str, now_ns: int, error: str = "") -> None:
         """It is tracked now, or cannot be, for that reason."""
+
+
+class Tasks(Protocol):
+    """The daily run's tasks, by day ("2026-11-20") and name."""
+
+    def get(self, day: str, task: str) -> TaskRecord | None: ...
+    def list(self, day: str) -> list[TaskRecord]:
+        """Of one day, in the order in which they were begun."""
+
+    def begin(self, day: str, task: str, now_ns: int) -> TaskRecord:
+        """Enter it as running, once more if it failed or was killed. One that is done stays done, and is returned so."""
+
+    def done(self, day: str, task: str, now_ns: int, summary: dict[str, Any]) -> None: ...
+    def failed(self, day: str, task: str, now_ns: int, error: str) -> None:
+        """To be begun again. One that is done stays so."""
+
+    def last_day(self, task: str) -> str | None:
+        """The latest day on which it is done; None for none."""

@@ -167,3 +167,20 @@ class WantedInstrument(msgspec.Struct, frozen=True):
     asked_ns: int
     done_ns: int = 0
     error: str = ""
+
+
+class TaskRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A task of the daily run on one day ("2026-11-20"), and how far it is: `state` "running", "done" or "failed".
+
+    `attempts` counts its beginnings; a task that was killed is "running" for ever, and begun again by the next run.
+    `summary` is what it did; `error` one line. Times in ns UTC; `ended_ns` 0: not yet.
+    """
+
+    day: str
+    task: str
+    state: str = "running"
+    attempts: int = 1
+    begun_ns: int = 0
+    ended_ns: int = 0
+    summary: dict[str, Any] = msgspec.field(default_factory=dict)
+    error: str = ""

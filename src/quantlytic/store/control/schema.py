@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Float, Index, Integer, LargeBinary, MetaData, String, Table, Text
 
-HEAD = "0004"
+HEAD = "0005"
 
 metadata = MetaData()
 
@@ -135,5 +135,17 @@ wanted_instruments = Table(
     Column("instrument", String(200), primary_key=True),
     Column("asked_ns", BigInteger, nullable=False),
     Column("done_ns", BigInteger, nullable=False),  # 0: still to do
+    Column("error", Text, nullable=False),
+)
+tasks = Table(  # of the daily run
+    "tasks",
+    metadata,
+    Column("day", String(10), primary_key=True),
+    Column("task", String(40), primary_key=True),
+    Column("state", String(10), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("begun_ns", BigInteger, nullable=False),
+    Column("ended_ns", BigInteger, nullable=False),
+    Column("summary", Text, nullable=False),
     Column("error", Text, nullable=False),
 )
