@@ -1,0 +1,1 @@
+"""Where daily history comes from, besides the vendors' own rooms."""
