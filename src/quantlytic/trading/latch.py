@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import threading
@@ -123,7 +124,8 @@ class _HaltFile:
             os.replace(part, self._path)
             _sync_folder(self._path.parent)
         except OSError as error:
-            part.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                part.unlink()
             raise StoreError(
                 f"the latch {self._path} cannot be written ({error.strerror or error}): free the disk or its rights"
             ) from None

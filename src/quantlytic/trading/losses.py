@@ -18,7 +18,6 @@ class LossState(msgspec.Struct, array_like=True):
     day: int = 0
     day_start: float = 0.0
     peak: float = 0.0
-    last_time: int = 0
 
 
 class Loss(msgspec.Struct, frozen=True):
@@ -37,30 +36,40 @@ class LossMeter:
         self._limits = limits
         self._zone = zone_of(limits.day_zone)
         self.state = LossState()
+        self.passed: Loss | None = None
+        """The first loss limit that is passed now."""
 
     def worth(self, run: str, equity: float, event_time: int) -> Loss | None:
         """Take a run's worth at a time (ns UTC) in; the limit that is passed, if one is."""
         state = self.state
         if not math.isfinite(equity):
-            return Loss("equity", 0.0, equity, f"the worth of run {run} is not a number: {equity}")
+            self.passed = Loss("equity", 0.0, equity, f"no worth that can be known: run {run} says {equity}")
+            return self.passed
         day = datetime.fromtimestamp(event_time // NS_PER_S, self._zone).toordinal()
         if day > state.day:
             state.day, state.day_start = day, self.total
         if run not in state.equities:
             state.day_start += equity
             state.peak += equity
-        state.equities[run] = equity
+        state.equities[run] = float(equity)
         state.peak = max(state.peak, self.total)
-        state.last_time = max(state.last_time, event_time)
-        return self.passed()
+        return self._look()
 
     @property
     def total(self) -> float:
         """The account's worth as last heard."""
         return math.fsum(self.state.equities.values())
 
-    def passed(self) -> Loss | None:
-        """The first loss limit that is passed now."""
+    def restore(self, state: LossState) -> None:
+        """Go on from a saved state."""
+        self.state = state
+        self._look()
+
+    def _look(self) -> Loss | None:
+        self.passed = self._first_passed()
+        return self.passed
+
+    def _first_passed(self) -> Loss | None:
         limits, state = self._limits, self.state
         if not state.equities:
             return None
@@ -83,3 +92,4 @@ class LossMeter:
     def forgive(self) -> None:
         """A person has looked and lets it go on: losses count from the present worth."""
         self.state.day_start = self.state.peak = self.total
+        self._look()

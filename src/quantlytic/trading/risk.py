@@ -77,7 +77,7 @@ class RiskGate:
         if desk is None or not 0 < price <= MAX_NUMBER or event_time < desk.price_time:
             return
         self._revalue(desk, -1)
-        desk.price, desk.price_time = price, event_time
+        desk.price, desk.price_time = float(price), event_time
         self._revalue(desk, 1)
 
     def sent(self, order: Order, now_ns: int) -> None:
@@ -223,7 +223,7 @@ class RiskGate:
         )
 
     def _loss(self) -> _Refusal | None:
-        loss = self._losses.passed()
+        loss = self._losses.passed
         return None if loss is None else (loss.limit, loss.allowed, loss.lost, f"the account has {loss.text}")
 
     def _too_large(self, desk: Desk, limits: InstrumentLimits, order: Order) -> _Refusal | None:
@@ -343,7 +343,7 @@ class RiskGate:
             self._revalue(desk, 1)
         for rate, times in zip(self._rates, saved.sent, strict=True):
             rate.restore(times)
-        self._losses.state = saved.losses
+        self._losses.restore(saved.losses)
 
 
 def _micros(units: int, price: float) -> int:
@@ -374,7 +374,7 @@ def _collar(desk: Desk, limits: InstrumentLimits, order: Order) -> _Refusal | No
     """An order's price against the last one; of a market order the price that is expected, if one is given."""
     if order.type not in (OrderType.MARKET, OrderType.LIMIT) or math.isnan(order.price):
         return None
-    away_bps = order.side * (order.price / desk.price - 1) * 1e4  # positive: on the dear side
+    away_bps = round(order.side * (order.price / desk.price - 1) * 1e4, 6)  # positive: on the dear side
     for name, allowed, asked in (
         ("price_collar_bps", limits.price_collar_bps, away_bps),
         ("far_price_bps", limits.far_price_bps, -away_bps),
