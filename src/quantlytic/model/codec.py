@@ -8,6 +8,8 @@ from typing import cast
 import msgspec
 
 from quantlytic.model.action import Action
+from quantlytic.model.advice import Advice
+from quantlytic.model.averages import Averages
 from quantlytic.model.bar import Bar
 from quantlytic.model.book import BookDelta
 from quantlytic.model.breach import RiskBreach
@@ -31,6 +33,7 @@ AnyEvent = (
     Trade | Quote | BookDelta | Bar | RawFrame | LedgerEntry | Order | OrderCancel | OrderUpdate
     | Fill | Signal | Equity | Decided | Delivery | OrderAmend | Action | CashFlow
     | VenueCommand | VenueReport | Discrepancy | RiskBreach | Halt | Intent | IntentOutcome
+    | Averages | Advice
 )  # fmt: skip
 
 EVENT_TYPES: tuple[type[Event], ...] = AnyEvent.__args__

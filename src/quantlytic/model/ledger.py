@@ -9,7 +9,8 @@ class LedgerKind(IntEnum):
     """GAP: sequence numbers that never came. BACKFILL: numbers fetched afterwards. DUPLICATE: came again and was dropped.
     LATE: came after its bar had closed. RECONNECT: a connection was lost and made anew. CROSSED: the book crossed.
     RESYNC: the book was rebuilt from a snapshot. INVALID: a message that could not be read.
-    CORRECTED: the venue took back or changed a trade that it had sent; the trade stays on the tape as it came."""
+    CORRECTED: the venue took back or changed a trade that it had sent; the trade stays on the tape as it came.
+    REPAIRED: a source's value that a stated rule changed; `detail` says from what to what."""
 
     GAP = 1
     BACKFILL = 2
@@ -20,6 +21,7 @@ class LedgerKind(IntEnum):
     RESYNC = 7
     INVALID = 8
     CORRECTED = 9
+    REPAIRED = 10
 
 
 class LedgerEntry(Event, frozen=True, tag=6):

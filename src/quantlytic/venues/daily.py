@@ -27,6 +27,7 @@ class DailyHistory:
     """Rows of dtype DAILY in order of time, as the vendor has them.
 
     `basis`: "split-adjusted" (prices, volumes and dividends are in today's units) or "raw" (in those of their day).
+    `later_split`: new units for one old by all splits after the last row, which a split-adjusted history has in it already.
     `currency` is the vendor's word for the prices' unit, such as "USD", or "GBp" for pence; "" where it has none.
     """
 
@@ -34,6 +35,7 @@ class DailyHistory:
     rows: NDArray[Any]
     basis: str
     currency: str = ""
+    later_split: float = 1.0
 
 
 class DailySource(Protocol):

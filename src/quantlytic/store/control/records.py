@@ -184,3 +184,41 @@ class TaskRecord(msgspec.Struct, frozen=True, kw_only=True):
     ended_ns: int = 0
     summary: dict[str, Any] = msgspec.field(default_factory=dict)
     error: str = ""
+
+
+class DigestSignal(msgspec.Struct, frozen=True):
+    """A strategy's wish on the day: `side` 1 buys, -1 sells."""
+
+    instrument: str
+    strategy: str
+    side: int
+    price: float
+
+
+class DigestQuote(msgspec.Struct, frozen=True):
+    """An instrument's day: close, change against the close before (a share; None: unknown), averages by days (None: too few)."""
+
+    instrument: str
+    close: float
+    change: float | None
+    averages: dict[str, float | None]
+
+
+class DigestAdvice(msgspec.Struct, frozen=True):
+    """The recommended strategy ("": none) and why; `is_new`: it was found out on this day."""
+
+    instrument: str
+    strategy: str
+    sentence: str
+    is_new: bool
+
+
+class DigestNotice(msgspec.Struct, frozen=True, kw_only=True):
+    """The payload of a message of the kind "digest", for one subscriber: a day as far as it is his. `trouble` are sentences about
+    his instruments' data: what was missing, repaired or doubted."""
+
+    day: str
+    quotes: tuple[DigestQuote, ...] = ()
+    signals: tuple[DigestSignal, ...] = ()
+    advice: tuple[DigestAdvice, ...] = ()
+    trouble: tuple[str, ...] = ()

@@ -14,6 +14,8 @@ from typing import Any
 import polars as pl
 
 from quantlytic.model.action import Action
+from quantlytic.model.advice import Advice
+from quantlytic.model.averages import Averages
 from quantlytic.model.bar import Bar
 from quantlytic.model.book import BookDelta
 from quantlytic.model.breach import RiskBreach
@@ -76,6 +78,8 @@ TABLES: dict[str, TableSpec] = {
         TableSpec("bars", Bar, _BARS, time="open_time"),
         TableSpec("ledger", LedgerEntry, _MARKET),
         TableSpec("actions", Action, _MARKET),
+        TableSpec("averages", Averages, _BARS),
+        TableSpec("advice", Advice, _BARS),
         TableSpec("signals", Signal, _RUN),
         TableSpec("orders", Order, _RUN),
         TableSpec("order_cancels", OrderCancel, _RUN),
