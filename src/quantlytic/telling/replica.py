@@ -9,7 +9,6 @@ from __future__ import annotations
 import inspect
 import math
 from collections import deque
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -20,7 +19,7 @@ from quantlytic.engine.session import Session
 from quantlytic.engine.strategy import Strategy
 from quantlytic.model.bar import Bar
 from quantlytic.model.equity import Equity
-from quantlytic.model.errors import InputError, QuantlyticError
+from quantlytic.model.errors import QuantlyticError
 from quantlytic.model.event import Event
 from quantlytic.model.run import Run
 from quantlytic.research.runs.paper import Rows
@@ -63,7 +62,7 @@ class Replica:
         self._run, self._log, self._rows = run, log, Rows(run)
         self._bars_position, self._reports_position = run.first_bar_offset, 0
         self._bars: deque[tuple[int, Bar]] = deque()
-        self._reports: deque[Event] = deque()
+        self._reports: deque[tuple[int, Event]] = deque()
         self._points: dict[str, deque[Point]] = {one.id: deque(maxlen=CHART_BARS) for one in run.instruments}
         self._before: dict[str, dict[int, Seen]] = {}
         self._after: dict[str, dict[int, Seen]] = {}
@@ -108,7 +107,8 @@ class Replica:
         }
         points = {one: list(kept) for one, kept in self._points.items()}
         bars = self._bars[0][0] if self._bars else self._bars_position
-        saved = _Saved(self._session.save(), bars, self._reports_position - len(self._reports), points, before)
+        reports = self._reports[0][0] if self._reports else self._reports_position
+        saved = _Saved(self._session.save(), bars, reports, points, before)
         return msgspec.msgpack.encode(saved)
 
     # ---- inside
@@ -126,12 +126,12 @@ class Replica:
 
     def _step(self) -> bool:
         """Repeat the next decision; False when the tape does not hold it yet."""
+        while not any(isinstance(event, Equity) for _, event in self._reports):
+            if not self._read_reports():
+                return False
         taken: list[Event] = []
         while not taken or not isinstance(taken[-1], Equity):
-            if not self._reports and not self._read_reports():
-                self._reports.extendleft(reversed(taken))
-                return False
-            taken.append(self._reports.popleft())
+            taken.append(self._reports.popleft()[1])
         equity = taken[-1]
         assert isinstance(equity, Equity)
         bar = self._bar_at(equity.bar_offset)
@@ -149,7 +149,7 @@ class Replica:
 
     def _read_reports(self) -> bool:
         batch = self._log.read(self._run.executions_stream, self._reports_position)
-        self._reports.extend(batch.events)
+        self._reports.extend(zip(batch.offsets, batch.events, strict=True))
         self._reports_position = batch.next_offset
         return bool(batch.events)
 
@@ -175,7 +175,9 @@ class Replica:
             fields = state.get(name)
             if isinstance(fields, dict):
                 outputs = self._outputs.get(name, ())
-                found |= {f"{words} {one}".removesuffix(" value"): float(fields[one]) for one in outputs if one in fields}
+                found |= {
+                    f"{words} {one}".removesuffix(" value"): float(fields[one]) for one in outputs if one in fields
+                }
         return {words: value for words, value in found.items() if math.isfinite(value)}
 
     @property
@@ -213,7 +215,3 @@ def _number(value: Any) -> float:
         return float(value)
     except (TypeError, ValueError):
         return math.nan
-
-
-__all__ = ["CHART_BARS", "InputError", "Point", "Replica", "idea_of"]
-_Unused = Callable[[], Sequence[int]]

@@ -7,7 +7,6 @@ on the same bytes: it decides the same, and says why. Nothing is asked of whoeve
 from __future__ import annotations
 
 import ast
-import functools
 import inspect
 import textwrap
 from collections.abc import Iterator
@@ -109,22 +108,33 @@ class Notes:
         self.reached.append(number)
 
 
-@functools.cache
 def traced(strategy: type[Strategy]) -> tuple[type[Strategy], Notes]:
     """A class that decides as `strategy` does, bit for bit, and the notes that it takes on the way.
 
-    A method whose source cannot be had, or that calls `super()`, is left as it is.
+    A method whose source cannot be had, or that calls `super()`, is left as it is. The notes are one for all that use the class:
+    not for several threads.
     """
-    notes = Notes()
-    methods: dict[str, Any] = {}
-    for owner in strategy.__mro__:
-        if owner is Strategy:
-            break
-        for name, value in vars(owner).items():
-            if isinstance(value, FunctionType) and name not in methods and name not in ("setup", "prepared"):
-                methods[name] = _rewritten(value, notes) or value
-    members = {"__doc__": strategy.__doc__, "__module__": strategy.__module__, "__qualname__": strategy.__qualname__}
-    return type(strategy.__name__, (strategy,), members | methods), notes
+    if strategy not in _traced:
+        notes = Notes()
+        methods: dict[str, Any] = {}
+        for owner in strategy.__mro__:
+            if owner is Strategy:
+                break
+            for name, value in vars(owner).items():
+                if isinstance(value, FunctionType) and name not in methods and name not in ("setup", "prepared"):
+                    methods[name] = _rewritten(value, notes) or value
+        members = {
+            "__doc__": strategy.__doc__,
+            "__module__": strategy.__module__,
+            "__qualname__": strategy.__qualname__,
+        }
+        _traced[strategy] = type(strategy.__name__, (strategy,), members | methods), notes
+    return _traced[strategy]
+
+
+_traced: dict[
+    type[Strategy], tuple[type[Strategy], Notes]
+] = {}  # a layout is kept for ever: one a class, not one a run
 
 
 def _rewritten(function: FunctionType, notes: Notes) -> FunctionType | None:

@@ -1,0 +1,59 @@
+"""Which events are worth telling, and about what."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from quantlytic.model.breach import RiskBreach
+from quantlytic.model.discrepancy import Discrepancy
+from quantlytic.model.event import Event
+from quantlytic.model.fill import Fill
+from quantlytic.model.halt import Halt
+from quantlytic.model.intent import Intent
+from quantlytic.model.ledger import LedgerEntry, LedgerKind
+from quantlytic.model.signal import Signal
+from quantlytic.model.time import NS_PER_S
+
+TROUBLE = frozenset({LedgerKind.GAP, LedgerKind.RECONNECT, LedgerKind.CROSSED, LedgerKind.INVALID})
+HOUR_NS = 3_600 * NS_PER_S
+MINUTE_NS = 60 * NS_PER_S
+
+
+class Occasion(NamedTuple):
+    """Something to tell. `cause` names it for ever: what has the same cause is told once. `instrument` "": of none, or all."""
+
+    kind: str
+    cause: str
+    event_time: int
+    instrument: str
+    event: Event
+
+
+def occasion_of(event: Event) -> Occasion | None:  # noqa: PLR0911 - one a kind of event
+    """What there is to tell about an event; None for nothing.
+
+    Trouble with data is told once an hour for each kind, stream and instrument, a limit that refuses once a minute: the first
+    time says it all, and a thousand mails would hide it.
+    """
+    if isinstance(event, Signal):
+        return Occasion("signal", f"{event.run}/signal/{event.signal_id}", event.event_time, event.instrument, event)
+    if isinstance(event, Fill):
+        return Occasion("fill", f"{event.run}/fill/{event.fill_id}", event.event_time, event.instrument, event)
+    if isinstance(event, Intent):
+        cause = f"{event.run}/intent/{event.intent_id}"
+        return Occasion("look-ahead", cause, event.event_time, event.instrument, event)
+    if isinstance(event, RiskBreach):
+        minute = event.event_time // MINUTE_NS
+        cause = f"{event.account}/breach/{event.limit}/{event.instrument}/{minute}"
+        return Occasion("risk", cause, event.event_time, event.instrument, event)
+    if isinstance(event, Halt):
+        cause = f"{event.account}/halt/{event.event_time}/{event.cause}/{event.is_halted}"
+        return Occasion("risk", cause, event.event_time, "", event)
+    if isinstance(event, Discrepancy):
+        cause = f"{event.account}/discrepancy/{event.event_time}/{event.what}/{event.name}"
+        return Occasion("risk", cause, event.event_time, "", event)
+    if isinstance(event, LedgerEntry) and event.kind in TROUBLE:
+        hour = event.event_time // HOUR_NS
+        cause = f"{event.instrument}/{event.stream}/{event.kind.name}/{hour}"
+        return Occasion("data", cause, event.event_time, event.instrument, event)
+    return None

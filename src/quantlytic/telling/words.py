@@ -1,0 +1,229 @@
+"""What a person is told, in words. Nothing in it depends on when, or to whom, it is written."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from quantlytic.model.breach import RiskBreach
+from quantlytic.model.discrepancy import Discrepancy
+from quantlytic.model.fill import Fill
+from quantlytic.model.halt import Halt
+from quantlytic.model.instrument import Instrument
+from quantlytic.model.intent import Intent
+from quantlytic.model.ledger import LedgerEntry, LedgerKind
+from quantlytic.model.run import Run
+from quantlytic.model.side import Side
+from quantlytic.model.signal import Signal
+from quantlytic.model.time import duration_text
+from quantlytic.telling.letter import Chart, Letter, one_line, price_text, time_text
+
+_DATA = {
+    LedgerKind.GAP: ("Data missing", "{count} {stream} of {what} never came"),
+    LedgerKind.RECONNECT: ("Connection lost", "The connection for {stream} of {what} was lost and made anew"),
+    LedgerKind.CROSSED: ("Book crossed", "The order book of {what} crossed and is being rebuilt"),
+    LedgerKind.INVALID: ("Message unreadable", "A message of {stream} of {what} could not be read"),
+}
+_HALTS = {
+    "kill": "the kill switch was pressed", "dead-man": "there was no sign of life, or the data is too old",
+    "risk": "a limit of the account is broken", "reconciliation": "our books and the venue's differ",
+}  # fmt: skip
+
+
+def strategy_name(strategy: str) -> str:
+    """A built-in's name, or the file's without its folders: what may be told to strangers."""
+    return strategy.replace("\\", "/").rpartition("/")[2]
+
+
+def instrument_of(run: Run, instrument: str) -> Instrument:
+    """The run's instrument of that id, with the venue's tick."""
+    return next((one for one in run.instruments if one.id == instrument), Instrument(instrument))
+
+
+def signal_letter(
+    signal: Signal,
+    run: Run,
+    *,
+    reason: str = "",
+    idea: str = "",
+    record: tuple[str, ...] = (),
+    chart: Chart | None = None,
+) -> Letter:
+    """A strategy wants another position. `reason`: why, of this time; `idea`: what the strategy is about, told in its place."""
+    instrument = instrument_of(run, signal.instrument)
+    symbol, name, price = instrument.symbol, strategy_name(run.strategy), price_text(signal.price, instrument)
+    verb = signal.side.name.lower()
+    unit = instrument.base or symbol
+    held = f"{signal.target_quantity:,.8g} {unit}".replace("-", "−") if signal.target_quantity else "nothing"
+    wish = f"{name} says {verb} {symbol} at {price}: it wants to hold {held}."
+    return _letter(
+        "signal", signal.event_time, f"{verb.upper()} {symbol} at {price} ({name}, {run.mode})",
+        lines=(reason or (f"Its rule: {idea}" if idea else ""), wish),
+        facts=(
+            ("Price", price), ("Wants to hold", held), ("Seen", time_text(signal.event_time)), *_facts(run),
+        ),
+        record=record, small=(_mode(run), f"Run {run.run_id}, signal {signal.signal_id}."), chart=chart, run=run.run_id,
+    )  # fmt: skip
+
+
+def fill_letter(fill: Fill, run: Run) -> Letter:
+    """An order was filled."""
+    instrument = instrument_of(run, fill.instrument)
+    symbol, name, price = instrument.symbol, strategy_name(run.strategy), price_text(fill.price, instrument)
+    done = "bought" if fill.side is Side.BUY else "sold"
+    quantity = f"{fill.quantity:,.8g} {instrument.base or symbol}"
+    money = instrument.quote or "in the quote currency"
+    return _letter(
+        "fill", fill.event_time, f"FILLED: {done} {quantity} at {price} ({name}, {run.mode})",
+        lines=(f"{name} {done} {quantity} at {price}.",),
+        facts=(
+            ("Value", f"{fill.quantity * fill.price:,.2f} {money}"), ("Fee", f"{fill.fee:,.8g} {money}"),
+            ("Filled", time_text(fill.event_time)), *_facts(run),
+        ),
+        small=(_mode(run), f"Run {run.run_id}, order {fill.order_id}, fill {fill.fill_id}."), run=run.run_id,
+    )  # fmt: skip
+
+
+def intent_letter(intent: Intent, run: Run, chart: Chart | None = None) -> Letter:
+    """What a strategy would do if the price went there. Of no use once its bar is over."""
+    instrument = instrument_of(run, intent.instrument)
+    symbol, name = instrument.symbol, strategy_name(run.strategy)
+    verb = "buys" if intent.side is Side.BUY else "sells"
+    does = (
+        verb if intent.action == "order" else {"cancel": "cancels an order", "amend": "changes an order"}[intent.action]
+    )
+    low, high = price_text(intent.price_low, instrument), price_text(intent.price_high, instrument)
+    edge = _edge(intent)
+    away = "" if edge is None else f" ({100.0 * (edge / intent.seen_price - 1.0):+.2f} %)".replace("-", "−")
+    if math.isinf(intent.price_high):
+        where = f"at or above {low}{away}"
+    elif math.isinf(intent.price_low) or intent.price_low <= 0.0:
+        where = f"at or below {high}{away}"
+    else:
+        where = f"from {low} to {high}"
+    chance = "" if math.isnan(intent.probability) else f" Model forecast: {intent.probability:.0%}."
+    bar = duration_text(run.bar_size_ns)
+    now = price_text(intent.seen_price, instrument)
+    return _letter(
+        "look-ahead", intent.event_time, f"SOON? {symbol}: {does} if the {bar} close is {where} ({name}, {run.mode})",
+        lines=(
+            f"{name} {does} {symbol} if the {bar} bar that ends at {time_text(intent.until)} closes {where}.{chance}",
+            f"The price was {now} when this was seen. Nothing has been decided yet.",
+        ),
+        facts=(("Price now", now), ("Quantity", f"{intent.quantity:,.8g}"), *_facts(run)),
+        small=(_mode(run), f"Run {run.run_id}, intent {intent.intent_id}."), chart=chart, expires_ns=intent.until,
+        run=run.run_id,
+    )  # fmt: skip
+
+
+def risk_letter(event: RiskBreach | Halt | Discrepancy) -> Letter:
+    """Our own limits, the kill switch, or books that differ. Waits for nothing."""
+    if isinstance(event, RiskBreach):
+        order = f"order {event.order_id} of {event.run}" if event.order_id else "the account itself"
+        return _letter(
+            "risk", event.event_time, f"REFUSED by {event.limit}: {event.instrument or event.account}",
+            lines=(event.text, f"The limit {event.limit} allows {event.allowed:,.8g}; it would have been {event.asked:,.8g}."),
+            facts=(("Account", event.account), ("What", order), ("When", time_text(event.event_time))),
+            small=("Further refusals by this limit within the minute are not told one by one.",), is_urgent=True, run=event.run,
+        )  # fmt: skip
+    if isinstance(event, Halt):
+        state = "HALTED" if event.is_halted else "RELEASED"
+        why = _HALTS.get(event.cause, event.cause)
+        line = (
+            f"Trading on {event.account} is stopped: {why}." if event.is_halted else f"{event.account} may trade again."
+        )
+        return _letter(
+            "risk", event.event_time, f"{state}: {event.account} ({event.cause})",
+            lines=(line, event.text), is_urgent=True,
+            facts=(("Account", event.account), ("By", event.by or "–"), ("When", time_text(event.event_time))),
+            small=("No order is sent until somebody releases it.",) if event.is_halted else (),
+        )  # fmt: skip
+    return _letter(
+        "risk", event.event_time, f"BOOKS DIFFER: {event.what} {event.name} of {event.account}",
+        lines=(event.explanation, f"What was done: {event.action}."), is_urgent=True,
+        facts=(("Ours", event.ours), ("The venue's", event.venue), ("When", time_text(event.event_time))),
+    )  # fmt: skip
+
+
+def data_letter(entry: LedgerEntry) -> Letter:
+    """Something is wrong with the data of an instrument."""
+    title, sentence = _DATA[entry.kind]
+    what = entry.instrument.partition(":")[2] or entry.instrument or "the venue"
+    said = sentence.format(count=f"{entry.count:,}", stream=entry.stream, what=what)
+    numbers = ("Numbers", f"{entry.first:,} to {entry.last:,}")
+    return _letter(
+        "data", entry.event_time, f"{title}: {what}, {entry.stream}",
+        lines=(f"{said}{f' ({entry.detail})' if entry.detail else ''}.",),
+        facts=(("Instrument", entry.instrument), ("When", time_text(entry.event_time)), *((numbers,) if entry.last else ())),
+        small=("More of the same within the hour is not told one by one; `quantlytic data check` has all of it.",),
+    )  # fmt: skip
+
+
+def link_letter(kind: str, url: str, expires_ns: int, event_time: int) -> Letter:
+    """The mail with which a subscription is confirmed ("confirm"), or seen and changed ("mine")."""
+    lines: tuple[str, ...]
+    asked = "Somebody, you we hope, asked for alerts to be sent to this address."
+    if kind == "confirm":
+        subject, lines, words = (
+            "Please confirm your alerts",
+            (asked, "Nothing is sent until you confirm it."),
+            "Confirm",
+        )
+    else:
+        subject, words = "Your alerts", "See or change them"
+        lines = ("Here is the link that you asked for, to see, change or end your alerts.",)
+    small = (f"The link is good until {time_text(expires_ns)}. If it was not you, do nothing.",)
+    return Letter(kind, event_time, subject, lines, small=small, link=(words, url), expires_ns=expires_ns)
+
+
+def check_letter(event_time: int) -> Letter:
+    """A test, sent because somebody asked for it."""
+    line = "This is a test: alerts reach you here."
+    return Letter("test", event_time, "Test of your alerts", (line,), (("Asked for", time_text(event_time)),))
+
+
+def run_facts(run: Run) -> tuple[tuple[str, str], ...]:
+    """Strategy, parameters and bars of a run."""
+    return _facts(run)
+
+
+# ---- inside
+
+
+def _edge(intent: Intent) -> float | None:
+    """The end of the band that is nearer to the price; None where the price is inside."""
+    if intent.seen_price < intent.price_low:
+        return intent.price_low
+    return intent.price_high if intent.seen_price > intent.price_high else None
+
+
+def _facts(run: Run) -> tuple[tuple[str, str], ...]:
+    params = ", ".join(f"{name} {value:g}" for name, value in sorted(run.params.items()))
+    return (
+        ("Strategy", strategy_name(run.strategy) + (f" ({params})" if params else "")),
+        ("Bars", duration_text(run.bar_size_ns)), ("Venue", run.venue),
+    )  # fmt: skip
+
+
+def _mode(run: Run) -> str:
+    if run.mode == "live":
+        return f"This is live trading on {run.venue}: a real order follows."
+    if run.mode == "alert":
+        return "This is an alert: no order is sent by anybody but you."
+    return f"This is {run.mode} trading on {run.venue}: no real order is sent."
+
+
+def _letter(
+    kind: str, event_time: int, subject: str, *, lines: tuple[str, ...], facts: tuple[tuple[str, str], ...] = (),
+    record: tuple[str, ...] = (), **rest: Any,
+) -> Letter:  # fmt: skip
+    """A letter whose texts may come from anywhere: each is made one line."""
+    return Letter(
+        kind,
+        event_time,
+        one_line(subject),
+        lines=tuple(one_line(line, 600) for line in lines if line),
+        facts=tuple((one_line(label), one_line(value, 300)) for label, value in facts),
+        record=tuple(one_line(line, 600) for line in record),
+        **rest,
+    )
