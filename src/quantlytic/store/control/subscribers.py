@@ -26,18 +26,33 @@ class SqlSubscribers:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, email: str, now_ns: int, *, time_zone: str, quiet_start_min: int, quiet_end_min: int) -> Subscriber:
-        settings = {"time_zone": time_zone, "quiet_start_min": quiet_start_min, "quiet_end_min": quiet_end_min}
-        asked = settings | {"status": "pending", "created_ns": now_ns}
+    def add(
+        self,
+        email: str,
+        now_ns: int,
+        *,
+        time_zone: str,
+        quiet_start_min: int,
+        quiet_end_min: int,
+        chosen: Subscription | None = None,
+    ) -> Subscriber:
+        asked = {"time_zone": time_zone, "quiet_start_min": quiet_start_min, "quiet_end_min": quiet_end_min}
+        new = Subscriber(secrets.token_hex(16), email, "pending", created_ns=now_ns, confirmed_ns=0, **asked)  # type: ignore[arg-type]
         with self._database.writing() as connection:
             there = _one(connection, subscribers.c.email == email)
             if there is None:
-                there = Subscriber(secrets.token_hex(16), email, confirmed_ns=0, **asked)  # type: ignore[arg-type]
-                connection.execute(subscribers.insert().values(**msgspec.structs.asdict(there)))
+                connection.execute(subscribers.insert().values(**msgspec.structs.asdict(new)))
             elif there.status in ("pending", "unsubscribed"):
-                _change(connection, there.subscriber_id, **asked)
-                there = msgspec.structs.replace(there, **asked)
-        return there
+                created_ns = (
+                    there.created_ns if there.status == "pending" else now_ns
+                )  # earlier links stay good, or do not
+                new = msgspec.structs.replace(new, subscriber_id=there.subscriber_id, created_ns=created_ns)
+                _change(connection, new.subscriber_id, status="pending", created_ns=created_ns, **asked)
+            else:
+                return there
+            if chosen is not None:
+                _choose(connection, msgspec.structs.replace(chosen, subscriber_id=new.subscriber_id))
+        return new
 
     def confirm(self, subscriber_id: str, now_ns: int) -> Subscriber | None:
         with self._database.writing() as connection:
@@ -85,12 +100,8 @@ class SqlSubscribers:
         return None if row is None else _subscription(row)
 
     def put_subscription(self, subscription: Subscription) -> None:
-        row = msgspec.structs.asdict(subscription)
-        row |= {name: "".join(f"\n{one}\n" for one in row[name]) for name in _LISTS}
         with self._database.writing() as connection:
-            mine = subscriptions.c.subscriber_id == subscription.subscriber_id
-            connection.execute(subscriptions.delete().where(mine))
-            connection.execute(subscriptions.insert().values(**row))
+            _choose(connection, subscription)
 
     def for_event(
         self, kind: str, instrument: str = "", strategy: str = "", *, is_recommended: bool = False
@@ -128,6 +139,13 @@ def _one(connection: sa.Connection, where: sa.ColumnElement[bool]) -> Subscriber
 def _change(connection: sa.Connection, subscriber_id: str, **values: Any) -> bool:
     mine = subscribers.c.subscriber_id == subscriber_id
     return connection.execute(subscribers.update().where(mine).values(**values)).rowcount > 0
+
+
+def _choose(connection: sa.Connection, subscription: Subscription) -> None:
+    row = msgspec.structs.asdict(subscription)
+    row |= {name: "".join(f"\n{one}\n" for one in row[name]) for name in _LISTS}
+    connection.execute(subscriptions.delete().where(subscriptions.c.subscriber_id == subscription.subscriber_id))
+    connection.execute(subscriptions.insert().values(**row))
 
 
 def _subscription(row: Iterable[Any]) -> Subscription:

@@ -1,0 +1,104 @@
+"""Looks at what strangers asked for, after they have had their answer."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from quantlytic.model.errors import StoreError
+from quantlytic.model.time import NS_PER_S
+from quantlytic.store.control.address import clean_rule, is_allowed
+from quantlytic.store.control.control import Control
+from quantlytic.store.control.links import LIFETIME_S, Links
+from quantlytic.store.control.records import LinkNotice, Message, SignUp, Subscriber, message_id_of
+from quantlytic.web.alerts.choices import Choices
+from quantlytic.web.alerts.limits import TokenBuckets
+
+ALLOW = "alerts.allow"
+"""The preference that holds further rules of who may sign up."""
+_SUBJECTS = {"confirm": "Confirm your alerts", "mine": "Your alerts: see and change them"}
+_AT_ONCE = 50
+_LOOK_EVERY_S = 5.0
+_log = logging.getLogger(__name__)
+
+
+class Clerk:
+    """Works off the sign-ups in order, in a thread from `start` to `stop`, or step by step with `work`.
+
+    Each is done in steps that may be repeated: after a crash it is worked off once more, and its mail has the same id.
+    An address gets at most three of these mails at once, and then one every twenty minutes.
+    """
+
+    def __init__(self, control: Control, links: Links, rules: Sequence[str], wake: Callable[[], None]) -> None:
+        self._control, self._links, self._wake = control, links, wake
+        self._rules = [clean_rule(rule) for rule in rules]
+        self._mails = TokenBuckets(3, 1200.0)
+        self._rung, self._stopping = threading.Event(), threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def ring(self) -> None:
+        """There is something to do."""
+        self._rung.set()
+
+    def start(self) -> None:
+        self._thread = threading.Thread(target=self._run, name="alerts-clerk", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends after what is in hand. Twice is as good as once."""
+        self._stopping.set()
+        self._rung.set()
+        if self._thread is not None:
+            self._thread.join(timeout=30)
+
+    def work(self) -> int:
+        """Work off what is waiting now; returns how many."""
+        waiting = self._control.sign_ups.waiting(_AT_ONCE)
+        for one in waiting:
+            message = self._answer_to(one)
+            if message is not None and self._control.messages.put([message]):
+                self._wake()
+            self._control.sign_ups.done(one.number)
+        return len(waiting)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._rung.clear()
+            try:
+                if self.work():
+                    continue
+            except StoreError as error:  # it stays in the store, and is looked at again
+                _log.warning("sign-ups wait: %s", error)
+            self._rung.wait(_LOOK_EVERY_S)
+
+    def _answer_to(self, one: SignUp) -> Message | None:
+        """The mail that is due, None for none. Who has one subscribed keeps what he chose, whatever strangers enter for him."""
+        people = self._control.subscribers
+        known = people.by_email(one.email)
+        if known is not None and known.status == "confirmed":
+            return self._link("mine", known, one)
+        is_welcome = one.kind == "subscribe" and (known is None or known.status != "suppressed")
+        if not is_welcome or not is_allowed(one.email, self._all_rules()) or self._mails.take(one.email):
+            return None
+        choices = Choices.model_validate_json(one.asked)
+        chosen = choices.subscription(known.subscriber_id if known else "")
+        return self._link("confirm", people.add(one.email, one.time_ns, chosen=chosen, **choices.quiet), one)
+
+    def _link(self, kind: str, who: Subscriber, one: SignUp) -> Message | None:
+        if kind == "mine" and self._mails.take(one.email):
+            return None
+        notice = LinkNotice(
+            self._links.url(kind, who.subscriber_id, one.time_ns), one.time_ns + LIFETIME_S[kind] * NS_PER_S
+        )
+        cause = f"sign-up {one.number} {one.time_ns}"
+        return Message(
+            message_id=message_id_of(cause, who.subscriber_id, kind), recipient=who.subscriber_id, channel="mail",
+            kind=kind, cause=cause, subject=_SUBJECTS[kind], payload=msgspec.json.encode(notice), created_ns=one.time_ns,
+            not_before_ns=one.time_ns,
+        )  # fmt: skip
+
+    def _all_rules(self) -> list[str]:
+        return [*self._rules, *self._control.preferences.get(ALLOW, [])]
