@@ -73,6 +73,7 @@ class Reason(IntEnum):
     DELISTED = 19
     SPLIT = 20
     AMENDED = 21
+    VENUE = 22  # the venue's, or the executor's, own words
 
     @property
     def text(self) -> str:
@@ -81,8 +82,9 @@ class Reason(IntEnum):
 
     @classmethod
     def of(cls, text: str) -> "Reason":
-        """The reason whose `text` this is. Raises KeyError for a text that is none (a venue's own words)."""
-        return cls[text.upper().replace("-", "_")] if text else cls.NONE
+        """The reason whose `text` this is, or begins (`min-notional: worth 3`); VENUE for other words."""
+        name = text.partition(":")[0].upper().replace("-", "_")
+        return cls.__members__.get(name, cls.VENUE) if text else cls.NONE
 
 
 class Order(Event, frozen=True, tag=7):

@@ -205,7 +205,7 @@ class BinanceOrders:
             was_void = loop.time() - sent_at > self._timings.window + self._timings.skew
             try:
                 state = await self.status(instrument, client_order_id)
-            except (Unheard, Throttled):
+            except VenueError:  # also a refusal: it is of the question, not of the order
                 was_void, state = False, None
             if state is not None or was_void or loop.time() >= until:
                 return state

@@ -1,0 +1,326 @@
+"""A live account: what was asked of the venue, what was heard, what follows for each run. Pure but for its gate: times are given.
+
+Everything that must outlive a crash is in `AccountState`; what was heard after the last commit is asked for again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from quantlytic.model.command import VenueReport
+from quantlytic.model.discrepancy import Discrepancy
+from quantlytic.model.event import Event
+from quantlytic.model.fill import Fill
+from quantlytic.model.instrument import Instrument
+from quantlytic.model.order import OrderStatus, OrderUpdate
+from quantlytic.model.run import Run
+from quantlytic.trading import reconciliation
+from quantlytic.trading.holdings import NO_ORDER, Holding, Holdings
+from quantlytic.trading.link import Sweep
+from quantlytic.trading.orderbook import OrderBook, Working
+from quantlytic.trading.reconciliation import Finding
+from quantlytic.trading.risk import RiskGate
+from quantlytic.trading.tracker import Leg
+from quantlytic.venues.port import OrderState, VenueFill
+
+MANY_FILLS = 24  # between two bars; beyond it trades of one order come as one fill: a session takes 33 at a time
+SEEN = 500
+ACTIONS = {"ignore": "ignored", "adopt": "adopted", "halt": "halted"}
+
+
+class RunState(msgspec.Struct):
+    """A run as its executor knows it. `executed`: the bar whose decision is awaited, -1 for none; `last_bar`: the last one."""
+
+    holdings: Holdings
+    bars_position: int
+    decisions_position: int = 0
+    executed: int = -1
+    last_bar: int = -1
+    fills_since_bar: int = 0
+
+
+class AccountState(msgspec.Struct):
+    """`expected`: balances by our own sums; `cursors`: the last trade taken in, by instrument; `seen`: foreign things that
+    have been told once; `suspects`: balances that did not agree the last time, and by how much; `to_adopt`: positions that
+    wait for a price."""
+
+    book: OrderBook = msgspec.field(default_factory=OrderBook)
+    runs: dict[str, RunState] = {}
+    is_open: bool = False
+    expected: dict[str, float] = {}
+    cursors: dict[str, int] = {}
+    seen: list[str] = []
+    suspects: dict[str, float] = {}
+    to_adopt: dict[str, float] = {}
+
+
+class Account:
+    """`out` and `told` collect what the next commit has to hold: events of the account, and of each run's executions.
+
+    `halt_text`: not empty when trading has to stop; `risen`: orders that are to be withdrawn, since they have ended here.
+    `foreign`: "ignore", "adopt" or "halt"; `halts_on_balance`: whether a balance that no trade explains stops trading, too.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        runs: Sequence[Run],
+        state: AccountState,
+        gate: RiskGate,
+        *,
+        foreign: str,
+        halts_on_balance: bool,
+    ) -> None:
+        self.name, self.state, self.gate = name, state, gate
+        self.instruments: dict[str, Instrument] = {one.id: one for run in runs for one in run.instruments}
+        self.halt_text = ""
+        self.risen: list[OrderState] = []
+        self.out: list[Event] = []
+        self.told: dict[str, list[Event]] = {}
+        self._foreign, self._halts_on_balance = foreign, halts_on_balance
+        for run in runs:
+            if run.run_id not in state.runs:
+                holdings = Holdings(run.run_id, run.cash, {one.id: Holding() for one in run.instruments})
+                state.runs[run.run_id] = RunState(holdings, run.first_bar_offset)
+
+    @property
+    def book(self) -> OrderBook:
+        return self.state.book
+
+    def tell(self, event: OrderUpdate | Fill) -> None:
+        """To the run's strategist, and to the gate."""
+        if isinstance(event, Fill):
+            self.gate.fill(event)
+        else:
+            self.gate.update(event)
+        self.told.setdefault(event.run, []).append(event)
+
+    # ---- orders
+
+    def hear(self, state: OrderState, heard_as: str, now_ns: int) -> None:
+        """A report on an order, of ours or not."""
+        working = self.book.find(state.client_order_id)
+        if working is None or working.leg is None:
+            return
+        leg = working.leg
+        is_new = leg.hear(state.status, state.filled_quantity, state.quote_filled, state.venue_order_id, state.reason)
+        self.book.note_place(working)
+        if is_new or heard_as != "listing":
+            report = VenueReport(
+                self.name, leg.client_order_id, state.venue_order_id, leg.instrument, state.event_time, now_ns,
+                state.status, state.filled_quantity, state.quote_filled, state.reason, heard_as,
+            )  # fmt: skip
+            self.out.append(report)
+        self.settle(working, now_ns)
+
+    def refuse(self, working: Working, status: OrderStatus, reason: str, heard_as: str, now_ns: int) -> None:
+        """What we know of the present leg without a report of the venue: refused, unresolved."""
+        leg = working.leg
+        assert leg is not None
+        leg.hear(status, 0.0, 0.0, reason=reason)
+        self._report(leg, status, reason, heard_as, now_ns)
+        self.settle(working, now_ns)
+
+    def never_sent(self, working: Working, reason: str, now_ns: int) -> None:
+        """The present leg is certain not to be at the venue, and never to come: the order is held again."""
+        assert working.leg is not None
+        self._report(working.leg, OrderStatus.REJECTED, reason, "asked", now_ns)
+        working.leg = None
+        if working.amend is not None:
+            for update in self.book.amend(working, working.amend, now_ns):
+                self.tell(update)
+
+    def unknown_there(self, working: Working, asked_ns: int, void_ns: int, now_ns: int) -> None:
+        """The venue has said that it has never heard of the present leg. `void_ns` < 0: that is never the last word."""
+        leg = working.leg
+        if leg is not None and leg.is_waiting and 0 <= void_ns < asked_ns - leg.sent_ns:
+            self.never_sent(working, "it never reached the venue", now_ns)
+
+    def settle(self, working: Working, now_ns: int) -> None:
+        """Tell what there is to tell of an order."""
+        for update in self.book.news(working, now_ns):
+            self.tell(update)
+
+    def _report(self, leg: Leg, status: OrderStatus, reason: str, heard_as: str, now_ns: int) -> None:
+        report = VenueReport(
+            self.name, leg.client_order_id, leg.venue_order_id, leg.instrument, now_ns, now_ns, status, leg.filled,
+            leg.quote_filled, reason, heard_as,
+        )  # fmt: skip
+        self.out.append(report)
+
+    # ---- trades
+
+    def take_trades(self, instrument: str, fills: Sequence[VenueFill], now_ns: int) -> bool:
+        """Take in the account's trades after the cursor. False: one may belong to an order whose number at the venue is not
+        known yet; it and what follows wait."""
+        state, changed = self.state, {}
+        new = sorted(
+            (each for each in fills if each.trade_id > state.cursors.get(instrument, -1)),
+            key=lambda each: each.trade_id,
+        )
+        waits = self.book.is_undecided(instrument)
+        ready: list[VenueFill] = []
+        for trade in new:
+            if waits and self.book.owner(trade) is None:
+                break
+            if not ready or trade.trade_id != ready[-1].trade_id:
+                ready.append(trade)
+        for trade in self._merged(ready):
+            self._expect(trade)
+            owner = self.book.owner(trade)
+            if owner is None:
+                self._take_foreign(trade, now_ns)
+                continue
+            self._fill(owner.run, owner.order_id, trade)
+            working = self.book.of(owner.run, owner.order_id)
+            if working is None:
+                continue
+            if working.leg is not None and working.leg.client_order_id == owner.client_order_id:
+                working.leg.book(trade.quantity)
+                changed[working.key] = working
+            else:  # of a leg that was replaced already
+                working.done += trade.quantity
+        if ready:
+            state.cursors[instrument] = ready[-1].trade_id
+        for working in changed.values():
+            self.settle(working, now_ns)
+        return len(ready) == len(new)
+
+    def _merged(self, trades: Sequence[VenueFill]) -> Sequence[VenueFill]:
+        """The same, with trades of one order put together where there are too many of them."""
+        most = max((run.fills_since_bar for run in self.state.runs.values()), default=0)
+        if most + len(trades) <= MANY_FILLS:
+            return trades
+        merged: list[VenueFill] = []
+        for trade in trades:
+            last = merged[-1] if merged else None
+            if last and (last.venue_order_id, last.fee_asset) == (trade.venue_order_id, trade.fee_asset):
+                quantity = last.quantity + trade.quantity
+                value = last.quantity * last.price + trade.quantity * trade.price
+                merged[-1] = msgspec.structs.replace(
+                    trade, quantity=quantity, price=value / quantity, fee=last.fee + trade.fee
+                )
+            else:
+                merged.append(trade)
+        return merged
+
+    def _fill(self, run: str, order_id: int, trade: VenueFill) -> None:
+        state = self.state.runs[run]
+        instrument = self.instruments[trade.instrument]
+        fee = self._fee_quote(trade, instrument)
+        self.tell(state.holdings.book(trade, instrument, order_id, fee, state.last_bar))
+        state.fills_since_bar += 1
+
+    def _fee_quote(self, trade: VenueFill, instrument: Instrument) -> float:
+        """A fee in a third asset at its last price, if one of the account's instruments tells it; else nothing."""
+        for one in self.instruments.values():
+            if (one.base, one.quote) == (trade.fee_asset, instrument.quote):
+                prices = (
+                    run.holdings.of[one.id].price for run in self.state.runs.values() if one.id in run.holdings.of
+                )
+                return trade.fee * next((price for price in prices if price > 0), 0.0)
+        return 0.0
+
+    def _expect(self, trade: VenueFill) -> None:
+        instrument = self.instruments[trade.instrument]
+        expected = self.state.expected
+        for asset, change in reconciliation.balance_effects(trade, instrument.base, instrument.quote):
+            expected[asset] = round(expected.get(asset, 0.0) + change, 12)
+
+    def _take_foreign(self, trade: VenueFill, now_ns: int) -> None:
+        self.note(reconciliation.foreign_trade(trade), now_ns)
+        run = self._run_of(trade.instrument)
+        if self._foreign == "adopt" and run is not None:
+            self._fill(run, NO_ORDER, trade)
+
+    def _run_of(self, instrument: str) -> str | None:
+        """The first run that trades it: what is adopted becomes its."""
+        return next((name for name, run in self.state.runs.items() if instrument in run.holdings.of), None)
+
+    # ---- reconciliation
+
+    def reconcile(self, sweep: Sweep, void_ns: int, in_flight: set[str], now_ns: int) -> bool:
+        """Compare with all that the venue says, and take over what it knows better. True when nothing is in doubt."""
+        state = self.state
+        if not state.is_open:
+            return self._open(sweep, now_ns)
+        before = [(working, leg) for working, leg in self.book.legs() if leg.client_order_id in sweep.states]
+        prefixes = [f"{run}." for run in state.runs]
+        legs = [leg for _, leg in self.book.legs()]
+        there = {each.client_order_id: each for each in sweep.open_orders}
+        for finding in reconciliation.compare_orders(legs, sweep.states, sweep.open_orders, prefixes, in_flight):
+            self.note(finding, now_ns)
+            if finding.kind == "risen":
+                self.risen.append(there[finding.name])
+        for working, leg in before:
+            known = sweep.states[leg.client_order_id]
+            if known is not None:
+                self.hear(known, "listing", now_ns)
+            elif leg.client_order_id not in in_flight:
+                self.unknown_there(working, sweep.asked_ns, void_ns, now_ns)
+        complete = [self.take_trades(instrument, fills, now_ns) for instrument, fills in sweep.trades.items()]
+        return self._check_balances(sweep, now_ns) if all(complete) else True
+
+    def _open(self, sweep: Sweep, now_ns: int) -> bool:
+        """The account is taken over for the first time: what is there is the beginning of our sums."""
+        state = self.state
+        state.cursors = {
+            name: max((each.trade_id for each in fills), default=-1) for name, fills in sweep.trades.items()
+        }
+        state.expected = {asset: row.free + row.locked for asset, row in sweep.balances.items()}
+        state.is_open = True
+        for finding in reconciliation.compare_orders([], {}, sweep.open_orders, [f"{run}." for run in state.runs]):
+            self.note(finding, now_ns)
+        for instrument in self.instruments.values():
+            held = state.expected.get(instrument.base, 0.0)
+            if held:
+                self.note(reconciliation.held_before(instrument.id, held), now_ns)
+                if self._foreign == "adopt":
+                    state.to_adopt[instrument.id] = held
+        return True
+
+    def _check_balances(self, sweep: Sweep, now_ns: int) -> bool:
+        """A balance counts as unexplained when the same is missing twice: between a trade and its listing lies some time."""
+        state = self.state
+        found = {each.name: each for each in reconciliation.compare_balances(state.expected, sweep.balances)}
+        held = {asset: row.free + row.locked for asset, row in sweep.balances.items()}
+        gaps = {asset: held.get(asset, 0.0) - state.expected.get(asset, 0.0) for asset in found}
+        if not found:
+            state.expected, state.suspects = held, {}
+            return True
+        again = [asset for asset in gaps if abs(gaps[asset] - state.suspects.get(asset, 0.0)) <= reconciliation.CENT]
+        for asset in again:
+            self.note(found[asset], now_ns)
+            state.expected[asset] = held.get(asset, 0.0)
+        state.suspects = {asset: gap for asset, gap in gaps.items() if asset not in again}
+        return not state.suspects
+
+    def adopt(self, instrument: str, event_time: int) -> None:
+        """Enter a position that waited for its first price into the run that trades the instrument."""
+        quantity = self.state.to_adopt.pop(instrument, 0.0)
+        name = self._run_of(instrument)
+        if quantity and name is not None:
+            run = self.state.runs[name]
+            self.tell(run.holdings.take_over(self.instruments[instrument], quantity, event_time, run.last_bar))
+
+    def note(self, finding: Finding, now_ns: int) -> None:
+        """A difference goes to the log, with what is done about it; a foreign thing once."""
+        if finding.kind == "foreign":
+            mark = f"{finding.what} {finding.name}"
+            if mark in self.state.seen:
+                return
+            self.state.seen = [*self.state.seen[-SEEN:], mark]
+            action = ACTIONS[self._foreign] if finding.what != "order" or self._foreign != "adopt" else "ignored"
+        elif finding.kind == "balance":
+            action = "halted" if self._halts_on_balance else "taken over"
+        else:
+            action = "taken over"
+        if action == "halted":
+            self.halt_text = f"{finding.what} {finding.name}: {finding.explanation}"
+        self.out.append(
+            Discrepancy(
+                self.name, now_ns, finding.what, finding.name, finding.ours, finding.venue, finding.explanation, action
+            )
+        )

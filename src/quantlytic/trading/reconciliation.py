@@ -1,0 +1,106 @@
+"""Our books against the venue's. Pure: two pictures in, what differs out, each difference with its explanation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+from quantlytic.model.order import OrderStatus
+from quantlytic.trading.tracker import Leg
+from quantlytic.venues.port import Balance, OrderState, VenueFill
+
+CENT = 1e-7  # balances have eight decimals; a value that a venue cuts off at the eighth may be off by some of them
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """A difference. `kind`: "missed" (a report of ours that was not heard), "unknown" (the venue does not know our order),
+    "risen" (an order of ours is open that has ended in our books), "foreign" (not ours), "balance"."""
+
+    kind: str
+    what: str
+    name: str
+    ours: str
+    venue: str
+    explanation: str
+
+
+def compare_orders(
+    legs: Iterable[Leg],
+    states: Mapping[str, OrderState | None],
+    open_there: Sequence[OrderState],
+    own_prefixes: Sequence[str],
+    in_flight: Iterable[str] = (),
+) -> list[Finding]:
+    """Orders. `states`: the venue's, of each leg asked about. `own_prefixes` begin the ids of the account's runs; `in_flight`
+    are ids of which something has been asked that is not answered yet: about these nothing is said."""
+    quiet = set(in_flight)
+    known = {leg.client_order_id: leg for leg in legs}
+    found = []
+    for name, leg in known.items():
+        if name not in states or name in quiet or leg.is_waiting:
+            continue
+        state = states[name]
+        if state is None:
+            if not leg.is_ended:
+                found.append(
+                    Finding("unknown", "order", name, _leg(leg), "unknown", "the venue has no such order (any more)")
+                )
+        elif (state.status, state.filled_quantity) != (leg.status, leg.filled) and not _is_older(state, leg):
+            text = "it changed at the venue, and its report was not heard"
+            found.append(Finding("missed", "order", name, _leg(leg), _state(state), text))
+    for state in open_there:
+        name = state.client_order_id
+        if name in known or name in quiet:
+            continue
+        if name.startswith(tuple(own_prefixes)):
+            text = "an order of ours that has ended in our books is open at the venue"
+            found.append(Finding("risen", "order", name, "ended", _state(state), text))
+        else:
+            text = "placed by hand or by another program"
+            found.append(Finding("foreign", "order", name, "unknown", _state(state), text))
+    return found
+
+
+def compare_balances(expected: Mapping[str, float], held: Mapping[str, Balance]) -> list[Finding]:
+    """Totals by asset, our sum of what was there and of all trades since against what the venue says."""
+    found = []
+    for asset in sorted({*expected, *held}):
+        ours = expected.get(asset, 0.0)
+        there = held[asset].free + held[asset].locked if asset in held else 0.0
+        if abs(ours - there) > CENT + 1e-10 * abs(there):
+            text = f"no trade explains {there - ours:+.8f} {asset}: a deposit, a withdrawal, a fee or another program"
+            found.append(Finding("balance", "balance", asset, f"{ours:.8f}", f"{there:.8f}", text))
+    return found
+
+
+def foreign_trade(trade: VenueFill) -> Finding:
+    """A trade of the account that no order of ours brought about."""
+    venue = f"{trade.side.name} {trade.quantity:.8g} at {trade.price:.10g}"
+    text = f"a trade of {trade.instrument} by hand or by another program"
+    return Finding("foreign", "fill", str(trade.trade_id), "unknown", venue, text)
+
+
+def held_before(instrument: str, quantity: float) -> Finding:
+    """A position that was there when the account was taken over."""
+    text = "held before the account was first traded here"
+    return Finding("foreign", "position", instrument, "0", f"{quantity:.8f}", text)
+
+
+def balance_effects(trade: VenueFill, base: str, quote: str) -> list[tuple[str, float]]:
+    """What a trade does to the account's balances: (asset, change)."""
+    effects = [(base, trade.side * trade.quantity), (quote, -trade.side * trade.quantity * trade.price)]
+    return effects + ([(trade.fee_asset, -trade.fee)] if trade.fee else [])
+
+
+def _is_older(state: OrderState, leg: Leg) -> bool:
+    """Whether the picture was taken before what has been heard since."""
+    return leg.is_ended and state.status not in (leg.status, OrderStatus.FILLED) and state.filled_quantity <= leg.filled
+
+
+def _leg(leg: Leg) -> str:
+    return f"{leg.status.name} {leg.filled:.8g} of {leg.quantity:.8g}"
+
+
+def _state(state: OrderState) -> str:
+    return f"{state.side.name} {state.status.name} {state.filled_quantity:.8g} of {state.quantity:.8g} at {state.price:.10g}"
