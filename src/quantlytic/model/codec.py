@@ -24,6 +24,7 @@ from quantlytic.model.frame import RawFrame
 from quantlytic.model.halt import Halt
 from quantlytic.model.intent import Intent, IntentOutcome
 from quantlytic.model.ledger import LedgerEntry
+from quantlytic.model.news import News
 from quantlytic.model.order import Order, OrderAmend, OrderCancel, OrderUpdate
 from quantlytic.model.quote import Quote
 from quantlytic.model.signal import Signal
@@ -33,7 +34,7 @@ AnyEvent = (
     Trade | Quote | BookDelta | Bar | RawFrame | LedgerEntry | Order | OrderCancel | OrderUpdate
     | Fill | Signal | Equity | Decided | Delivery | OrderAmend | Action | CashFlow
     | VenueCommand | VenueReport | Discrepancy | RiskBreach | Halt | Intent | IntentOutcome
-    | Averages | Advice
+    | Averages | Advice | News
 )  # fmt: skip
 
 EVENT_TYPES: tuple[type[Event], ...] = AnyEvent.__args__

@@ -29,6 +29,7 @@ from quantlytic.model.fill import Fill
 from quantlytic.model.halt import Halt
 from quantlytic.model.intent import Intent, IntentOutcome
 from quantlytic.model.ledger import LedgerEntry
+from quantlytic.model.news import News
 from quantlytic.model.order import Order, OrderAmend, OrderCancel, OrderUpdate
 from quantlytic.model.quote import Quote
 from quantlytic.model.signal import Signal
@@ -78,6 +79,7 @@ TABLES: dict[str, TableSpec] = {
         TableSpec("bars", Bar, _BARS, time="open_time"),
         TableSpec("ledger", LedgerEntry, _MARKET),
         TableSpec("actions", Action, _MARKET),
+        TableSpec("news", News, _MARKET),
         TableSpec("averages", Averages, _BARS),
         TableSpec("advice", Advice, _BARS),
         TableSpec("signals", Signal, _RUN),

@@ -1,0 +1,1 @@
+"""Finnhub, by its own client (`pip install 'quantlytic[finnhub]'`): prints of US equities and crypto, and news. No orders."""
