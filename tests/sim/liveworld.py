@@ -1,0 +1,360 @@
+"""A live account against the exchange in a box: the executor under test, a strategist that orders by dice, and the truth."""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from quantlytic.model.bar import Bar
+from quantlytic.model.discrepancy import Discrepancy
+from quantlytic.model.equity import Decided, Equity
+from quantlytic.model.event import Event
+from quantlytic.model.fill import Fill
+from quantlytic.model.instrument import Instrument
+from quantlytic.model.order import Order, OrderAmend, OrderCancel, OrderStatus, OrderType, OrderUpdate, TimeInForce
+from quantlytic.model.run import Run
+from quantlytic.model.side import Side
+from quantlytic.services.liveexecutor import LiveExecutor
+from quantlytic.store.log import open_log
+from quantlytic.store.log.port import Log, Writer
+from quantlytic.trading.latch import Latch
+from quantlytic.trading.limits import InstrumentLimits, Limits
+from quantlytic.trading.link import Link
+from quantlytic.trading.risk import RiskGate
+from quantlytic.trading.rules import LiveRules
+from quantlytic.trading.tracker import ENDED
+from quantlytic.venues.binance.keys import Keys
+from quantlytic.venues.binance.market import spot
+from quantlytic.venues.binance.orders import BinanceOrders, OrderTimings
+from quantlytic.venues.exchange.config import AccountConfig, ExchangeConfig
+from quantlytic.venues.exchange.server import ExchangeServer
+
+BTC = Instrument("box:BTCUSDT", "BTC", "USDT", 0.01, 0.00001, 5.0)
+QUICK = OrderTimings(request=0.15, window=0.3, poll=0.02, skew=0.0, patience=0.5)
+RULES = LiveRules(answer_wait_s=3.0, max_decision_age_s=20.0, max_data_age_s=20.0, sweep_every_s=0.5, retry_s=0.02)
+FREE = Limits(
+    every=InstrumentLimits(
+        max_position_quantity=None, max_position_notional=None, max_order_notional=None, price_collar_bps=None,
+        far_price_bps=None, max_price_age_s=None, max_open_orders=None, allow_short=True,
+    ),
+    max_gross_notional=None, max_venue_notional=None, max_orders_per_s=None, max_orders_per_minute=None,
+    max_open_orders=None, max_daily_loss=None, max_daily_loss_share=None, max_drawdown_share=None, self_trade_guard=False,
+)  # fmt: skip
+BAR_NS = 1_000_000_000
+
+
+def start_box(accounts: int, deposits: dict[str, str] | None = None) -> ExchangeServer:
+    """An exchange with so many accounts, `a0`, `a1` ..., that trade one instrument; its limits are out of the way."""
+    names = [
+        AccountConfig(name=f"a{k}", deposits=deposits or {"USDT": "100000"})
+        for k in range(accounts)
+    ]  # fmt: skip
+    config = ExchangeConfig(
+        port=0, symbols=("BTCUSDT",), accounts=tuple(names), trades_per_s=60, weight_limit=10**9, order_limit=10**9
+    )
+    box = ExchangeServer(config).start()
+    while box.state()["symbols"]["BTCUSDT"]["last_price"] is None:
+        time.sleep(0.01)
+    return box
+
+
+def entry(box: ExchangeServer, account: str, timings: OrderTimings = QUICK, keys: Keys | None = None) -> BinanceOrders:
+    """Orders of an account."""
+    market = spot("box", box.rest_url, box.stream_url + "/stream", box.stream_url + "/ws-api/v3")
+    market = msgspec.structs.replace(market, weight_per_minute=10**7)
+    return BinanceOrders(market, keys or Keys(*box.keys(account)), timings=timings)
+
+
+class Killed(BaseException):
+    """The process under test has died here."""
+
+
+class MortalWriter:
+    """A writer at whose commits one may die: just before or just after."""
+
+    def __init__(self, writer: Writer, fate: Callable[[str], None]) -> None:
+        self._writer, self._fate = writer, fate
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._writer, name)
+
+    def commit(self, *arguments: Any, **named: Any) -> Any:
+        self._fate("before commit")
+        given = self._writer.commit(*arguments, **named)
+        self._fate("after commit")
+        return given
+
+
+class MortalLog:
+    """A log whose writers are mortal."""
+
+    def __init__(self, log: Log, fate: Callable[[str], None]) -> None:
+        self._log, self._fate = log, fate
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._log, name)
+
+    def writer(self, name: str) -> MortalWriter:
+        return MortalWriter(self._log.writer(name), self._fate)
+
+
+class Dice:
+    """A strategist that orders by dice: at each `Equity` some orders, cancels and amendments, then `Decided`."""
+
+    def __init__(self, log: Log, run: Run, seed: int, price: Callable[[], float]) -> None:
+        self._log, self._run, self._price = log, run, price
+        self._random = random.Random(f"dice {seed}")
+        self._writer = log.writer(f"strategist.{run.run_id}")
+        self._position = 0
+        self._open: dict[int, Order] = {}
+        self._next_id = 1
+        self.bars = 0
+        self.is_quiet = False
+
+    def pump(self) -> int:
+        batch = self._log.read(self._run.executions_stream, self._position)
+        self._position = batch.next_offset
+        for event in batch.events:
+            if isinstance(event, OrderUpdate) and event.status in ENDED:
+                self._open.pop(event.order_id, None)
+            elif isinstance(event, Equity):
+                self._writer.commit({self._run.decisions_stream: [*self._wishes(event), self._decided(event)]})
+                self.bars += 1
+        return len(batch.events)
+
+    def withdraw_all(self) -> None:
+        """From now on nothing but cancels."""
+        self.is_quiet = True
+
+    @property
+    def open_orders(self) -> set[int]:
+        return set(self._open)
+
+    def _decided(self, equity: Equity) -> Decided:
+        return Decided(self._run.run_id, equity.bar_offset)
+
+    def _wishes(self, equity: Equity) -> Iterator[Event]:
+        dice, run, now = self._random, self._run.run_id, time.time_ns()
+        for order in list(self._open.values()):
+            if self.is_quiet or dice.random() < 0.3:
+                yield OrderCancel(run, order.order_id, BTC.id, now, equity.bar_offset)
+            elif order.type == OrderType.LIMIT and dice.random() < 0.3:
+                price = self._price() * (1 - order.side * dice.uniform(-0.0005, 0.003))
+                quantity = dice.choice((math.nan, order.quantity * 2, order.quantity / 2))
+                yield OrderAmend(run, order.order_id, BTC.id, now, quantity, price, math.nan, equity.bar_offset)
+        for _ in range(0 if self.is_quiet else dice.choice((0, 1, 1, 2))):
+            order = self._order(equity, now)
+            self._open[order.order_id] = order
+            yield order
+
+    def _order(self, equity: Equity, now: int) -> Order:
+        dice = self._random
+        side = dice.choice((Side.BUY, Side.BUY, Side.SELL))
+        quantity = round(dice.choice((0.001, 0.01, 0.1)) * dice.uniform(0.5, 2), 6)
+        kind, force = dice.choice((
+            (OrderType.MARKET, TimeInForce.GTC), (OrderType.LIMIT, TimeInForce.GTC), (OrderType.LIMIT, TimeInForce.GTC),
+            (OrderType.LIMIT, TimeInForce.IOC), (OrderType.LIMIT, TimeInForce.FOK),
+        ))  # fmt: skip
+        price = math.nan if kind == OrderType.MARKET else self._price() * (1 - side * dice.uniform(-0.001, 0.002))
+        order = Order(self._run.run_id, self._next_id, BTC.id, now, side, kind, force, quantity, price, equity.bar_offset)
+        self._next_id += 1
+        return order
+
+
+class World:
+    """One account of the box, one run on it, and its executor, which may die and be made anew."""
+
+    def __init__(
+        self, folder: Path, box: ExchangeServer, account: str, seed: int, *,
+        rules: LiveRules = RULES, timings: OrderTimings = QUICK, limits: Limits = FREE, cash: float = 50_000.0,
+    ) -> None:  # fmt: skip
+        self.box, self.account, self.rules, self.timings, self.limits = box, account, rules, timings, limits
+        self.log = open_log("sqlite", folder=folder / "log")
+        self.latch = Latch(folder / "latches", account)
+        self.run = Run(
+            f"live-{account}-{seed}", "live", "box", "dice", {}, (BTC,), BAR_NS, cash, 10.0, 0, "x",
+        )  # fmt: skip
+        self.dice = Dice(self.log, self.run, seed, self.price)
+        self.fate: Callable[[str], None] = lambda _: None
+        self.executor: LiveExecutor | None = None
+        self.link: Link | None = None
+        self.deaths = 0
+        self._bars = self.log.writer("barmaker.box")
+        self._price, self._price_s = 0.0, 0.0
+
+    def price(self) -> float:
+        """The last price at the exchange (not asked more often than needed)."""
+        if time.monotonic() - self._price_s > 0.2:
+            self._price = float(self.box.state()["symbols"]["BTCUSDT"]["last_price"])
+            self._price_s = time.monotonic()
+        return self._price
+
+    def start(self) -> None:
+        """A new executor."""
+        self.link = Link(lambda: entry(self.box, self.account, self.timings))
+        gate = RiskGate(self.account, self.limits, [BTC])
+        log: Any = MortalLog(self.log, lambda where: self.fate(where))
+        self.executor = LiveExecutor(log, self.account, [self.run], self.link, gate, self.latch, rules=self.rules)
+
+    def kill(self) -> None:
+        """It is gone, with all that was not in the log; what it had sent stays sent."""
+        assert self.link is not None
+        self.link.stop()
+        self.executor = None
+        self.deaths += 1
+
+    def close(self) -> None:
+        if self.executor is not None:
+            self.executor.close()
+        self.log.close()
+
+    def add_bar(self) -> None:
+        """A bar that ends now."""
+        now, price = time.time_ns(), self.price()
+        self._bars.commit({"bars.box": [Bar(BTC.id, now - BAR_NS, now, price, price, price, price, 1.0)]})
+
+    def step(self) -> int:
+        """One turn of everybody; a dead executor is replaced."""
+        if self.executor is None:
+            self.start()
+        assert self.executor is not None
+        try:
+            count = self.executor.pump()
+        except Killed:
+            self.kill()
+            return 1
+        return count + self.dice.pump()
+
+    def until(self, done: Callable[[], bool], timeout_s: float = 20.0, what: str = "") -> None:
+        """Turn until something is so."""
+        ends_s = time.monotonic() + timeout_s
+        while not done():
+            assert time.monotonic() < ends_s, f"{what or 'it'} was not so within {timeout_s:g} s: {self.story()[-12:]}"
+            if not self.step() and self.executor is not None:
+                self.executor.wait(0.01)
+
+    def run_bars(self, count: int) -> None:
+        """So many bars, each decided on before the next."""
+        for _ in range(count):
+            before = self.dice.bars
+            self.add_bar()
+            self.until(lambda before=before: self.dice.bars > before, what="a bar's decision")  # type: ignore[misc]
+
+    def calm(self) -> None:
+        """Let everything come to rest: nothing under way, every balance agreed on."""
+        self.dice.withdraw_all()
+        self.run_bars(2)
+        self.until(self.is_calm, what="calm")
+
+    def is_calm(self) -> bool:
+        if self.executor is None:
+            return False
+        account, dispatcher = self.executor._account, self.executor._dispatcher
+        return (
+            dispatcher.is_ready and not account.book.working and not account.state.suspects
+            and not dispatcher._under_way and not dispatcher._calls and not self.dice.open_orders
+        )  # fmt: skip
+
+    # ---- what there is to see
+
+    def events(self, stream: str) -> list[Event]:
+        found: list[Event] = []
+        while batch := self.log.read(stream, len(found)).events:
+            found += batch
+        return found
+
+    def story(self) -> list[Event]:
+        return [*self.events(f"account.{self.account}")[-20:], *self.events(self.run.executions_stream)[-20:]]
+
+    def fills(self) -> list[Fill]:
+        return [event for event in self.events(self.run.executions_stream) if isinstance(event, Fill)]
+
+    def updates(self, order_id: int) -> list[OrderStatus]:
+        found = self.events(self.run.executions_stream)
+        return [event.status for event in found if isinstance(event, OrderUpdate) and event.order_id == order_id]
+
+    def discrepancies(self) -> list[Discrepancy]:
+        return [event for event in self.events(f"account.{self.account}") if isinstance(event, Discrepancy)]
+
+    def check(self, opening: dict[str, float]) -> Counter[str]:
+        """Everything agrees with the exchange: balances, positions, open orders, each trade once. Returns counts."""
+        truth = self.box._call(lambda: self._truth())
+        assert truth["open"] == [], truth["open"]
+        fills = self.fills()
+        assert [fill.fill_id for fill in fills] == list(range(1, len(fills) + 1))
+        assert len(fills) == len(truth["trades"]), (len(fills), len(truth["trades"]))
+        ids = [order.client_order_id for order in truth["orders"]]
+        assert len(ids) == len(set(ids)), "an order exists twice"
+        by_order: dict[str, float] = defaultdict(float)
+        for trade, fill in zip(truth["trades"], fills, strict=True):
+            assert (trade["price"], trade["side"]) == (fill.price, int(fill.side)), (trade, fill)
+            by_order[trade["client_order_id"].rpartition(".")[2].partition("-a")[0]] += trade["quantity"]
+            assert trade["client_order_id"].rpartition(".")[2].partition("-a")[0] == str(fill.order_id)
+        assert self.executor is not None
+        state = self.executor._account.state
+        holdings = state.runs[self.run.run_id].holdings
+        balances = truth["balances"]
+        assert abs(opening["USDT"] + holdings.cash - self.run.cash - balances["USDT"]) < 1e-6
+        assert abs(opening.get("BTC", 0.0) + holdings.of[BTC.id].held - balances.get("BTC", 0.0)) < 1e-9
+        cash, position = self.run.cash, 0.0  # what the strategist makes of the fills
+        for fill in fills:
+            cash -= fill.side * fill.quantity * fill.price + fill.fee
+            position += fill.side * fill.quantity
+        assert abs(cash - holdings.cash) < 1e-6
+        assert abs(position - holdings.of[BTC.id].told) < 1e-9
+        assert 0 <= holdings.of[BTC.id].held - position < BTC.lot_size
+        self._check_sizes(by_order)
+        return Counter(orders=len(ids), trades=len(fills), deaths=self.deaths)
+
+    def _check_sizes(self, by_order: dict[str, float]) -> None:
+        """No order traded more than was ever asked for."""
+        largest: dict[int, float] = {}
+        for event in self.events(self.run.decisions_stream):
+            if isinstance(event, Order):
+                largest[event.order_id] = event.quantity
+            elif isinstance(event, OrderAmend) and not math.isnan(event.quantity):
+                largest[event.order_id] = max(largest[event.order_id], event.quantity)
+        for name, quantity in by_order.items():
+            assert quantity <= largest[int(name)] * (1 + 1e-9), (name, quantity, largest[int(name)])
+
+    def _truth(self) -> dict[str, Any]:
+        """What the exchange knows of the account, read on its own thread."""
+        market = self.box._running().market
+        core, journal = market.core, market.journal  # type: ignore[union-attr]
+        listing = market.listings["BTCUSDT"]
+        orders = journal.orders(self.account, "BTCUSDT", 0, 10**6)
+        names = {order.order_id: order.client_order_id for order in orders}
+        trades = [
+            {
+                "client_order_id": names[each.order_id], "quantity": each.quantity_e8 / 1e8, "price": each.price_e8 / 1e8,
+                "side": 1 if each.is_buyer else -1,
+            }
+            for each in journal.own_trades(self.account, "BTCUSDT", 0, None, 10**6)
+        ]  # fmt: skip
+        assert listing.symbol == "BTCUSDT"
+        return {
+            "open": [order.client_order_id for order in core.open_orders.values() if order.account == self.account],
+            "orders": orders,
+            "trades": trades,
+            "balances": {
+                asset: (free + locked) / 1e8 for asset, (free, locked) in core.accounts.balances[self.account].items()
+            },
+        }
+
+
+@contextmanager
+def world(folder: Path, box: ExchangeServer, account: str, seed: int, **more: Any) -> Iterator[World]:
+    """A world that is closed at the end."""
+    here = World(folder, box, account, seed, **more)
+    try:
+        yield here
+    finally:
+        here.close()
