@@ -81,7 +81,7 @@ def make_alerts_app(
 
     @app.get("/docs", include_in_schema=False)
     def docs() -> Response:
-        return page("docs", api=app.openapi())
+        return page("docs", api=app.openapi(), base_url=links.base_url)
 
     @app.get("/health", include_in_schema=False)
     def health() -> Response:

@@ -119,7 +119,8 @@ class Offer:
         return tuple(dict.fromkeys((*self._instruments, *added)))
 
     def settle(self, choices: Choices) -> Choices:
-        """The choices without repetitions, `*` alone where it is among others. Raises InputError for what cannot be chosen."""
+        """The choices without repetitions. Beside `*` stay only instruments that are to be tracked yet; raises InputError for
+        what cannot be chosen."""
         if choices.time_zone not in time_zones():
             raise InputError("time_zone is none that is known: write one such as Europe/Berlin, or UTC")
         unknown = [name for name in choices.strategies if name not in (EVERY, RECOMMENDED, *self.strategies)]
@@ -136,8 +137,9 @@ class Offer:
         waiting = {one.instrument for one in self._wanted.list()} if new else set()
         if len(waiting.union(new)) > max(MAX_WAITING_INSTRUMENTS, len(waiting)):
             raise InputError("too many new instruments are waiting for their history: choose of those that are listed")
-        lists = {name: _each_once(getattr(choices, name)) for name in ("instruments", "strategies", "kinds")}
-        return choices.model_copy(update=lists)
+        instruments = [EVERY, *new] if EVERY in choices.instruments else list(dict.fromkeys(choices.instruments))
+        lists = {"strategies": _each_once(choices.strategies), "kinds": _each_once(choices.kinds)}
+        return choices.model_copy(update=lists | {"instruments": instruments})
 
     def new_instruments(self, names: Sequence[str]) -> list[str]:
         """Those that are not tracked."""

@@ -13,7 +13,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from quantlytic.model.errors import InputError
 from quantlytic.model.time import iso
 from quantlytic.store.control.address import clean_address
-from quantlytic.store.control.records import Message
+from quantlytic.store.control.records import EVERY, Message
 from quantlytic.web.alerts.choices import Choices, Offer, choices_of
 from quantlytic.web.alerts.desk import Desk
 from quantlytic.web.alerts.pages import form_page, page, problem_page
@@ -160,8 +160,12 @@ def _one(form: Fields, name: str) -> str:
 def _choices(form: Fields) -> tuple[Choices, list[str]]:
     """What was chosen, as far as it can be read, and what is wrong with it."""
     others = [name.strip() for name in _one(form, "others").replace("\n", ",").split(",")]
+    ticked = form.get("instruments", [])
+    is_unclear = EVERY in ticked and len(ticked) > 1
+    if is_unclear:
+        ticked = [name for name in ticked if name != EVERY]
     raw = {
-        "instruments": [*form.get("instruments", []), *(name for name in others if name)],
+        "instruments": [*ticked, *(name for name in others if name)],
         "strategies": form.get("strategies", []),
         "kinds": form.get("kinds", []),
         "near_bps": _bps(_one(form, "near_percent")),
@@ -170,7 +174,7 @@ def _choices(form: Fields) -> tuple[Choices, list[str]]:
         "quiet_end": _one(form, "quiet_end") or "00:00",
     }
     try:
-        return Choices.model_validate(raw), []
+        return Choices.model_validate(raw), [_UNCLEAR] if is_unclear else []
     except ValidationError as error:
         problems = {str(one["loc"][0]): _PROBLEMS.get(str(one["loc"][0]), one["msg"]) for one in error.errors()}
         good = {name: value for name, value in raw.items() if name not in problems}
@@ -178,6 +182,7 @@ def _choices(form: Fields) -> tuple[Choices, list[str]]:
         return Choices().model_copy(update=good | empty), list(problems.values())
 
 
+_UNCLEAR = "Instruments: all of them and single ones were ticked. Now only the single ones are: right?"
 _PROBLEMS = {
     "instruments": "Instruments: choose at least one, at most 50.",
     "strategies": "Strategies: choose at least one, at most 50.",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse, Response
 
 from quantlytic.store.control.records import EVERY, RECOMMENDED
@@ -21,6 +23,7 @@ def _templates() -> Environment:
         loader=FileSystemLoader(FOLDER / "templates"), autoescape=True, undefined=StrictUndefined, auto_reload=False,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
+    environment.filters["code"] = _with_code
     environment.globals |= {"kind_texts": KIND_TEXTS, "every": EVERY, "recommended": RECOMMENDED, "zones": _zones}
     return environment
 
@@ -45,6 +48,11 @@ def form_page(
 def problem_page(status: int, reason: str) -> Response:
     """Why it cannot be done."""
     return page("problem", status, reason=reason)
+
+
+def _with_code(text: str) -> Markup:
+    """What stands between backquotes as <code>."""
+    return Markup(re.sub("`([^`]*)`", r"<code>\1</code>", str(escape(text))))
 
 
 @cache
