@@ -87,7 +87,7 @@ def bar_to(last: np.void, close: float, bars: int = 1, size_ns: int = MINUTE_NS)
 
 def told(intents: list[Intent], close: float, horizon: int = 1) -> list[tuple[Any, ...]]:
     return sorted(
-        (one.action, int(one.side or 0), int(one.order_type or 0))
+        (one.action, int((one.action == "order" and one.side) or 0), int(one.order_type or 0))
         for one in intents
         if one.horizon == horizon and one.price_low <= close <= one.price_high
     )

@@ -1,8 +1,9 @@
 """Look-ahead: what a running strategy would do at which close of its next bars.
 
 The session's bytes are copied and given a hypothetical bar: it opens at the last close, goes straight to the close that is
-tried, and has no volume. It takes the way of any bar: open orders meet it first, fills are told, then the strategy decides.
-A horizon of k bars means that the price has not moved in the k - 1 bars before.
+tried, and has no volume; or it goes on from a bar that is forming, with that one's open, high, low and volume so far. It
+takes the way of any bar: open orders meet it first, fills are told, then the strategy decides. A horizon of k bars means
+that the price has not moved in the k - 1 bars before.
 
 The session itself is not touched. Between two closes that are tried nothing is known: a band narrower than a step may be
 missed. Where a band begins or ends is found by trying closes between, to a tick.
@@ -33,6 +34,7 @@ from quantlytic.engine.compiler.runaddress import run_address
 from quantlytic.engine.plain import PythonStrategy
 from quantlytic.engine.run.journal import JOURNAL, SAMPLES
 from quantlytic.engine.session import Session
+from quantlytic.engine.strategy import Strategy
 from quantlytic.model.bar import BAR
 from quantlytic.model.errors import InputError, StrategyError
 from quantlytic.model.order import OrderStatus, OrderType, TimeInForce
@@ -40,6 +42,7 @@ from quantlytic.model.side import Side
 from quantlytic.model.time import duration_ns
 
 _SPLIT = 32  # closes tried at once between two that differ
+_COARSE = 8  # of the closes tried, each eighth is tried again when the bar has moved on
 _FINE = 1e-9  # where the instrument has no tick, an edge is found to this share of the price
 
 
@@ -50,6 +53,7 @@ class Intent:
 
     `action`: "order", "cancel" or "amend". `quantity` and `order_price` (NaN for none) are those at the close in the band
     that is nearest to the last one, `close`; `target_quantity` is the signed position that it wants (NaN for cancels).
+    `side` is that of the order that is sent or changed. `parent_id`: it sleeps until that order has filled (0: none).
     """
 
     instrument: str
@@ -66,6 +70,7 @@ class Intent:
     quantity: float = math.nan
     order_price: float = math.nan
     target_quantity: float = math.nan
+    parent_id: int = 0
 
 
 def fork(
@@ -77,37 +82,99 @@ def fork(
     span: float = 0.05,
     steps: int = 401,
     tick: float | None = None,
+    forming: Any = None,
 ) -> list[Intent]:
     """What the strategy would do at the closes of the instrument's next bar, and of those up to `horizons` bars ahead.
 
-    Tries `steps` closes from `span` (a share) below the last one to as much above. `bar_size`: ns, or text such as "15m".
+    Tries `steps` closes from `span` (a share) below the last price to as much above. `bar_size`: ns, or text such as "15m".
     `instrument`: its id; may be left out where the session has one. Edges are exact to `tick`, by default the instrument's
-    tick size, or a billionth of the price where it has none. Bands come by horizon, then by price.
+    tick size, or a billionth of the price where it has none. `forming`: the next bar as far as it has come, a BAR row.
+    Bands come by horizon, then by price.
 
     Raises InputError for a session that has seen no bar, or whose strategy does not decide in `on_bar` alone;
     StrategyError when a handler raises on the way.
     """
-    handlers = session.strategy.handlers()
-    if isinstance(session.strategy, PythonStrategy):
-        raise InputError(
-            f"{type(session.strategy).__name__} is a PythonStrategy: its state cannot be copied, so no look-ahead"
-        )
+    return Fork(session, bar_size, instrument).look(forming, horizons=horizons, span=span, steps=steps, tick=tick)
+
+
+class Fork:
+    """A session's state at one moment, to look ahead from, again and again while the next bar forms.
+
+    The session may go on meanwhile: this is a copy. Arguments and errors are those of `fork`.
+    """
+
+    def __init__(self, session: Session, bar_size: int | str, instrument: str | None = None) -> None:
+        if reason := why_not(session.strategy):
+            raise InputError(reason)
+        size_ns = duration_ns(bar_size) if isinstance(bar_size, str) else int(bar_size)
+        if size_ns < 1:
+            raise InputError("a fork needs a bar_size of 1 ns or more")
+        self._tries = _Tries(session, _index(session, instrument), size_ns)
+        self._expected: tuple[NDArray[np.float64], NDArray[np.int64]] = np.zeros(0), np.zeros(0, np.int64)
+
+    def look(
+        self, forming: Any = None, *, horizons: int = 1, span: float = 0.05, steps: int = 401, tick: float | None = None
+    ) -> list[Intent]:
+        """What the strategy would do, by horizon, then by price."""
+        if horizons < 1 or steps < 2 or not 0.0 < span < 1.0:
+            raise InputError("a fork needs horizons of 1 or more, steps of 2, and a span between 0 and 1")
+        tries, found = self._tries, list[Intent]()
+        tries.begin(forming)
+        closes = tries.closes(span, steps, tick)
+        for horizon in range(1, horizons + 1):
+            bands = tries.bands(closes)
+            for low, high, kind in bands:
+                if kind:
+                    found += tries.intents(low, high, horizon)
+            if horizon == 1:
+                self._expect(closes, bands)
+            if horizon < horizons:
+                tries.wait()
+        return found
+
+    def holds(self, forming: Any) -> bool:
+        """Whether the last `look` says of the bar as it is now what another one would: tried at its last price, at every
+        edge of what was found, and at each eighth close besides. Much cheaper than to look."""
+        closes, kinds = self._expected
+        self._tries.begin(forming)
+        last = self._tries.last
+        if not len(closes) or not closes[0] <= last <= closes[-1]:
+            return False
+        after = int(np.searchsorted(closes, last))
+        if closes[after] != last and kinds[after] != kinds[after - 1]:
+            return False  # between the two sides of an edge: a price off the grid of ticks
+        found = self._tries.kinds(np.append(closes, last))
+        return bool(np.array_equal(found[:-1], kinds) and found[-1] == kinds[after])
+
+    @property
+    def tried(self) -> tuple[float, float]:
+        """The lowest and the highest close that the last `look` tried: a band that ends there may go on."""
+        closes, _ = self._expected
+        return float(closes[0]), float(closes[-1])
+
+    @property
+    def finest(self) -> float:
+        """How far two neighbouring closes are apart, at the most, where an edge was looked for."""
+        return self._tries.finest * 1.5
+
+    def _expect(self, closes: NDArray[np.float64], bands: list[tuple[float, float, int]]) -> None:
+        known = {float(close): kind for low, high, kind in bands for close in (low, high)}
+        for close in closes[::_COARSE].tolist():
+            inside = next((kind for low, high, kind in bands if low <= close <= high), None)
+            if inside is not None:
+                known[close] = inside
+        ordered = sorted(known)
+        self._expected = np.array(ordered), np.array([known[close] for close in ordered], np.int64)
+
+
+def why_not(strategy: Strategy) -> str:
+    """Why there is no look-ahead for a strategy; "" where there is."""
+    name, handlers = type(strategy).__name__, strategy.handlers()
+    if isinstance(strategy, PythonStrategy):
+        return f"{name} is a PythonStrategy: its state cannot be copied, so no look-ahead"
     if "on_bar" not in handlers or handlers & {"on_slice", "on_timer"}:
-        raise InputError(f"{type(session.strategy).__name__} does not decide in on_bar alone: it cannot be forked")
-    size_ns = duration_ns(bar_size) if isinstance(bar_size, str) else int(bar_size)
-    if size_ns < 1 or horizons < 1 or steps < 2 or not 0.0 < span < 1.0:
-        raise InputError("a fork needs bar_size of 1 ns or more, horizons of 1, steps of 2, and a span between 0 and 1")
-    tries = _Tries(session, _index(session, instrument), size_ns)
-    found: list[Intent] = []
-    closes = tries.closes(span, steps, tick)
-    for horizon in range(1, horizons + 1):
-        kinds = tries.kinds(closes)
-        for low, high, kind in _bands(kinds):
-            if kind:
-                found += tries.intents(closes, low, high, horizon)
-        if horizon < horizons:
-            tries.wait()
-    return found
+        return f"{name} does not decide in on_bar alone: it cannot be forked"
+    return ""
 
 
 def _price_of(row: Any) -> float:
@@ -124,13 +191,6 @@ def _index(session: Session, instrument: str | None) -> int:
     return ids.index(instrument)
 
 
-def _bands(kinds: NDArray[np.int64]) -> Iterator[tuple[int, int, int]]:
-    """(first, last, kind) of each run of equal numbers."""
-    edges = np.flatnonzero(np.append(True, np.diff(kinds) != 0))
-    for first, end in zip(edges, np.append(edges[1:], len(kinds)), strict=True):
-        yield int(first), int(end) - 1, int(kinds[first])
-
-
 class _Tries:
     """A copy of the session's bytes to start from, and one more to try closes on."""
 
@@ -138,23 +198,44 @@ class _Tries:
         self._session, self._machine = session, session._machine
         self._instrument = session.instruments[instrument]
         self._index = instrument
-        base = _aligned_copy(session._arena)
-        self._base, self._room, self._size = base, _aligned_copy(base), session.state_bytes
-        broker: Any = BROKER.view(base)
-        account = broker.account
+        self._now = _aligned_copy(session._arena)  # as the session was; `_base` may be some bars further
+        self._base, self._room, self._size = _aligned_copy(self._now), _aligned_copy(self._now), session.state_bytes
+        account = self._account
         if session._outbox.counts.any():
             raise InputError("a session is forked between bars: it is in the middle of one")
         self._answer(account)
-        self.last = float(account.position(instrument).price)
-        if not self.last > 0.0:
+        self._close = float(account.position(instrument).price)
+        if not self._close > 0.0:
             raise InputError(f"{self._instrument.id} has had no bar yet: there is no price to look ahead from")
-        self.time = int(account.time)
-        self._bar = np.zeros(1, BAR)
+        self._now[: self._size] = self._base[: self._size]
+        self._bar, self._forming = np.zeros(1, BAR), np.zeros(1, BAR)
         self._journal = session._journal  # empty between runs, and left so
         self._equity = np.zeros(1)
         self._size_ns = size_ns
-        self._next_bar()
         self._compiled = session.compiled
+        self._tick = self._instrument.tick_size
+        self.begin(None)
+
+    @property
+    def _account(self) -> Any:
+        broker: Any = BROKER.view(self._base)
+        return broker.account
+
+    @property
+    def finest(self) -> float:
+        """How exact an edge is."""
+        return self._tick or _FINE * self.last
+
+    def begin(self, forming: Any) -> None:
+        """Go back to the session's own moment, before a bar that is forming, or one of which nothing is known."""
+        self._base[: self._size] = self._now[: self._size]
+        account = self._account
+        if forming is None:
+            self._next_bar(int(account.time), self._close)
+            return
+        self._forming[0] = forming
+        self.last = float(forming["close"])
+        account.time = min(int(account.time), int(forming["close_time"]))  # other instruments may be further
 
     def closes(self, span: float, steps: int, tick: float | None) -> NDArray[np.float64]:
         """The closes to try, ascending, the last one among them, on the grid of ticks where there is one."""
@@ -164,10 +245,23 @@ class _Tries:
         spread = np.linspace(self.last * (1.0 - span), self.last * (1.0 + span), steps)
         return np.unique(np.append(self._on_grid(spread), self.last))
 
+    def bands(self, closes: NDArray[np.float64]) -> list[tuple[float, float, int]]:
+        """(lowest, highest, kind) of each stretch of closes at which the strategy does one thing, edges to a tick."""
+        kinds = self.kinds(closes)
+        found, low = [], float(closes[0])
+        for last in np.flatnonzero(np.diff(kinds)).tolist():
+            left, right = closes[last], closes[last + 1]
+            high, after, kind = self._edge(left, right, int(kinds[last]))
+            found.append((low, high, int(kinds[last])))
+            low = after if kind == kinds[last + 1] else self._edge(right, high, int(kinds[last + 1]))[0]
+        found.append((low, float(closes[-1]), int(kinds[-1])))
+        return found
+
     def kinds(self, closes: NDArray[np.float64]) -> NDArray[np.int64]:
         """For each close a number that tells apart what the strategy would do: 0 for nothing."""
         found = np.zeros(len(closes), np.int64)
         at_of = self._session._at
+        self._bar[0] = self._forming[0]
         try:
             done = self._try_closes()(
                 self._run(), at_of(self._base), self._size, at_of(self._room), at_of(self._bar.view(np.uint8)),
@@ -183,18 +277,13 @@ class _Tries:
             )
         return found
 
-    def intents(self, closes: NDArray[np.float64], first: int, last: int, horizon: int) -> Iterator[Intent]:
-        """What the strategy would do in the band from closes[first] to closes[last]."""
-        low, high = closes[first], closes[last]
-        if first > 0:
-            low = self._edge(low, closes[first - 1])
-        if last < len(closes) - 1:
-            high = self._edge(high, closes[last + 1])
+    def intents(self, low: float, high: float, horizon: int) -> Iterator[Intent]:
+        """What the strategy would do in the band from `low` to `high`."""
         near = float(min(max(self.last, low), high))
         orders, signals, cancels, amends = self._decision(near)
         shared: dict[str, Any] = {
-            "instrument": self._instrument.id, "horizon": horizon, "time": self.time + self._size_ns,
-            "price_low": float(low), "price_high": float(high), "close": near,
+            "instrument": self._instrument.id, "horizon": horizon, "time": int(self._forming["close_time"][0]),
+            "price_low": low, "price_high": high, "close": near,
         }  # fmt: skip
         targets = {int(row["signal_id"]): float(row["target_quantity"]) for row in signals}
         for row in orders:
@@ -202,23 +291,25 @@ class _Tries:
                 **shared, action="order", order_id=int(row["order_id"]), side=Side(int(row["side"])),
                 order_type=OrderType(int(row["type"])), time_in_force=TimeInForce(int(row["time_in_force"])),
                 quantity=float(row["quantity"]), order_price=_price_of(row),
-                target_quantity=targets.get(int(row["order_id"]), math.nan),
+                target_quantity=targets.get(int(row["order_id"]), math.nan), parent_id=int(row["parent_id"]),
             )  # fmt: skip
+        sides = self._open_sides() | {int(row["order_id"]): Side(int(row["side"])) for row in orders}
         for row in cancels:
-            yield Intent(**shared, action="cancel", order_id=int(row["order_id"]))
+            order_id = int(row["order_id"])
+            yield Intent(**shared, action="cancel", order_id=order_id, side=sides.get(order_id))
         for row in amends:
-            quantity = float(row["quantity"])
+            order_id, quantity = int(row["order_id"]), float(row["quantity"])
             yield Intent(
-                **shared, action="amend", order_id=int(row["order_id"]), quantity=quantity, order_price=_price_of(row)
-            )
+                **shared, action="amend", order_id=order_id, side=sides.get(order_id), quantity=quantity,
+                order_price=_price_of(row),
+            )  # fmt: skip
 
     def wait(self) -> None:
-        """One bar passes in which the price does not move."""
+        """One bar passes in which the price does not move from where it is."""
         self._set_close(self.last)
         self._advance(self._base)
         self._clear()
-        self.time += self._size_ns
-        self._next_bar()
+        self._next_bar(int(self._forming["close_time"][0]), self.last)
 
     # ---- inside ----
 
@@ -232,18 +323,26 @@ class _Tries:
                 elif order.status == PENDING_NEW:
                     order.status = NEW
 
-    def _edge(self, inside: float, outside: float) -> float:
-        """The last close towards `outside` at which the strategy does as it does at `inside`, to a tick."""
-        finest = self._tick or _FINE * self.last
-        while abs(outside - inside) > finest * 1.5:
+    def _open_sides(self) -> dict[int, Side]:
+        """Order id -> side of the instrument's open orders."""
+        account = self._account
+        rows = [account.order(self._index, k) for k in range(int(account.position(self._index).orders))]
+        return {int(row.order_id): Side(int(row.side)) for row in rows}
+
+    def _edge(self, inside: float, outside: float, kind: int) -> tuple[float, float, int]:
+        """The last close towards `outside` at which the strategy does `kind`, as at `inside`, to a tick; the close next to
+        it, and what it does there."""
+        beyond = -1
+        while beyond < 0 or abs(outside - inside) > self.finest * 1.5:
             between = self._on_grid(np.linspace(inside, outside, _SPLIT + 1))
             between[0], between[-1] = inside, outside
             kinds = self.kinds(between)
-            other = int(np.argmax(kinds != kinds[0]))
+            other = int(np.argmax(kinds != kind))
+            beyond = int(kinds[other])
             if between[other - 1] == inside and between[other] == outside:
                 break
             inside, outside = between[other - 1], between[other]
-        return float(inside)
+        return float(inside), float(outside), beyond
 
     def _on_grid(self, closes: NDArray[np.float64]) -> NDArray[np.float64]:
         if not self._tick:
@@ -281,14 +380,14 @@ class _Tries:
         for box in range(SAMPLES + 1):
             self._journal.take(box)
 
-    def _next_bar(self) -> None:
-        self._bar[0] = (
-            self._index, self.time, self.time + self._size_ns, self.last, self.last, self.last, self.last, 0.0, 0.0, 0
-        )  # fmt: skip
+    def _next_bar(self, time: int, price: float) -> None:
+        self.last = price
+        self._forming[0] = (self._index, time, time + self._size_ns, price, price, price, price, 0.0, 0.0, 0)
 
     def _set_close(self, close: float) -> None:
-        bar = self._bar[0]
-        bar["close"], bar["high"], bar["low"] = close, max(close, self.last), min(close, self.last)
+        bar = self._bar
+        bar[0] = self._forming[0]
+        bar["close"], bar["high"], bar["low"] = close, max(close, bar["high"][0]), min(close, bar["low"][0])
 
     def _try_closes(self) -> Any:
         return _compiled_tries() if self._compiled else np.errstate(all="ignore")(try_closes)
@@ -297,9 +396,7 @@ class _Tries:
         return run_address() if self._compiled else self._machine.run
 
     def _blame(self, error: Exception) -> StrategyError:
-        broker: Any = BROKER.view(self._base)
-        account = broker.account
-        return blame(error, type(self._session.strategy), int(account.bars), int(self._bar["close_time"][0]))
+        return blame(error, type(self._session.strategy), int(self._account.bars), int(self._bar["close_time"][0]))
 
 
 def try_closes(
@@ -310,12 +407,13 @@ def try_closes(
     addresses. Returns how many closes were tried: fewer than `count` where the strategy sent too much."""
     row, log = at(bar, 0, BAR_ROW), at(journal, 0, JOURNAL)
     account = at(room, 0, BROKER).account
+    high, low = row.high, row.low
     for k in range(count):
         copy_in(base, room, size)
         close = at(closes, k * CELL_BYTES, CELL).value
         row.close = close
-        row.high = max(close, row.open)
-        row.low = min(close, row.open)
+        row.high = max(close, high)
+        row.low = min(close, low)
         call_run(run, room, bar, 0, 1, equity, journal, step)
         at(kinds, k * CELL_BYTES, KIND).value = kind_of(log)
         for box in range(log.boxes):

@@ -107,6 +107,11 @@ class TimeBars:
         """Another event of the venue: time has come this far. Returns the bars that it closed, as `on_trade` does."""
         return self._close() if self._advance(event_time, receive_time) else []
 
+    def forming(self, instrument: str) -> Bar | None:
+        """The instrument's next bar to close, as far as it has come; None while no trade is in it."""
+        times = [open_time for open_time, owner in self._partials if owner == instrument]
+        return self._bar(self._partials[min(times), instrument]) if times else None
+
     def on_interruption(self) -> None:
         """The connection was lost for a while: what was missed may come yet, behind what comes now."""
         self._held.update(self._own)
@@ -207,15 +212,15 @@ class TimeBars:
             close_time = open_time + self._size
             if close_time + self._grace > self._mark(instrument):
                 continue
-            one = self._partials.pop((open_time, instrument))
-            closed.append(
-                Bar(
-                    instrument, open_time, close_time, one.open, one.high, one.low, one.close,
-                    one.volume, one.quote_volume, one.trades,
-                )
-            )  # fmt: skip
+            closed.append(self._bar(self._partials.pop((open_time, instrument))))
         self._find_next_close()
         return closed
+
+    def _bar(self, one: _Partial) -> Bar:
+        return Bar(
+            one.instrument, one.open_time, one.open_time + self._size, one.open, one.high, one.low, one.close,
+            one.volume, one.quote_volume, one.trades,
+        )  # fmt: skip
 
     def _find_next_close(self) -> None:
         self._next_close = min(self._partials)[0] + self._size if self._partials else 0

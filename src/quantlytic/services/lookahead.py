@@ -1,0 +1,320 @@
+"""Bars and trades to intents: says what the run's strategy will do at which close, before it does it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from quantlytic.engine.data.barbuilder import TimeBars
+from quantlytic.engine.fork import Fork, why_not
+from quantlytic.engine.session import Session
+from quantlytic.model.bar import Bar
+from quantlytic.model.book import BookDelta
+from quantlytic.model.equity import Equity
+from quantlytic.model.errors import InputError
+from quantlytic.model.event import Event
+from quantlytic.model.ledger import LedgerEntry, LedgerKind
+from quantlytic.model.run import Run
+from quantlytic.model.side import Side
+from quantlytic.model.time import NS_PER_MS, NS_PER_S
+from quantlytic.model.trade import Trade
+from quantlytic.research.runs.paper import Rows
+from quantlytic.services.announcements import Announcements, Deed, Said, merged
+from quantlytic.services.inbox import Inbox
+from quantlytic.store.log.port import Log
+
+CHECK_EVERY_NS = 250 * NS_PER_MS
+STEPS = 401
+_COMMIT_EVERY = 20_000  # market events: what lies between is read again after a crash
+_AT_ONCE = 5_000  # market events a pump
+_SPAN_OF_A_MINUTE, _WIDEST = 0.02, 0.5
+
+
+class _Snapshot(msgspec.Struct, array_like=True):
+    session: bytes
+    builder: bytes
+    watermark: int
+    open: list[Said]
+    next_id: int
+    closing: list[tuple[str, int]]
+    decided: dict[str, tuple[Bar, int]]  # instrument -> its last bar decided on, and that one's offset
+    looked: dict[str, Bar]  # the bar as it was at the last look: looked at again after a restart
+    checked: dict[str, int]
+    due: dict[str, int]
+
+
+class Lookahead:
+    """Holds a replica of the strategist's session, advanced by the same bars and reports, and forks it: after each bar, and
+    again while the next one forms, from the trades of `market.VENUE`, whenever that changes what is to be said. Writes
+    `Intent`s, only when they are new or changed, and `IntentOutcome`s to `intents.RUN`.
+
+    A forming bar is looked at every `check_every_ns` of event time at the most, in the last stretch of that length at each
+    trade, so that what is said last is exact. `check_every_ns=0`: after each bar alone, without the market's trades.
+    A strategy that looks at its instruments' closes alone needs no more; one that looks at high, low or volume does.
+
+    The same tape gives the same intents: the market's own events say when a bar is over, and the bar is then waited for. A
+    commit holds what is said with the state it was said from: nothing is said twice or left out after a crash.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        run: Run,
+        session: Session,
+        grace_ns: int,
+        *,
+        horizons: int = 1,
+        check_every_ns: int = CHECK_EVERY_NS,
+        timer_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        if reason := why_not(session.strategy):
+            raise InputError(reason)
+        self.name = f"lookahead.{run.run_id}"
+        self._log, self._run, self._session, self._timer_s = log, run, session, timer_s
+        self._horizons, self._every_ns = horizons, check_every_ns
+        self._rows = Rows(run)
+        self._ticks = {one.id: one.tick_size for one in run.instruments}
+        self._span = min(_WIDEST, _SPAN_OF_A_MINUTE * (run.bar_size_ns / (60 * NS_PER_S)) ** 0.5)
+        self._writer = log.writer(self.name)
+        self._told = Announcements(run.run_id, run.bar_size_ns)
+        self._builder = TimeBars(run.bar_size_ns, grace_ns)
+        self._closing: list[tuple[str, int]] = []
+        self._decided: dict[str, tuple[Bar, int]] = {}
+        self._looked: dict[str, Bar] = {}
+        self._checked: dict[str, int] = {}
+        self._due: dict[str, int] = {}
+        self._watermark = 0
+        self._forks: dict[str, Fork] = {}
+        self._outputs: list[Event] = []
+        self._uncommitted = 0
+        self._quiet_since_s = timer_s()
+        self._stream = f"intents.{run.run_id}"
+        positions = self._writer.positions
+        self._bars = Inbox(log, run.bars_stream, positions.get(run.bars_stream, run.first_bar_offset))
+        self._reports = Inbox(log, run.executions_stream, positions.get(run.executions_stream, 0))
+        self._heard: list[Event] = []  # reports that came before their Equity
+        self._applied = self._reports.position
+        market = f"market.{run.venue}"
+        self._market = Inbox(log, market, positions.get(market, self._market_start(market)))
+        if self._writer.snapshot is not None:
+            self._restore(self._writer.snapshot)
+        elif self._every_ns:
+            self._commit()  # where it began in the market is kept, whatever happens next
+
+    # ---- the service
+
+    def pump(self) -> int:
+        if not self._every_ns:
+            return int(self._decide_next())
+        count = 0
+        while count < _AT_ONCE:
+            if self._closing:
+                if not self._decide_next():
+                    break
+            elif (ahead := self._market.peek()) is None:
+                self._check_silence()
+                break
+            else:
+                self._take(ahead[1])
+            count += 1
+        if count:
+            self._quiet_since_s = self._timer_s()
+        return count
+
+    def wait(self, timeout_s: float) -> None:
+        inbox = self._market if self._every_ns and not self._closing else self._reports
+        if self._due and not self._closing:
+            timeout_s = min(timeout_s, max(0.0, self._silence_s() - (self._timer_s() - self._quiet_since_s)))
+        self._log.wait({inbox.stream: inbox.read_position}, timeout_s)
+
+    def close(self) -> None:
+        self._writer.close()
+
+    # ---- the market
+
+    def _market_start(self, stream: str) -> int:
+        """Where the first bar of the run opens, as near as the stream is held and ordered; its end before that bar."""
+        low, high = self._log.bounds(stream)
+        first = self._bars.peek()
+        if first is None or not isinstance(first[1], Bar):
+            return high
+        while low < high:
+            middle = (low + high) // 2
+            batch = self._log.read(stream, middle, 1)
+            if batch.events and getattr(batch.events[0], "event_time", 0) < first[1].open_time:
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
+    def _take(self, event: Event) -> None:
+        """One market event: what is due before it is said, then it moves the forming bars on."""
+        at = getattr(event, "event_time", 0)
+        for instrument in [name for name, due in self._due.items() if due <= at]:
+            self._check(instrument, self._due[instrument])
+        self._market.take()
+        self._uncommitted += 1
+        closed: list[Bar] = []
+        if isinstance(event, Trade):
+            closed, refused = self._builder.on_trade(event)
+            if not refused and event.instrument in self._ticks:
+                self._mark(event.instrument)
+        elif isinstance(event, LedgerEntry) and event.kind is LedgerKind.RECONNECT:
+            self._builder.on_interruption()
+        elif isinstance(event, BookDelta) and not event.snapshot:
+            closed = self._builder.on_watermark(event.event_time, event.receive_time)
+        self._watermark = self._builder.watermark or 0
+        ended = [(bar.instrument, bar.close_time) for bar in closed if bar.instrument in self._ticks]
+        self._closing += [one for one in ended if not self._is_past(one)]
+        if self._uncommitted >= _COMMIT_EVERY and not self._closing:
+            self._commit()
+
+    def _mark(self, instrument: str) -> None:
+        """The instrument's bar has moved: check it now, or when it is time."""
+        if instrument not in self._decided or (bar := self._builder.forming(instrument)) is None:
+            return
+        now = self._builder.watermark or 0
+        next_ns = self._checked.get(instrument, 0) + self._every_ns
+        if now >= next_ns or now >= bar.close_time - self._every_ns:
+            self._check(instrument, now)
+        else:
+            self._due[instrument] = next_ns
+
+    def _silence_s(self) -> float:
+        return (min(self._due.values()) - self._watermark) / NS_PER_S
+
+    def _check_silence(self) -> None:
+        """Nothing has come for as long as a check was put off: it will not be any truer."""
+        if self._due and self._timer_s() - self._quiet_since_s >= self._silence_s():
+            for instrument, due in sorted(self._due.items()):
+                self._check(instrument, due)
+
+    def _check(self, instrument: str, at: int) -> None:
+        """Look again if the forming bar has changed what there is to say."""
+        self._due.pop(instrument, None)
+        self._checked[instrument] = at
+        bar = self._builder.forming(instrument)
+        if bar is None:
+            return
+        is_expected = self._looked[instrument].close_time == bar.close_time
+        if not is_expected or not self._fork(instrument).holds(self._rows.bars([bar])[0]):
+            self._look(instrument, bar, at)
+            self._commit()
+
+    # ---- the run's bars
+
+    def _decide_next(self) -> bool:
+        """Take over the run's next bar as soon as it is executed. When all that the market has closed are decided on: look
+        ahead from there, for all instruments."""
+        if (ahead := self._next_bar()) is None:
+            return False
+        offset, bar = ahead
+        target, end = self._closing[0] if self._closing else (bar.instrument, bar.close_time)
+        if bar.instrument == target and bar.close_time > end:
+            self._closing.pop(0)  # that bar is in no stream: it began before this service did
+        elif not self._hear(offset):
+            return False
+        else:
+            self._bars.take()
+            self._decide(offset, bar)
+            self._closing = [one for one in self._closing if not self._is_past(one)]
+        if not self._closing:
+            self._look_all(self._watermark if self._every_ns else bar.close_time)
+        return True
+
+    def _next_bar(self) -> tuple[int, Bar] | None:
+        while (ahead := self._bars.peek()) is not None:
+            offset, bar = ahead
+            if isinstance(bar, Bar) and self._rows.wants(bar):
+                return offset, bar
+            self._bars.take()
+        return None
+
+    def _is_past(self, bar: tuple[str, int]) -> bool:
+        known = self._decided.get(bar[0])
+        return known is not None and known[0].close_time >= bar[1]
+
+    def _hear(self, offset: int) -> bool:
+        """Read the executor's reports up to its word on that bar; False while it is not there."""
+        while self._reports.peek() is not None:
+            _, event = self._reports.take()
+            self._heard.append(event)
+            if isinstance(event, Equity):
+                assert event.bar_offset == offset, f"{self.name}: bar {event.bar_offset} was executed, {offset} is next"
+                return True
+        return False
+
+    def _decide(self, offset: int, bar: Bar) -> None:
+        rows = self._rows
+        row = rows.bars([bar])
+        self._session.apply(rows.updates(self._heard), rows.fills(self._heard), row)
+        self._heard, self._applied = [], self._reports.position
+        signals, _, cancels, amends = self._session.decide(row)
+        mine = signals["side"][signals["instrument"] == row["instrument"][0]]
+        deeds: list[Deed] = [("order", Side(side)) for side in mine.tolist()]
+        deeds += [("cancel", None)] * bool(len(cancels)) + [("amend", None)] * bool(len(amends))
+        self._outputs += self._told.judge(bar.instrument, bar.close_time, bar.close, deeds)
+        self._decided[bar.instrument] = bar, offset
+        self._forks.clear()
+
+    # ---- looking ahead
+
+    def _look_all(self, at: int) -> None:
+        for instrument in sorted(self._decided):
+            self._look(instrument, self._builder.forming(instrument), at)
+            self._checked[instrument] = at
+        self._due.clear()
+        self._commit()
+
+    def _fork(self, instrument: str) -> Fork:
+        fork = self._forks.get(instrument)
+        if fork is None:
+            fork = self._forks[instrument] = Fork(self._session, self._run.bar_size_ns, instrument)
+            if instrument in self._looked:  # as before the restart
+                fork.look(self._rows.bars([self._looked[instrument]])[0], horizons=1, span=self._span, steps=STEPS)
+        return fork
+
+    def _look(self, instrument: str, forming: Bar | None, at: int) -> None:
+        """Fork over the closes of the next bars; what is new goes to the outputs."""
+        last, offset = self._decided[instrument]
+        bar = forming or self._empty(last)
+        self._looked.pop(instrument, None)
+        fork = self._fork(instrument)
+        self._looked[instrument] = bar
+        found = fork.look(self._rows.bars([bar])[0], horizons=self._horizons, span=self._span, steps=STEPS)
+        bands = merged(found, fork.tried, fork.finest)
+        for horizon in range(1, self._horizons + 1):
+            until = bar.close_time + (horizon - 1) * self._run.bar_size_ns
+            mine = [band for band in bands if band.horizon == horizon]
+            self._outputs += self._told.revise(
+                instrument, until, mine, time=at, price=bar.close, tick=self._ticks[instrument], offset=offset
+            )
+
+    def _empty(self, last: Bar) -> Bar:
+        """The bar after that one, of which nothing is known."""
+        end, price = last.close_time, last.close
+        return Bar(last.instrument, end, end + self._run.bar_size_ns, price, price, price, price, 0.0)
+
+    # ---- state
+
+    def _commit(self) -> None:
+        snapshot = _Snapshot(
+            self._session.save(), self._builder.save(), self._watermark, self._told.open, self._told.next_id, self._closing,
+            self._decided, self._looked, self._checked, self._due,
+        )  # fmt: skip
+        positions = {self._bars.stream: self._bars.position, self._reports.stream: self._applied}
+        if self._every_ns:
+            positions[self._market.stream] = self._market.position
+        self._writer.commit({self._stream: self._outputs}, positions, msgspec.msgpack.encode(snapshot))
+        self._outputs, self._uncommitted = [], 0
+
+    def _restore(self, snapshot: bytes) -> None:
+        saved = msgspec.msgpack.decode(snapshot, type=_Snapshot)
+        self._session.restore(saved.session)
+        self._builder.restore(saved.builder)
+        self._watermark, self._closing = saved.watermark, saved.closing
+        self._told.open, self._told.next_id = saved.open, saved.next_id
+        self._decided, self._looked = saved.decided, saved.looked
+        self._checked, self._due = saved.checked, saved.due
