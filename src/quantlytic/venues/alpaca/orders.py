@@ -44,11 +44,13 @@ Row = TypeVar("Row")
 
 class AlpacaTimings(msgspec.Struct, frozen=True, kw_only=True):
     """In seconds. `request`: for an answer. `poll`: between two questions about an unanswered order, and the first
-    back-off. `settle`: how long a cancel is waited for. `patience`: until a submit gives up as UNRESOLVED."""
+    back-off. `settle`: how long a cancel is waited for. `tie`: after which fills of one instant are all listed.
+    `patience`: until a submit gives up as UNRESOLVED."""
 
     request: float = 5.0
     poll: float = 0.5
     settle: float = 5.0
+    tie: float = 0.3
     patience: float = 60.0
 
 
@@ -64,6 +66,7 @@ class AlpacaOrders:
         self._random = random.Random(seed)
         self._rest = AlpacaRest(market, keys, self._timings.request)
         self._open: dict[str, str] = {}
+        self._newest: dict[str, int] = {}
         self.connected: Callable[[], None] = _ignore
         self.void_after_s = self._timings.patience + VOID_S
 
@@ -191,19 +194,14 @@ class AlpacaOrders:
         return balances_of(account, rows)
 
     async def my_trades(self, instrument: str, from_id: int = 0) -> list[VenueFill]:
-        """See `OrderEntry.my_trades`. Fills of `from_id`'s own millisecond come all, also those numbered below it."""
-        symbol = self._symbol(instrument)
-        params: dict[str, Any] = {"direction": "asc", "page_size": PAGE}
-        if from_id:
-            params["after"] = after_text(from_id)
-        fills: list[VenueFill] = []
-        while True:
-            reply = await self._ask(self._rest.trading.get, "/account/activities/FILL", dict(params))
-            rows = self._convert(reply, list[wire.FillRow])
-            fills += [fill_of(instrument, row) for row in rows if row.symbol in (symbol, symbol.replace("/", ""))]
-            if len(rows) < PAGE:
-                return fills
-            params["page_token"] = rows[-1].id
+        """See `OrderEntry.my_trades`. Fills of one millisecond have no order that Alpaca states; so that none shows up behind
+        one handed out before, news are asked for a second time, `tie` seconds later, and only that answer is given."""
+        fills = await self._fills(instrument, from_id)
+        if fills and fills[-1].trade_id > self._newest.get(instrument, -1):
+            await asyncio.sleep(self._timings.tie)
+            fills = await self._fills(instrument, from_id)
+            self._newest[instrument] = fills[-1].trade_id
+        return fills
 
     async def updates(self) -> AsyncIterator[OrderState]:
         """See `OrderEntry.updates`. After a reconnect the orders that were open are asked about and handed out first."""
@@ -240,6 +238,20 @@ class AlpacaOrders:
     ) -> list[Difference]:
         """See `OrderEntry.reconcile`."""
         return await ask_differences(self, orders, balances)
+
+    async def _fills(self, instrument: str, from_id: int) -> list[VenueFill]:
+        symbol = self._symbol(instrument)
+        params: dict[str, Any] = {"direction": "asc", "page_size": PAGE}
+        if from_id:
+            params["after"] = after_text(from_id)
+        fills: list[VenueFill] = []
+        while True:
+            reply = await self._ask(self._rest.trading.get, "/account/activities/FILL", dict(params))
+            rows = self._convert(reply, list[wire.FillRow])
+            fills += [fill_of(instrument, row) for row in rows if row.symbol in (symbol, symbol.replace("/", ""))]
+            if len(rows) < PAGE:
+                return sorted((each for each in fills if each.trade_id >= from_id), key=lambda each: each.trade_id)
+            params["page_token"] = rows[-1].id
 
     async def _heard(self, instrument: str, client_order_id: str) -> OrderState | None:
         """The order if the venue knows it and can be asked right now."""
