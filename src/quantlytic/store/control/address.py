@@ -7,6 +7,8 @@ from collections.abc import Iterable
 
 from quantlytic.model.errors import InputError
 
+ALLOW = "alerts.allow"
+"""The preference that holds rules of who may sign up, made at run time."""
 _LONGEST, _LONGEST_LOCAL = 254, 64  # octets, RFC 5321 4.5.3.1 with RFC 3696 erratum 1690
 # A dot-atom without `%`, `!`, `|` and the backquote: old mail servers route, and old scripts run, by them. It begins with a
 # letter, a digit or `_`: what begins with `-` is an option to some programs.

@@ -10,15 +10,13 @@ import msgspec
 
 from quantlytic.model.errors import StoreError
 from quantlytic.model.time import NS_PER_S
-from quantlytic.store.control.address import clean_rule, is_allowed
+from quantlytic.store.control.address import ALLOW, clean_rule, is_allowed
 from quantlytic.store.control.control import Control
 from quantlytic.store.control.links import LIFETIME_S, Links
 from quantlytic.store.control.records import LinkNotice, Message, SignUp, Subscriber, message_id_of
 from quantlytic.web.alerts.choices import Choices
 from quantlytic.web.alerts.limits import TokenBuckets
 
-ALLOW = "alerts.allow"
-"""The preference that holds further rules of who may sign up."""
 _SUBJECTS = {"confirm": "Confirm your alerts", "mine": "Your alerts: see and change them"}
 _AT_ONCE = 50
 _LOOK_EVERY_S = 5.0
