@@ -38,7 +38,8 @@ from quantlytic.venues.exchange.config import AccountConfig, ExchangeConfig
 from quantlytic.venues.exchange.server import ExchangeServer
 
 BTC = Instrument("box:BTCUSDT", "BTC", "USDT", 0.01, 0.00001, 5.0)
-QUICK = OrderTimings(request=0.15, window=0.3, poll=0.02, skew=0.0, patience=0.5)
+QUICK = OrderTimings(request=0.06, window=0.1, poll=0.01, skew=0.0, patience=0.15)
+HAND_OVER_S = 0.1
 RULES = LiveRules(answer_wait_s=3.0, max_decision_age_s=20.0, max_data_age_s=20.0, sweep_every_s=0.5, retry_s=0.02)
 FREE = Limits(
     every=InstrumentLimits(
@@ -91,6 +92,22 @@ class MortalWriter:
         given = self._writer.commit(*arguments, **named)
         self._fate("after commit")
         return given
+
+
+class MortalLink(Link):
+    """A link at whose calls one may die: the order is in the log, and may or may not be on the wire."""
+
+    fate: Callable[[str], None]
+
+    def submit(self, *arguments: Any) -> None:
+        self.fate("before submit")
+        super().submit(*arguments)
+        self.fate("after submit")
+
+    def cancel(self, *arguments: Any) -> None:
+        self.fate("before cancel")
+        super().cancel(*arguments)
+        self.fate("after cancel")
 
 
 class MortalLog:
@@ -150,7 +167,7 @@ class Dice:
                 price = self._price() * (1 - order.side * dice.uniform(-0.0005, 0.003))
                 quantity = dice.choice((math.nan, order.quantity * 2, order.quantity / 2))
                 yield OrderAmend(run, order.order_id, BTC.id, now, quantity, price, math.nan, equity.bar_offset)
-        for _ in range(0 if self.is_quiet else dice.choice((0, 1, 1, 2))):
+        for _ in range(0 if self.is_quiet else dice.choice((0, 1, 2, 3))):
             order = self._order(equity, now)
             self._open[order.order_id] = order
             yield order
@@ -164,7 +181,9 @@ class Dice:
             (OrderType.LIMIT, TimeInForce.IOC), (OrderType.LIMIT, TimeInForce.FOK),
         ))  # fmt: skip
         price = math.nan if kind == OrderType.MARKET else self._price() * (1 - side * dice.uniform(-0.001, 0.002))
-        order = Order(self._run.run_id, self._next_id, BTC.id, now, side, kind, force, quantity, price, equity.bar_offset)
+        order = Order(
+            self._run.run_id, self._next_id, BTC.id, now, side, kind, force, quantity, price, equity.bar_offset
+        )
         self._next_id += 1
         return order
 
@@ -185,8 +204,10 @@ class World:
         self.dice = Dice(self.log, self.run, seed, self.price)
         self.fate: Callable[[str], None] = lambda _: None
         self.executor: LiveExecutor | None = None
-        self.link: Link | None = None
+        self.link: MortalLink | None = None
         self.deaths = 0
+        self.born_s = self.ready_s = 0.0
+        self.reconciled_s: list[float] = []
         self._bars = self.log.writer("barmaker.box")
         self._price, self._price_s = 0.0, 0.0
 
@@ -199,7 +220,9 @@ class World:
 
     def start(self) -> None:
         """A new executor."""
-        self.link = Link(lambda: entry(self.box, self.account, self.timings))
+        self.born_s, self.ready_s = time.monotonic(), 0.0
+        self.link = MortalLink(lambda: entry(self.box, self.account, self.timings), hand_over_s=HAND_OVER_S)
+        self.link.fate = lambda where: self.fate(where)
         gate = RiskGate(self.account, self.limits, [BTC])
         log: Any = MortalLog(self.log, lambda where: self.fate(where))
         self.executor = LiveExecutor(log, self.account, [self.run], self.link, gate, self.latch, rules=self.rules)
@@ -231,6 +254,9 @@ class World:
         except Killed:
             self.kill()
             return 1
+        if not self.ready_s and self.executor._dispatcher.is_ready:
+            self.ready_s = time.monotonic()
+            self.reconciled_s.append(self.ready_s - self.born_s)
         return count + self.dice.pump()
 
     def until(self, done: Callable[[], bool], timeout_s: float = 20.0, what: str = "") -> None:

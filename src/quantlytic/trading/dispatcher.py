@@ -36,6 +36,7 @@ class Dispatcher:
         self._calls: list[Callable[[], None]] = []
         self._under_way: dict[str, int] = {}
         self._retry = Retry(rules.ns("retry_s"))
+        self._last_asked: set[str] = set()
         self._sweep_due_ns = 0
 
     # ---- what was heard
@@ -175,6 +176,7 @@ class Dispatcher:
 
     def _send(self, working: Working, order: Order, now_ns: int) -> None:
         leg = working.make_leg(order.quantity, order.price, now_ns)
+        self._last_asked.discard(leg.client_order_id)
         self.account.out.append(working.command(self.account.name, CommandKind.SUBMIT, now_ns))
         self.account.gate.sent(order, now_ns)
         self._under_way[f"submit {leg.client_order_id}"] = now_ns
@@ -193,8 +195,11 @@ class Dispatcher:
             self._calls.append(lambda: self._link.cancel(leg.instrument, leg.client_order_id))
 
     def _ask(self, working: Working, leg: Leg, now_ns: int) -> None:
-        name = f"ask {leg.client_order_id}"
+        name, void_ns = f"ask {leg.client_order_id}", self._link.void_after_ns
         first = self._retry.count(name) == 0
+        if leg.client_order_id not in self._last_asked and 0 <= void_ns < now_ns - leg.sent_ns:
+            self._last_asked.add(leg.client_order_id)  # from now on the answer is final: no pause before this question
+            self._retry.done(name)
         if self._begin(name, now_ns):
             if first:
                 self.account.out.append(working.command(self.account.name, CommandKind.ASK, now_ns, leg.reason))

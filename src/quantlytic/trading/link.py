@@ -7,6 +7,7 @@ is a message too, so that nothing is assumed from silence.
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
 from collections import deque
@@ -21,7 +22,6 @@ from quantlytic.model.time import NS_PER_S
 from quantlytic.venues.answers import Refused
 from quantlytic.venues.port import Balance, OrderEntry, OrderState, VenueFill
 
-HAND_OVER_S = 1.0  # a submit that has waited longer for its turn is not made: its silence would last too long
 JOIN_S = 10.0
 SWEEPS = 5  # at most so often is a listing repeated because a trade came in between
 
@@ -79,15 +79,19 @@ Heard = Answer | Update | Connected | Trades | Sweep
 
 
 class Link:
-    """One account's wire. `open_entry` gives the `OrderEntry` as an async context, entered in the link's own thread."""
+    """One account's wire. `open_entry` gives the `OrderEntry` as an async context, entered in the link's own thread.
+
+    A submit that has waited longer than `hand_over_s` for its turn is not made: `void_after_ns` counts on it.
+    """
 
     def __init__(
         self,
         open_entry: Callable[[], AbstractAsyncContextManager[OrderEntry]],
         *,
+        hand_over_s: float = 1.0,
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
-        self._open_entry = open_entry
+        self._open_entry, self._hand_over_s = open_entry, hand_over_s
         self._clock_ns = clock_ns
         self._heard: deque[Heard] = deque()
         self._filled = threading.Event()
@@ -98,7 +102,8 @@ class Link:
         self._turn: asyncio.Future[None] | None = None
         self._entry: OrderEntry | None = None
         self.failure: QuantlyticError | None = None
-        self.void_after_ns = 0
+        self.void_after_ns = -1
+        """ns after a submit's command was written from which on the venue's "unknown" is final; -1: never."""
 
     def start(self) -> None:
         """Returns when the entry is open. Raises what opening it raised."""
@@ -182,10 +187,10 @@ class Link:
         try:
             if before is not None:
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(HAND_OVER_S / 2):
+                    async with asyncio.timeout(self._hand_over_s / 2):
                         await asyncio.shield(before)
             now_ns = self._clock_ns()
-            if now_ns - written_ns > HAND_OVER_S * NS_PER_S:
+            if now_ns - written_ns > self._hand_over_s * NS_PER_S:
                 return Answer("submit", client_order_id, now_ns, None, "waited too long to be sent", is_unsent=True)
             try:
                 return Answer("submit", client_order_id, now_ns, await entry.submit(order, client_order_id))
@@ -232,7 +237,7 @@ class Link:
         self._tasks: set[asyncio.Task[None]] = set()
         async with self._open_entry() as entry:
             self._entry = entry
-            self.void_after_ns = _ns(entry.void_after_s)
+            self.void_after_ns = _ns(entry.void_after_s + self._hand_over_s)
             entry.connected = lambda: self._say(Connected())
             self._ready.set()
             try:
@@ -265,7 +270,7 @@ class Link:
 
 def _ns(seconds: float) -> int:
     """-1 for never."""
-    return -1 if seconds == float("inf") else int((seconds + HAND_OVER_S) * NS_PER_S)
+    return -1 if math.isinf(seconds) else int(seconds * NS_PER_S)
 
 
 def _text(error: Exception) -> str:
