@@ -300,17 +300,6 @@ def test_actions_by_halves_are_those_of_a_tape(compiled: bool) -> None:
     assert strategist.positions == executor.positions == whole.positions
 
 
-def test_what_needs_more_than_bars_does_not_go_bar_by_bar() -> None:
-    class Cross(Strategy):
-        def on_bar(self, bar: Any, broker: Any) -> None: ...
-
-        def on_slice(self, slice: Any, broker: Any) -> None: ...
-
-    session = Session(Cross, [BTC], 100.0, compiled=False)
-    with pytest.raises(StrategyError, match=r"Cross cannot go bar by bar.*: it has on_bar, on_slice"):
-        session.decide(rows((1, 1, 1, 1))[0])
-
-
 def test_sessions_can_be_made_and_run_in_many_threads() -> None:
     bars = random_bars(2, 300, 2)
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from quantlytic.engine.data.bars import Bars
 from quantlytic.engine.matching.orderbook import LEVEL
-from quantlytic.engine.run.desk import ACTIONS, BARS, BOOKS, QUOTES, TRADES
+from quantlytic.engine.run.desk import ACTIONS, BARS, BOOKS, NEVER, QUOTES, TRADES
 from quantlytic.model.action import ACTION
 from quantlytic.model.bar import BAR
 from quantlytic.model.errors import InputError
@@ -91,11 +91,17 @@ class Tape:
             found[k] = kind, len(array), 0, array.itemsize, fields[time_field(kind)][1]
         return found
 
+    @property
+    def end(self) -> int:
+        """The first moment after the last row; NEVER where there is no row."""
+        ends = [array[time_field(kind)][-1] for kind, array in zip(self.kinds, self.arrays, strict=True) if len(array)]
+        return int(max(ends)) + 1 if ends else NEVER
+
     def split(self) -> tuple[Tape, Tape]:
         """What lies before the tape's last time, and what is of that time."""
-        ends = [array[time_field(kind)][-1] for kind, array in zip(self.kinds, self.arrays, strict=True) if len(array)]
+        last = self.end - 1
         cuts = [
-            int(np.searchsorted(array[time_field(kind)], max(ends), "left")) if ends else 0
+            int(np.searchsorted(array[time_field(kind)], last, "left")) if len(array) else 0
             for kind, array in zip(self.kinds, self.arrays, strict=True)
         ]
         return (
@@ -109,6 +115,11 @@ class Tape:
             raise InputError("the chunks have different inputs: give each the same ones, in the same order")
         pairs = zip(before.arrays, self.arrays, strict=True)
         return self._with(np.concatenate(pair) if len(pair[0]) else pair[1] for pair in pairs)
+
+    @property
+    def blank(self) -> Tape:
+        """The same inputs without any rows."""
+        return self._with(array[:0] for array in self.arrays)
 
     def _with(self, arrays: Iterable[NDArray[Any]]) -> Tape:
         other = copy.copy(self)

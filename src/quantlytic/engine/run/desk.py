@@ -25,7 +25,9 @@ from quantlytic.engine.matching.orderbook import BOOK, BOOK_BYTES, PRICE_LEVEL_B
 # by is the first of these that the tape has for it, actions left out.
 ACTIONS, BOOKS, QUOTES, TRADES, BARS = 1, 2, 3, 4, 5
 NEVER = -(2**63)
-_FAR = 2**63 - 1
+
+MOMENT = np.dtype([("kind", "i8"), ("time", "i8")])
+"""What happens between events: the slice of a time that is over (`kind` ON_SLICE), or a timer (ON_TIMER)."""
 
 
 class Feed(Record):

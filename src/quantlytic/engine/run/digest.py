@@ -9,11 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def digest_of(fills: NDArray[Any], equity: NDArray[np.float64]) -> str:
-    """SHA-256, as hex, over the fills (column by column, padding and `bar_offset` left out) and the equity's bytes."""
+def digest_of(fills: NDArray[Any], equity: NDArray[np.float64], flows: NDArray[Any] | None = None) -> str:
+    """SHA-256, as hex, over the fills and the cash flows, if there are any (both column by column, padding and `bar_offset`
+    left out), and the equity's bytes."""
     digest = hashlib.sha256()
-    for name in fills.dtype.names or ():
-        if name != "bar_offset":
-            digest.update(np.ascontiguousarray(fills[name]).tobytes())
+    for rows in (fills, flows):
+        if rows is fills or (rows is not None and len(rows)):
+            for name in rows.dtype.names or ():
+                if name != "bar_offset":
+                    digest.update(np.ascontiguousarray(rows[name]).tobytes())
     digest.update(np.ascontiguousarray(equity, np.float64).tobytes())
     return digest.hexdigest()

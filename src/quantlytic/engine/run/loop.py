@@ -1,4 +1,5 @@
 """The functions that advance an account and its strategy: `run` over an array of bars, and the four halves of one bar.
+The halves of other events are in `halves.py`.
 
 One source, two lives: uncompiled on `Address` and `View`, or compiled, where addresses are integers. All signatures are
 fixed, whatever the strategy, so that each compiles once and is loaded from disk afterwards.
@@ -96,14 +97,19 @@ def apply(arena: Any, updates: Any, update_count: int, fills: Any, fill_count: i
     account = at(arena, 0, BROKER).account
     bar = at(event, 0, BAR_ROW)
     account.begin(bar.instrument, bar.close_time)
+    take_over(account, arena, updates, update_count, fills, fill_count)
+    account.mark(bar.instrument, bar.close)
+
+
+def take_over(account: Any, arena: Any, updates: Any, update_count: int, fills: Any, fill_count: int) -> None:
+    """What the executor reported of the event at hand."""
     for k in range(fill_count):
         account.absorb(at(fills, k * FILL_BYTES, FILL_ROW))
         copy_in(fills + k * FILL_BYTES, arena + account.fills_at + account.fills * FILL_BYTES, FILL_BYTES)
         account.fills += 1
     for k in range(update_count):
         account.take(at(updates, k * UPDATE_BYTES, UPDATE_ROW))
-    account.settle_rows(bar.instrument)
-    account.mark(bar.instrument, bar.close)
+    account.settle_rows(account.current)
 
 
 def hear(arena: Any, updates: Any, update_count: int) -> None:

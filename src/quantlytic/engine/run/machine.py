@@ -12,7 +12,7 @@ import numpy as np
 from quantlytic.engine.compiler.explain import explain
 from quantlytic.engine.compiler.mistakes import first_mistake
 from quantlytic.engine.compiler.record import Address, Bytes, Layout
-from quantlytic.engine.run import loop, tapeloop
+from quantlytic.engine.run import halves, loop, tapeloop
 from quantlytic.engine.run.step import make_step
 from quantlytic.engine.strategy import HANDLERS, Strategy, signature_of
 from quantlytic.model.errors import StrategyError
@@ -33,6 +33,11 @@ class Machine:
     act: Callable[..., None]
     hear: Callable[..., None]
     tell: Callable[..., None]
+    execute_event: Callable[..., int]
+    apply_event: Callable[..., int]
+    decide_event: Callable[..., None]
+    pass_moment: Callable[..., None]
+    decide_moment: Callable[..., None]
 
 
 def locator(compiled: bool) -> Callable[[Bytes], Any]:
@@ -100,6 +105,11 @@ _FUNCTIONS: tuple[tuple[Callable[..., Any], str], ...] = (
     (loop.act, "void(intp, intp)"),
     (loop.hear, "void(intp, intp, intp)"),
     (loop.tell, "void(intp, intp)"),
+    (halves.execute_event, "intp(intp, intp, intp, intp, intp, intp)"),
+    (halves.apply_event, "intp(intp, intp, intp, intp, intp, intp, intp, intp, intp, intp)"),
+    (halves.decide_event, "void(intp, intp, intp, intp, intp)"),
+    (halves.pass_moment, "void(intp, intp, intp)"),
+    (halves.decide_moment, "void(intp, intp, intp, intp)"),
 )
 _COMPILED = tuple(_Compiled(function, signature) for function, signature in _FUNCTIONS)
 _steps: dict[Layout, tuple[Any, int]] = {}

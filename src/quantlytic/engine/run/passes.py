@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from quantlytic.engine.compiler.record import Bytes
 from quantlytic.engine.data.tape import Tape
-from quantlytic.engine.run.desk import BARS, DESK, TRADES
+from quantlytic.engine.run.desk import BARS, DESK, NEVER, TRADES
 from quantlytic.engine.run.journal import JournalFile
 from quantlytic.engine.run.machine import Machine
 from quantlytic.engine.run.tapeloop import COUNT, CURSOR
@@ -80,10 +80,12 @@ class TradesPass(Pass):
 
 
 class TapePass(Pass):
-    """Over all inputs of a tape. `final`: its last time is over at the end."""
+    """Over all inputs of a tape, and all that is due before `until`, by default to the end of its last time; NEVER: that
+    stays open."""
 
-    def __init__(self, tape: Tape, heads: NDArray[np.int64] | None = None, *, final: bool = True) -> None:
-        self.tape, self.final = tape, final
+    def __init__(self, tape: Tape, heads: NDArray[np.int64] | None = None, *, until: int | None = None) -> None:
+        self.tape = tape
+        self.until = tape.end if until is None else until
         self.heads = tape.heads() if heads is None else heads
 
     def go(self, machine: Machine, at: Locator, arena: Bytes, desk: Bytes | None, journal: Bytes) -> None:
@@ -91,9 +93,7 @@ class TapePass(Pass):
         bases: Any = [at(array.view(np.uint8)) for array in self.tape.arrays]
         if isinstance(bases[0], int):
             bases = np.array(bases, np.int64)
-        self.done = machine.run_tape(
-            at(arena), at(desk), bases, self.heads, int(self.final), at(journal), machine.step
-        )  # fmt: skip
+        self.done = machine.run_tape(at(arena), at(desk), bases, self.heads, self.until, at(journal), machine.step)
 
     def bad_row(self, desk: Bytes | None) -> tuple[int, Array, int]:
         k = _input_of(desk)
@@ -106,7 +106,7 @@ class TapePass(Pass):
         event[:, COUNT] = event[:, CURSOR]
         k = _input_of(desk)
         event[k, COUNT] = min(event[k, CURSOR] + 1, self.heads[k, COUNT])
-        return TapePass(self.tape, before, final=False), TapePass(self.tape, event)
+        return TapePass(self.tape, before, until=NEVER), TapePass(self.tape, event, until=self.until)
 
 
 def replay(

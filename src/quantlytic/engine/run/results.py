@@ -69,5 +69,5 @@ class Results:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over fills and equity."""
-        return digest_of(self.fills, self.equity)
+        """SHA-256 over fills, cash flows and equity."""
+        return digest_of(self.fills, self.equity, self.flows)

@@ -54,8 +54,9 @@ class Runner(Results):
 
     def __init__(self) -> None:
         super().__init__()
-        self._desk_bytes: Bytes | None = None
+        self._keep_desk(None)
         self._plan: tuple[Any, ...] | None = None
+        self._inputs: Tape | None = None
         open_orders, requests = int(self._account.order_capacity), int(self._account.request_capacity)
         count = len(self.instruments)
         self._journal = JournalFile(
@@ -95,6 +96,11 @@ class Runner(Results):
                 self._account.time = min(int(self._account.time), int(piece["close_time"][0]))
                 self.run(piece)
 
+    def pass_time(self, until: int) -> None:
+        """Nothing more comes before `until`, ns UTC: what is due till then is called (`on_slice`, `on_timer`)."""
+        if self._inputs is not None and self._looks_at_time:
+            self._go(TapePass(self._inputs, until=until))
+
     def run_chunks(self, chunks: Iterable[Data]) -> None:
         """Advance over the chunks, one after the other; they may be cut anywhere, also in the middle of one time.
 
@@ -120,11 +126,6 @@ class Runner(Results):
     @property
     def _looks_at_time(self) -> bool:
         return not self.strategy.handlers().isdisjoint({"on_slice", "on_timer"})
-
-    @property
-    def _desk(self) -> Any:
-        assert self._desk_bytes is not None
-        return self._desk_bytes[: DESK.size].view(DESK.dtype)[0]
 
     @property
     def _is_sampled(self) -> bool:
@@ -166,7 +167,7 @@ class Runner(Results):
                 raise StrategyError(f"{name} looks at none of what it is given ({given}): it has {_listed(handlers)}")
             if plan[0] != (BARS,) or self._looks_at_time:
                 self._take_desk(self._new_desk(tape))
-            self._plan = plan
+            self._plan, self._inputs = plan, tape.blank
         elif self._plan != plan:
             raise InputError("the session began with other inputs: give each piece the same ones, in the same order")
 
@@ -181,7 +182,7 @@ class Runner(Results):
     def _take_desk(self, fresh: Bytes) -> None:
         """Begin with this desk, or go on with the one that was restored, if it is for the same inputs."""
         if self._desk_bytes is None:
-            self._desk_bytes = fresh
+            self._keep_desk(fresh)
             return
         ours = self._desk_bytes
         first, last = int(self._desk["feeds_at"]), int(self._desk["feeds_at"]) + len(self.instruments) * FEED_BYTES
@@ -192,8 +193,16 @@ class Runner(Results):
         raise InputError("the saved state is of a run over other inputs: give the same ones, in the same order")
 
     def _restore_desk(self, desk: bytes) -> None:
-        self._plan = None
-        self._desk_bytes = np.frombuffer(desk, np.uint8).copy() if desk else None
+        self._plan = self._inputs = None
+        self._keep_desk(np.frombuffer(desk, np.uint8).copy() if desk else None)
+
+    def _keep_desk(self, desk: Bytes | None) -> None:
+        """Have this desk from here on, and what reads it."""
+        self._desk_bytes = desk
+        if desk is not None:
+            self._desk: Any = desk[: DESK.size].view(DESK.dtype)[0]
+            self._desk_view: Any = DESK.view(desk)
+            self._desk_at: Any = self._at(desk)
 
     def _go(self, one: Pass) -> None:
         """Make a pass; what is finished when something goes wrong stays."""

@@ -49,14 +49,14 @@ LEVEL_ROW = layout_of(LEVEL)
 KIND, COUNT, CURSOR, SIZE, TIME_AT = 0, 1, 2, 3, 4
 
 
-class Moment(Record):
+class Stamp(Record):
     """The time in a row of any kind."""
 
     def __init__(self) -> None:
         self.time = 0
 
 
-MOMENT = layout_of(Moment())
+STAMP = layout_of(Stamp())
 
 
 def run_trades(arena: Any, table: Any, trades: Any, first: int, count: int, journal: Any, step: Any) -> int:
@@ -93,12 +93,12 @@ def run_trades(arena: Any, table: Any, trades: Any, first: int, count: int, jour
 
 
 def run_tape(
-    arena: Any, table: Any, bases: Any, heads: Any, final: int, journal: Any, step: Any
+    arena: Any, table: Any, bases: Any, heads: Any, until: int, journal: Any, step: Any
 ) -> bool:  # fmt: skip
     """Advance over all inputs; true when done, false when the journal is full (call again) or at a fault.
 
-    `bases` are the addresses of the inputs' first rows, `heads` says the rest of them and how far they are. Where `final` is
-    not 0, the last time is over at the end.
+    `bases` are the addresses of the inputs' first rows, `heads` says the rest of them and how far they are. In the end all
+    that is due before `until` has been called, too; NEVER: the last time stays open.
     """
     account, desk, log = at(arena, 0, BROKER).account, at(table, 0, DESK), at(journal, 0, JOURNAL)
     while True:
@@ -109,10 +109,10 @@ def run_tape(
         desk.input = best
         while heads[best, CURSOR] < heads[best, COUNT]:
             event = bases[best] + heads[best, CURSOR] * size
-            time = at(event + offset, 0, MOMENT).time
+            time = at(event + offset, 0, STAMP).time
             if time > bound or (time == bound and rival < best):
                 break
-            fault = _fault(account, desk, kind, event, time)
+            fault = tape_fault(account, desk, kind, event, time)
             if fault != FAULT_NONE:
                 account.fault = fault
                 return False
@@ -125,9 +125,7 @@ def run_tape(
             heads[best, CURSOR] += 1
             if _answer(account, arena, log) or log.box(SAMPLES).count >= log.box(SAMPLES).room:
                 return False
-    if final == 0 or desk.time == NEVER:
-        return True
-    return not _close_time(account, desk, arena, table, desk.time + 1, log, step)
+    return until <= desk.time or desk.time == NEVER or not _close_time(account, desk, arena, table, until, log, step)
 
 
 def _first_two(bases: Any, heads: Any) -> tuple[int, int, int]:
@@ -136,7 +134,7 @@ def _first_two(bases: Any, heads: Any) -> tuple[int, int, int]:
     first, bound = 2**63 - 1, 2**63 - 1
     for k in range(len(heads)):
         if heads[k, CURSOR] < heads[k, COUNT]:
-            time = at(bases[k] + heads[k, CURSOR] * heads[k, SIZE] + heads[k, TIME_AT], 0, MOMENT).time
+            time = at(bases[k] + heads[k, CURSOR] * heads[k, SIZE] + heads[k, TIME_AT], 0, STAMP).time
             if best < 0 or time < first:
                 best, rival, first, bound = k, best, time, first
             elif rival < 0 or time < bound:
@@ -144,7 +142,7 @@ def _first_two(bases: Any, heads: Any) -> tuple[int, int, int]:
     return best, rival if rival >= 0 else len(heads), bound
 
 
-def _fault(account: Any, desk: Any, kind: int, event: Any, time: int) -> int:
+def tape_fault(account: Any, desk: Any, kind: int, event: Any, time: int) -> int:
     """Why a row cannot be taken, or FAULT_NONE."""
     instrument = at(event, 0, ACTION_ROW).instrument  # the first field of a row of any kind
     good = 0 <= instrument < account.instruments and time >= desk.time
@@ -162,58 +160,88 @@ def _fault(account: Any, desk: Any, kind: int, event: Any, time: int) -> int:
 
 def _take(account: Any, desk: Any, arena: Any, kind: int, event: Any, time: int, log: Any, step: Any) -> None:
     """Let one event happen."""
+    begin(account, desk, event, time)
+    meet(account, desk, kind, event, True)
+    if kind == BARS and desk.sample_ns == 0:
+        bar = at(event, 0, BAR_ROW)
+        if desk.feed(bar.instrument).finest == desk.input:
+            log.sample(bar.close_time, account.equity)
+    tell(account, desk, arena, kind, event, step)
+
+
+def begin(account: Any, desk: Any, event: Any, time: int) -> None:
+    """It is the time of this event, and it is about its instrument."""
     desk.time = time
     desk.events += 1
     account.begin(at(event, 0, ACTION_ROW).instrument, time)
+
+
+def meet(account: Any, desk: Any, kind: int, event: Any, matching: bool) -> None:
+    """The account sees an event: orders meet it, the position is valued. Not `matching`: what it did to the orders is known."""
     if kind == TRADES:
-        _trade(account, desk, arena, event, step)
+        _meet_trade(account, desk, event, matching)
     elif kind == BARS:
-        _bar(account, desk, arena, event, log, step)
+        _meet_bar(account, desk, event, matching)
     elif kind == QUOTES:
-        _quote(account, desk, arena, event, step)
+        _meet_quote(account, desk, event, matching)
     elif kind == BOOKS:
-        _level(account, desk, arena, event, step)
+        _meet_level(account, desk, event, matching)
     else:
         action = at(event, 0, ACTION_ROW)
         account.act(action)
         if action.kind == SPLIT:
             forget_prices(desk, action.instrument)
-        tell_fills(account, arena, step)
 
 
-def _trade(account: Any, desk: Any, arena: Any, event: Any, step: Any) -> None:
+def tell(account: Any, desk: Any, arena: Any, kind: int, event: Any, step: Any) -> None:
+    """Call the handlers: `on_fill` for what it has filled, then that of the event itself."""
+    if kind == BOOKS:
+        level = at(event, 0, LEVEL_ROW)
+        if level.last:
+            tell_fills(account, arena, step)
+            book = address_of(desk.book(level.instrument))
+            call(step, ON_BOOK, state_of(account, arena, level.instrument), book, arena)
+        return
+    tell_fills(account, arena, step)
+    instrument = at(event, 0, ACTION_ROW).instrument
+    if kind == TRADES:
+        call(step, ON_TRADE, state_of(account, arena, instrument), event, arena)
+    elif kind == BARS:
+        call(step, ON_BAR, state_of(account, arena, instrument), event, arena)
+    elif kind == QUOTES:
+        call(step, ON_QUOTE, state_of(account, arena, instrument), event, arena)
+
+
+def _has_work(account: Any, instrument: int) -> bool:
+    return account.restless or account.position(instrument).orders > 0
+
+
+def _meet_trade(account: Any, desk: Any, event: Any, matching: bool) -> None:
     trade = at(event, 0, TRADE_ROW)
     instrument = trade.instrument
     if desk.feed(instrument).source == TRADES:
-        if account.restless or account.position(instrument).orders > 0:
+        if matching and _has_work(account, instrument):
             consult(MATCH_TRADE, address_of(account), event, address_of(desk))
         account.mark(instrument, trade.price)
     else:
-        if account.restless or account.position(instrument).orders > 0:
+        if matching and _has_work(account, instrument):
             consult(MEET_TRADE, address_of(account), event, address_of(desk))
         account.remark(instrument)
-    tell_fills(account, arena, step)
-    call(step, ON_TRADE, state_of(account, arena, instrument), event, arena)
 
 
-def _bar(account: Any, desk: Any, arena: Any, event: Any, log: Any, step: Any) -> None:
+def _meet_bar(account: Any, desk: Any, event: Any, matching: bool) -> None:
     bar = at(event, 0, BAR_ROW)
     instrument = bar.instrument
     feed = desk.feed(instrument)
     finest = feed.finest == desk.input
     if finest and feed.source == BARS:
-        if account.restless or account.position(instrument).orders > 0:
+        if matching and _has_work(account, instrument):
             match_bar(account, bar)
         account.mark(instrument, bar.close)
     else:
         face(account, instrument)
-    if finest:
-        if desk.sample_ns == 0:
-            log.sample(bar.close_time, account.equity)
-        if desk.slice_at > 0:
-            _enter_slice(desk, bar)
-    tell_fills(account, arena, step)
-    call(step, ON_BAR, state_of(account, arena, instrument), event, arena)
+    if finest and desk.slice_at > 0:
+        _enter_slice(desk, bar)
 
 
 def _enter_slice(desk: Any, bar: Any) -> None:
@@ -234,7 +262,7 @@ def _enter_slice(desk: Any, bar: Any) -> None:
     last.trades = bar.trades
 
 
-def _quote(account: Any, desk: Any, arena: Any, event: Any, step: Any) -> None:
+def _meet_quote(account: Any, desk: Any, event: Any, matching: bool) -> None:
     quote = at(event, 0, QUOTE_ROW)
     instrument = quote.instrument
     feed = desk.feed(instrument)
@@ -242,54 +270,74 @@ def _quote(account: Any, desk: Any, arena: Any, event: Any, step: Any) -> None:
         feed.bid = quote.bid
         feed.ask = quote.ask
         feed.quoted = True
-        if account.restless or account.position(instrument).orders > 0:
+        if matching and _has_work(account, instrument):
             consult(MATCH_QUOTE, address_of(account), event, address_of(desk))
         account.mark(instrument, 0.5 * (quote.bid + quote.ask))
     else:
         face(account, instrument)
-    tell_fills(account, arena, step)
-    call(step, ON_QUOTE, state_of(account, arena, instrument), event, arena)
 
 
-def _level(account: Any, desk: Any, arena: Any, event: Any, step: Any) -> None:
+def _meet_level(account: Any, desk: Any, event: Any, matching: bool) -> None:
     """A level of a book changes; the message's last one makes the book whole."""
     level = at(event, 0, LEVEL_ROW)
     instrument = level.instrument
     book = desk.book(instrument)
     change_level(account, desk, book, level)
     if level.last:
-        if account.restless or account.position(instrument).orders > 0:
+        if matching and _has_work(account, instrument):
             consult(MATCH_BOOK, address_of(account), event, address_of(desk))
         if book.bids > 0 and book.asks > 0:
             account.mark(instrument, book.mid)
         else:
             account.remark(instrument)
-        tell_fills(account, arena, step)
-        call(step, ON_BOOK, state_of(account, arena, instrument), address_of(book), arena)
 
 
 def _close_time(account: Any, desk: Any, arena: Any, table: Any, until: int, log: Any, step: Any) -> bool:
     """All that happens before `until`: the open slice, then the timers. True when a log is full or at a fault."""
-    if desk.open_slice:
-        desk.open_slice = False
-        account.time = desk.time
-        face(account, 0)
-        call(step, ON_SLICE, state_of(account, arena, 0), table + desk.slice_at, arena)
+    start_timers(desk, until)
+    while True:
+        what = due(desk, until)
+        if what == 0:
+            return False
+        enter_moment(account, desk, what)
+        tell_moment(account, arena, table, what, step)
         if _answer(account, arena, log):
             return True
-    if desk.period > 0:
-        if desk.next_timer == NEVER:
-            desk.next_timer = -(-until // desk.period) * desk.period
-        while desk.next_timer < until:
-            desk.timer = desk.next_timer
-            desk.next_timer += desk.period
-            account.time = desk.timer
-            for k in range(account.instruments if account.state_bytes > 0 else 1):
-                face(account, k)
-                call(step, ON_TIMER, state_of(account, arena, k), table, arena)
-            if _answer(account, arena, log):
-                return True
-    return False
+
+
+def start_timers(desk: Any, time: int) -> None:
+    """The first timer is at the first event, or after it."""
+    if desk.period > 0 and desk.next_timer == NEVER:
+        desk.next_timer = -(-time // desk.period) * desk.period
+
+
+def due(desk: Any, until: int) -> int:
+    """What is to be called next before an event at `until` (a later time than the last event's): ON_SLICE, ON_TIMER or 0."""
+    if desk.open_slice:
+        return ON_SLICE
+    return ON_TIMER if desk.period > 0 and NEVER < desk.next_timer < until else 0
+
+
+def enter_moment(account: Any, desk: Any, what: int) -> None:
+    """It is the moment of the slice, or of the timer, that is due."""
+    if what == ON_SLICE:
+        desk.open_slice = False
+        account.time = desk.time
+    else:
+        desk.timer = desk.next_timer
+        desk.next_timer += desk.period
+        account.time = desk.timer
+
+
+def tell_moment(account: Any, arena: Any, table: Any, what: int, step: Any) -> None:
+    """Call `on_slice`, or `on_timer` for each instrument."""
+    if what == ON_SLICE:
+        face(account, 0)
+        call(step, ON_SLICE, state_of(account, arena, 0), table + at(table, 0, DESK).slice_at, arena)
+    else:
+        for k in range(account.instruments if account.state_bytes > 0 else 1):
+            face(account, k)
+            call(step, ON_TIMER, state_of(account, arena, k), table, arena)
 
 
 def _answer(account: Any, arena: Any, log: Any) -> bool:
