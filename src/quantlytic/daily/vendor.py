@@ -1,4 +1,5 @@
-"""All rules over one instrument's rows, in the order in which errors hide each other: splits, units of prices, then payouts."""
+"""All rules over one instrument's rows, in the order in which errors hide each other: splits, units of prices, payouts, and what
+is left of each row."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from quantlytic.daily.rules import capital_gain, dividend_double, dividend_factor, dividend_unit, split, unit
+from quantlytic.daily.rules import capital_gain, dividend_double, dividend_factor, dividend_unit, split, unit, whole
 from quantlytic.daily.rules.finding import Doubt, Finding
 
 Rule = Callable[[NDArray[Any], str], Finding]
@@ -20,6 +21,7 @@ RULES: dict[str, Rule] = {
     dividend_unit.RULE: dividend_unit.repair_units,
     capital_gain.RULE: lambda rows, _currency: capital_gain.repair_gains(rows),
     dividend_factor.RULE: lambda rows, _currency: dividend_factor.repair_factors(rows),
+    whole.RULE: lambda rows, _currency: whole.repair_rows(rows),
 }
 """Rule by name, in order. `currency` is the vendor's word for the prices' unit."""
 
@@ -30,7 +32,9 @@ def judged(rows: NDArray[Any], currency: str = "", names: tuple[str, ...] = tupl
     """Rows (dtype DAILY, in order of time) after all the rules, or those named. Rows without a price stay without one."""
     found = Finding(rows)
     if len(rows) > 1 and np.median(np.diff(rows["time"])) > _LONGEST_NS:
-        reason = "rows of more than a day cannot be judged: what happened within one cannot be told apart; take daily ones"
+        reason = (
+            "rows of more than a day cannot be judged: what happened within one cannot be told apart; take daily ones"
+        )
         return Finding(rows, (), (Doubt("rows", int(rows["time"][0]), "prices", reason),))
     with np.errstate(invalid="ignore", divide="ignore"):
         for name in names:

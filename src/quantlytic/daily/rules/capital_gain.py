@@ -48,4 +48,3 @@ def _vote(one: Payout) -> float:
         return 0.0
     fall = one.falls[-1]
     return (abs(fall - one.implied / one.price) - abs(fall - one.share)) / one.noise
-

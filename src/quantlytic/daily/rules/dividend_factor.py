@@ -72,7 +72,11 @@ def _anew(rows: NDArray[Any], payouts: list[Payout], doubts: tuple[Doubt, ...]) 
 def _doubt(one: Payout) -> str:
     """Why the dividend is doubted; "" for not at all."""
     if abs(one.implied) < _MISSING * one.stated:
-        return "" if _is_believable(one) else f"the dividend of {one.stated:g} is neither in the prices nor in their adjustment"
+        return (
+            ""
+            if _is_believable(one)
+            else f"the dividend of {one.stated:g} is neither in the prices nor in their adjustment"
+        )
     if one.same(one.implied, one.stated) or one.same(one.implied, one.stated + one.gain):
         if one.share > _LARGE and _left_no_trace(one):
             return f"the price did not fall by the dividend of {one.stated:g}, {one.share:.0%} of it"

@@ -48,7 +48,9 @@ def repair_units(rows: NDArray[Any], currency: str) -> Finding:
         one = changed[at]
         fixed["dividend"][at] = cash
         is_stated = one.stated == cash
-        fields = ("adj_close",) if is_stated else ("dividend",) if one.same(cash, one.implied) else ("dividend", "adj_close")
+        fields = (
+            ("adj_close",) if is_stated else ("dividend",) if one.same(cash, one.implied) else ("dividend", "adj_close")
+        )
         before = one.implied if is_stated else one.stated
         what = "the adjusted closes took a hundredth of it" if is_stated else f"stated as {one.stated:g}"
         reason = f"a dividend of {cash:g} ({cash / one.price:.2%} of the price): {what}"
@@ -72,7 +74,9 @@ def _conflicts(found: list[Payout]) -> tuple[dict[int, float], list[Doubt]]:
         others = float(np.sign(sum(vote for at, vote in votes.items() if at != one.at)))
         vote = votes[one.at] + _SURE * others
         if abs(vote) < _SURE:
-            reason = f"stated as {one.stated:g}, in the adjusted closes {one.implied:g}, and nothing says which is right"
+            reason = (
+                f"stated as {one.stated:g}, in the adjusted closes {one.implied:g}, and nothing says which is right"
+            )
             doubts.append(Doubt(RULE, one.time, "dividend", reason))
         else:
             right[one.at] = one.stated if vote > 0.0 else _hundredfold(one)

@@ -45,7 +45,6 @@ class Finding:
     doubts: tuple[Doubt, ...] = ()
 
 
-
 def scaled(rows: NDArray[Any], chosen: NDArray[np.bool_], price: float, volume: float = 1.0) -> NDArray[Any]:
     """A copy with the prices of the chosen rows multiplied, and their volumes."""
     fixed = rows.copy()

@@ -50,7 +50,7 @@ class Payout:
         return abs(one - other) <= 0.01 * max(abs(one), abs(other)) + _ROUNDING * self.price
 
     def misfit(self, cash: float) -> float | None:
-        """How many times the noise the best of the falls is away from what that dividend would make; None: the price stood still."""
+        """How many times the noise the best of the falls is away from that dividend; None: the price stood still."""
         if not self.falls:
             return None
         return min(abs(fall - cash / self.price) for fall in self.falls) / self.noise

@@ -25,6 +25,7 @@ HUNDREDTHS = frozenset({"GBp", "GBX", "ZAc", "ZAC", "ILA"})
 _SLACK = 1.0 / 6.0  # of log(100): a factor of 2 either way
 _FEW = 0.1  # share of rows
 _CELLS = ("open", "high", "low", "close")
+_CHANGED = ("close", "open", "high", "low", "adj_close")
 
 
 def repair_units(rows: NDArray[Any], currency: str) -> Finding:
@@ -50,7 +51,7 @@ def repair_units(rows: NDArray[Any], currency: str) -> Finding:
     fixed = scaled(cells.rows, wrong, factor)
     repairs = [
         Repair(
-            RULE, int(rows["time"][first]), int(rows["time"][last]), last - first + 1, ("close", "open", "high", "low", "adj_close"),
+            RULE, int(rows["time"][first]), int(rows["time"][last]), last - first + 1, _CHANGED,
             float(cells.rows["close"][first]), float(fixed["close"][first]), f"prices times {factor:g}: {_why(currency)}",
         )
         for first, last in runs(wrong)

@@ -27,7 +27,9 @@ def read_yahoo_csv(path: Path) -> NDArray[Any]:
         if missing:
             raise DataError(f"{path} has no column {missing[0]!r}: it is no history of Yahoo's")
         times = frame[frame.columns[0]].str.to_datetime(time_unit="ns", time_zone="UTC")
-        columns = {new: frame[old].cast(pl.Float64, strict=False) for old, new in COLUMNS.items() if old in frame.columns}
+        columns = {
+            new: frame[old].cast(pl.Float64, strict=False) for old, new in COLUMNS.items() if old in frame.columns
+        }
     except (pl.exceptions.PolarsError, OSError) as error:
         raise DataError(f"{path} is no history of Yahoo's: {str(error).splitlines()[0]}") from None
     rows = np.zeros(frame.height, DAILY)

@@ -1,0 +1,65 @@
+"""Asking sources for history, one instrument at a time, with patience."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from quantlytic.daily.day import Day, Summary, Work
+from quantlytic.model.errors import DataError, InputError, VenueError
+
+_TRIES = 3
+_PAUSE_S = 1.0  # doubled each time
+_MOST_FAILED = 0.5  # share of instruments: more, and it is the source that is down, not they
+
+
+def fetch(day: Day, works: Sequence[Work]) -> Summary:
+    """Stage each instrument's rows; those staged already are not asked for again.
+
+    An instrument that the source does not know, or fails to give, is left out of the day and told of. Raises VenueError where
+    more than half fail: the task is to be tried again later.
+    """
+    rows, refused, failed = 0, dict[str, str](), dict[str, str]()
+    for done, work in enumerate(works):
+        day.progress(work.instrument, done, len(works))
+        try:
+            rows += _stage(day, work)
+        except (InputError, DataError) as error:
+            refused[work.instrument] = str(error)
+        except VenueError as error:
+            failed[work.instrument] = str(error)
+    if failed and len(failed) > _MOST_FAILED * len(works):
+        name, reason = next(iter(failed.items()))
+        raise VenueError(f"{len(failed)} of {len(works)} instruments could not be fetched; the first, {name}: {reason}")
+    for work in works:
+        if work.is_wanted and work.instrument in refused:
+            day.control.wanted.done(work.instrument, day.now_ns(), refused[work.instrument])
+    day.progress("", len(works), len(works))
+    trouble = [f"{name}: {reason}" for name, reason in (refused | failed).items()]
+    return {
+        "instruments": len(works) - len(trouble),
+        "rows": rows,
+        "refused": len(refused),
+        "failed": len(failed),
+        "trouble": trouble,
+    }
+
+
+def _stage(day: Day, work: Work) -> int:
+    staged = day.staging.history(work.instrument)
+    if staged is not None:
+        return len(staged.rows)
+    source = day.source_of(work.instrument)
+    for attempt in range(_TRIES):
+        try:
+            history = source.history(work.instrument, work.since, day.date)
+            break
+        except VenueError:
+            if attempt == _TRIES - 1:
+                raise
+            time.sleep(_PAUSE_S * 2**attempt)
+    if not len(history.rows):
+        asked = f"{source.name}: no rows from {work.since} to {day.name}"
+        raise InputError(asked) if work.is_new else VenueError(asked)
+    day.staging.put_history(history)
+    return len(history.rows)

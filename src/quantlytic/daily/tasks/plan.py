@@ -1,0 +1,76 @@
+"""What the day has to do: which instruments, from which date on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date, timedelta
+
+import polars as pl
+
+from quantlytic.daily import calendar
+from quantlytic.daily.day import Day, Summary, Work
+from quantlytic.daily.settings import check_instrument
+from quantlytic.daily.shelf import rows_before
+from quantlytic.model.errors import InputError
+from quantlytic.model.time import iso
+
+TRACKED = "daily.tracked"
+"""The preference that lists instruments tracked because somebody asked for them."""
+
+
+def run(day: Day) -> Summary:
+    """Write the plan; refuse a day that is not over."""
+    works = works_of(day)
+    refuse_unfinished(day, works)
+    day.staging.put("plan", works)
+    day.staging.trim(day.date)
+    return {
+        "instruments": len(works), "due": sum(one.is_due for one in works), "new": sum(one.is_new for one in works),
+        "wanted": sum(one.is_wanted for one in works), "trouble": [],
+    }  # fmt: skip
+
+
+def works_of(day: Day) -> list[Work]:
+    """Settings first, then what was asked for. Nothing is written."""
+    tracked: list[str] = day.control.preferences.get(TRACKED, [])
+    wanted = [one.instrument for one in day.control.wanted.list() if _is_named(one.instrument)]
+    names = list(dict.fromkeys([*day.settings.instruments, *tracked, *wanted]))
+    if not names:
+        raise InputError(
+            'no instrument is tracked: name some in quantlytic.toml, [daily] instruments = ["usa:AAPL", "binance:BTCUSDT"]'
+        )
+    last = _last_days(day, names)
+    return [_work(day, name, last.get(name), is_wanted=name in wanted) for name in names]
+
+
+def refuse_unfinished(day: Day, works: Iterable[Work]) -> None:
+    """Raise InputError where a session of the day has not closed yet: half a bar would be stored for a whole one."""
+    for one in works:
+        close = calendar.close_ns(one.calendar, day.date)
+        if close is not None and close > day.now_ns():
+            raise InputError(
+                f"{day.name} is not over: {one.calendar} closes at {iso(close)[:16]}Z; name an earlier date"
+            )
+
+
+def _work(day: Day, name: str, last: date | None, is_wanted: bool) -> Work:
+    where = day.settings.calendar_of(name)
+    if last is None:
+        since = day.date - timedelta(days=day.settings.history_days)
+    else:
+        since = min(day.date - timedelta(days=day.settings.lookback_days), last + timedelta(days=1))
+    return Work(name, where, since, last is None, calendar.close_ns(where, day.date) is not None, is_wanted)
+
+
+def _last_days(day: Day, names: list[str]) -> dict[str, date]:
+    """The last day in the lake, by instrument."""
+    rows = rows_before(day, "bars", names).group_by("instrument").agg(pl.col("open_time").max())
+    return {name: calendar.day_of(time) for name, time in rows.iter_rows()}
+
+
+def _is_named(instrument: str) -> bool:
+    try:
+        check_instrument(instrument)
+    except InputError:
+        return False
+    return True

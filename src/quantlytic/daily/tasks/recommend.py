@@ -1,0 +1,87 @@
+"""Which strategy suits each instrument: found out anew where the last answer is too old, or there is none."""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import timedelta
+
+import polars as pl
+
+from quantlytic.daily.calendar import DAY_NS, label_ns
+from quantlytic.daily.day import Day, Summary
+from quantlytic.daily.shelf import bars_of, rows_before
+from quantlytic.engine.data.bars import Bars
+from quantlytic.engine.market.fees import Fees
+from quantlytic.model.advice import Advice
+from quantlytic.model.errors import QuantlyticError
+from quantlytic.model.event import Event
+from quantlytic.research.advice.finding import Finding
+from quantlytic.research.advice.recommend import recommend
+from quantlytic.research.advice.recommendfolder import save_recommendation
+
+_FEWEST_BARS = 300
+
+
+def run(day: Day) -> Summary:
+    """Answers into the lake's table `advice`, the evidence into `recommendations/QUESTION`, every trial into the trial ledger.
+
+    Finished instruments are kept until all are: killed in the middle, it goes on there. An instrument that cannot be judged is
+    told of.
+    """
+    due = _due(day)
+    bars, trouble = dict[str, Bars](), list[str]()
+    for name, own in bars_of(day, due, "dividends").items() if due else ():
+        if len(own) >= _FEWEST_BARS:
+            bars[name] = own
+        else:
+            trouble.append(f"{name}: {len(own)} bars are too few to recommend anything")
+    events: list[Event] = []
+    for name, own in bars.items():
+        try:
+            events.append(_advise(day, name, own))
+        except QuantlyticError as error:
+            trouble.append(f"{name}: no recommendation: {error}")
+        day.progress(name, len(events) + len(trouble), len(bars))
+    day.lake.append(day.source, range(len(events)), events)
+    recommended = sum(isinstance(one, Advice) and bool(one.strategy) for one in events)
+    return {"instruments": len(events), "recommended": recommended, "trouble": trouble}
+
+
+def _due(day: Day) -> list[str]:
+    """Instruments whose last answer is older than it may be."""
+    names = [one.instrument for one in day.works]
+    oldest = label_ns(day.date - timedelta(days=day.settings.recommend_days)) + DAY_NS
+    rows = rows_before(day, "advice", names)
+    fresh = set(rows.filter(pl.col("event_time") > oldest, pl.col("event_time") <= day.label + DAY_NS)["instrument"])
+    return [name for name in names if name not in fresh]
+
+
+def _advise(day: Day, name: str, own: Bars) -> Advice:
+    settings = day.settings
+
+    def tell(_symbol: str, done: int, of: int) -> None:
+        day.progress(f"{name}, strategies", done, of)
+
+    shelf = day.home / "recommendations"
+    found = recommend(
+        {name: own}, strategies=settings.candidates or None, folds=settings.folds, draws=settings.draws, cash=settings.cash,
+        fees=Fees(taker_bps=settings.fee_bps), allow_gaps=True, allow_splits=True, compiled=settings.compiled,
+        progress=tell, home=day.home, keep=shelf / f"daily-{day.name}",
+    )  # fmt: skip
+    question = str(found.manifest["question"])
+    save_recommendation(found, shelf / question)
+    return advice_of(found.findings[0], name, day.label + DAY_NS, question)
+
+
+def advice_of(finding: Finding, name: str, event_time: int, question: str) -> Advice:
+    """A finding as a row."""
+    best = finding.best
+    params = best.params if finding.strategy else None
+    sharpe, deflated, hold = (
+        math.nan if one is None else float(one) for one in (best.sharpe, best.dsr, finding.hold.sharpe)
+    )
+    return Advice(
+        name, event_time, finding.strategy or "", json.dumps(params or {}, sort_keys=True), finding.sentence, best.strategy,
+        sharpe, deflated, hold, finding.trials, finding.bars, question,
+    )  # fmt: skip
