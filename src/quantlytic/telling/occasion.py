@@ -33,14 +33,18 @@ def occasion_of(event: Event) -> Occasion | None:  # noqa: PLR0911 - one a kind 
     """What there is to tell about an event; None for nothing.
 
     Trouble with data is told once an hour for each kind, stream and instrument, a limit that refuses once a minute: the first
-    time says it all, and a thousand mails would hide it.
+    time says it all, and a thousand mails would hide it. So is an
+    intent, which comes again with each bar while the price is near.
     """
     if isinstance(event, Signal):
         return Occasion("signal", f"{event.run}/signal/{event.signal_id}", event.event_time, event.instrument, event)
     if isinstance(event, Fill):
         return Occasion("fill", f"{event.run}/fill/{event.fill_id}", event.event_time, event.instrument, event)
     if isinstance(event, Intent):
-        cause = f"{event.run}/intent/{event.intent_id}"
+        if event.is_withdrawn:
+            return None
+        stretch = event.until // max(HOUR_NS, event.bar_size_ns)
+        cause = f"{event.run}/intent/{event.instrument}/{event.action}/{event.side.name}/{stretch}"
         return Occasion("look-ahead", cause, event.event_time, event.instrument, event)
     if isinstance(event, RiskBreach):
         minute = event.event_time // MINUTE_NS

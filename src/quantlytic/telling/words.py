@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from quantlytic.model.breach import RiskBreach
@@ -11,6 +10,7 @@ from quantlytic.model.fill import Fill
 from quantlytic.model.halt import Halt
 from quantlytic.model.instrument import Instrument
 from quantlytic.model.intent import Intent
+from quantlytic.model.intentwords import intent_words
 from quantlytic.model.ledger import LedgerEntry, LedgerKind
 from quantlytic.model.run import Run
 from quantlytic.model.side import Side
@@ -87,30 +87,16 @@ def fill_letter(fill: Fill, run: Run) -> Letter:
 def intent_letter(intent: Intent, run: Run, chart: Chart | None = None) -> Letter:
     """What a strategy would do if the price went there. Of no use once its bar is over."""
     instrument = instrument_of(run, intent.instrument)
-    symbol, name = instrument.symbol, strategy_name(run.strategy)
-    verb = "buys" if intent.side is Side.BUY else "sells"
-    does = (
-        verb if intent.action == "order" else {"cancel": "cancels an order", "amend": "changes an order"}[intent.action]
-    )
-    low, high = price_text(intent.price_low, instrument), price_text(intent.price_high, instrument)
-    edge = _edge(intent)
-    away = "" if edge is None else f" ({100.0 * (edge / intent.seen_price - 1.0):+.2f} %)".replace("-", "−")
-    if math.isinf(intent.price_high):
-        where = f"at or above {low}{away}"
-    elif math.isinf(intent.price_low) or intent.price_low <= 0.0:
-        where = f"at or below {high}{away}"
-    else:
-        where = f"from {low} to {high}"
-    chance = "" if math.isnan(intent.probability) else f" Model forecast: {intent.probability:.0%}."
-    bar = duration_text(run.bar_size_ns)
+    name, words = strategy_name(run.strategy), intent_words(intent, instrument)
     now = price_text(intent.seen_price, instrument)
+    quantity = (("Quantity", f"{intent.quantity:,.8g}"),) if intent.quantity > 0.0 else ()
     return _letter(
-        "look-ahead", intent.event_time, f"SOON? {symbol}: {does} if the {bar} close is {where} ({name}, {run.mode})",
-        lines=(
-            f"{name} {does} {symbol} if the {bar} bar that ends at {time_text(intent.until)} closes {where}.{chance}",
-            f"The price was {now} when this was seen. Nothing has been decided yet.",
+        "look-ahead", intent.event_time, f"SOON? {words} ({name}, {run.mode})",
+        lines=(f"{name}, {words}.", f"The price was {now} when this was seen. Nothing has been decided yet."),
+        facts=(
+            ("Price now", now), ("Ends", time_text(intent.until)), ("Seen", time_text(intent.event_time)), *quantity,
+            *_facts(run),
         ),
-        facts=(("Price now", now), ("Quantity", f"{intent.quantity:,.8g}"), *_facts(run)),
         small=(_mode(run), f"Run {run.run_id}, intent {intent.intent_id}."), chart=chart, expires_ns=intent.until,
         run=run.run_id,
     )  # fmt: skip
@@ -182,19 +168,7 @@ def check_letter(event_time: int) -> Letter:
     return Letter("test", event_time, "Test of your alerts", (line,), (("Asked for", time_text(event_time)),))
 
 
-def run_facts(run: Run) -> tuple[tuple[str, str], ...]:
-    """Strategy, parameters and bars of a run."""
-    return _facts(run)
-
-
 # ---- inside
-
-
-def _edge(intent: Intent) -> float | None:
-    """The end of the band that is nearer to the price; None where the price is inside."""
-    if intent.seen_price < intent.price_low:
-        return intent.price_low
-    return intent.price_high if intent.seen_price > intent.price_high else None
 
 
 def _facts(run: Run) -> tuple[tuple[str, str], ...]:

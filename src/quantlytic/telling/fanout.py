@@ -1,0 +1,226 @@
+"""From the tape to messages: who is told of what. Each event makes its messages once, however often it is read."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from quantlytic.model.breach import RiskBreach
+from quantlytic.model.discrepancy import Discrepancy
+from quantlytic.model.equity import Decided
+from quantlytic.model.event import Event
+from quantlytic.model.fill import Fill
+from quantlytic.model.halt import Halt
+from quantlytic.model.intent import Intent
+from quantlytic.model.intentwords import is_near
+from quantlytic.model.ledger import LedgerEntry
+from quantlytic.model.run import Run
+from quantlytic.model.side import Side
+from quantlytic.model.signal import Signal
+from quantlytic.model.time import NS_PER_S, duration_text
+from quantlytic.store.control.control import Control
+from quantlytic.store.control.records import Addressee, Message, message_id_of
+from quantlytic.store.log.port import Log
+from quantlytic.telling.chart import chart_of
+from quantlytic.telling.delivery import Bell, Operator
+from quantlytic.telling.letter import Letter, pack, price_text
+from quantlytic.telling.occasion import Occasion, occasion_of
+from quantlytic.telling.record import Records
+from quantlytic.telling.replica import Replica
+from quantlytic.telling.words import (
+    data_letter,
+    fill_letter,
+    instrument_of,
+    intent_letter,
+    risk_letter,
+    signal_letter,
+    strategy_name,
+)
+
+MAIL = "mail"
+"""The channel of subscribers' messages."""
+READER = "notifier"
+_LOOK_S = 1.0  # how often new runs and accounts are looked for
+_KEEP_S = 30.0  # how often positions without news, and the replicas, are saved
+_BATCH = 500
+
+
+@dataclass
+class _Stream:
+    """How far a stream has been read, and whose run it is of."""
+
+    position: int
+    run: Run | None
+
+
+class FanOut:
+    """Reads decisions, executions and intents of the runs, the accounts and the ledgers; queues a message for each recipient.
+
+    Messages and positions go into the control store in one transaction, and a message's id is made of its cause: what is read
+    twice is queued once. `runs` is asked for the runs to follow; `operators` are told besides the subscribers. News older than
+    `stale_ns` (None: any age) is not told, unless it is urgent: after a long outage nobody wants last week's signals.
+    """
+
+    def __init__(
+        self, log: Log, control: Control, runs: Callable[[], Sequence[Run]], *, operators: Sequence[Operator] = (),
+        records: Records | None = None, bell: Bell | None = None, stale_ns: int | None = 24 * 3600 * NS_PER_S,
+        clock_ns: Callable[[], int] = time.time_ns, timer_s: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
+        self.name = READER
+        self._log, self._control, self._runs, self._operators = log, control, runs, tuple(operators)
+        self._records, self._bell, self._stale_ns = records, bell or Bell(), stale_ns
+        self._clock_ns, self._timer_s = clock_ns, timer_s
+        self._writer = log.writer(READER)
+        saved = self._writer.snapshot
+        self._saved: dict[str, bytes] = {} if saved is None else msgspec.msgpack.decode(saved, type=dict[str, bytes])
+        self._positions = control.messages.positions(READER)
+        self._streams: dict[str, _Stream] = {}
+        self._replicas: dict[str, Replica] = {}
+        self._look_due_s = self._keep_due_s = timer_s()
+
+    # ---- the service
+
+    def pump(self) -> int:
+        """Read what is new; returns how many events that were."""
+        if self._timer_s() >= self._look_due_s:
+            self._look_due_s = self._timer_s() + _LOOK_S
+            self._find_streams()
+        count = sum(self._read(name, stream) for name, stream in self._streams.items())
+        if self._timer_s() >= self._keep_due_s:
+            self._keep()
+        return count
+
+    def wait(self, timeout_s: float) -> None:
+        self._log.wait({name: stream.position for name, stream in self._streams.items()}, min(timeout_s, _LOOK_S))
+
+    def close(self) -> None:
+        try:
+            self._keep()
+        finally:
+            self._writer.close()
+
+    # ---- streams
+
+    def _find_streams(self) -> None:
+        known = set(self._log.streams())
+        venues: set[str] = set()
+        for run in self._runs():
+            venues.add(run.venue)
+            for name in (run.decisions_stream, run.executions_stream, f"intents.{run.run_id}"):
+                self._add(name, run, known)
+        for name in sorted(known):
+            if name.startswith("account."):
+                self._add(name, None, known)
+        for venue in sorted(venues):
+            for name in (f"market.{venue}", f"bars.{venue}"):
+                self._add(name, None, known, from_now=True)
+
+    def _add(self, name: str, run: Run | None, known: set[str], *, from_now: bool = False) -> None:
+        if name in known and name not in self._streams:
+            first, end = self._log.bounds(name)
+            position = max(self._positions.get(name, end if from_now else 0), first)
+            self._streams[name] = _Stream(position, run)
+
+    def _read(self, name: str, stream: _Stream) -> int:
+        first = self._log.bounds(name)[0] if name.startswith("market.") else 0
+        batch = self._log.read(name, max(stream.position, first), _BATCH)
+        if not batch.events:
+            return 0
+        messages: list[Message] = []
+        for event in batch.events:
+            occasion = occasion_of(event)
+            if occasion is not None:
+                messages += self._messages(occasion, stream.run)
+            elif isinstance(event, Decided) and stream.run is not None:
+                self._replica(stream.run).follow(event.bar_offset)
+        stream.position = batch.next_offset
+        if messages:
+            self._put(messages)
+        return len(batch.events)
+
+    def _put(self, messages: Sequence[Message]) -> None:
+        positions = {name: stream.position for name, stream in self._streams.items()}
+        if self._control.messages.put(messages, READER, positions):
+            self._bell.ring()
+
+    def _keep(self) -> None:
+        """Save where it is. The replicas after the positions: they may lag behind, and never be ahead."""
+        self._keep_due_s = self._timer_s() + _KEEP_S
+        self._put(())
+        self._saved |= {run: saved for run, one in self._replicas.items() if (saved := one.save()) is not None}
+        if self._replicas:
+            self._writer.commit({}, snapshot=msgspec.msgpack.encode(self._saved))
+
+    # ---- one occasion
+
+    def _messages(self, occasion: Occasion, run: Run | None) -> Iterator[Message]:
+        now_ns = self._clock_ns()
+        is_urgent = occasion.kind == "risk"
+        if not is_urgent and self._stale_ns is not None and now_ns - occasion.event_time > self._stale_ns:
+            return
+        strategy = strategy_name(run.strategy) if run is not None else ""
+        past = self._records.of(run, occasion.instrument) if self._records and run and occasion.instrument else None
+        found = self._control.subscribers.for_event(
+            occasion.kind, occasion.instrument, strategy, is_recommended=past is not None and past.is_recommended
+        )
+        operators = [one for one in self._operators if one.wants(occasion.kind)]
+        if isinstance(occasion.event, Intent):
+            event = occasion.event
+            found = [one for one in found if is_near(event, event.seen_price, one.subscription.near_bps)]
+            operators = [one for one in operators if is_near(event, event.seen_price, one.near_bps)]
+        if found or operators:
+            letter = self._letter(occasion.event, run, past.lines if past else ())
+            yield from messages_for(letter, occasion.cause, found, operators, now_ns)
+
+    def _letter(self, event: Event, run: Run | None, record: tuple[str, ...]) -> Letter:
+        if isinstance(event, RiskBreach | Halt | Discrepancy):
+            return risk_letter(event)
+        if isinstance(event, LedgerEntry):
+            return data_letter(event)
+        assert run is not None
+        if isinstance(event, Fill):
+            return fill_letter(event, run)
+        replica = self._replica(run)
+        assert isinstance(event, Signal | Intent)
+        instrument = instrument_of(run, event.instrument)
+        side = Side(event.side)
+
+        def number(value: float) -> str:
+            near = 0.2 * event_price < abs(value) < 5.0 * event_price
+            return price_text(value, instrument) if near and instrument.tick_size else f"{value:,.6g}"
+
+        event_price = event.price if isinstance(event, Signal) else event.seen_price
+        reason = ""
+        if isinstance(event, Signal):
+            reason = replica.reason(event.bar_offset, event.instrument, price_text(event.price, instrument), number)
+        chart = chart_of(
+            instrument.symbol, duration_text(run.bar_size_ns), replica.points(event.instrument),
+            side.name if isinstance(event, Signal) else "", side is Side.BUY,
+        )  # fmt: skip
+        if isinstance(event, Intent):
+            return intent_letter(event, run, chart)
+        return signal_letter(event, run, reason=reason, idea=replica.idea, record=record, chart=chart)
+
+    def _replica(self, run: Run) -> Replica:
+        if run.run_id not in self._replicas:
+            self._replicas[run.run_id] = Replica(run, self._log, self._saved.get(run.run_id))
+        return self._replicas[run.run_id]
+
+
+def messages_for(
+    letter: Letter, cause: str, addressees: Sequence[Addressee], operators: Sequence[Operator], now_ns: int
+) -> list[Message]:
+    """A letter's messages, one for each recipient, ready for `Messages.put`. The same cause gives the same ids."""
+    payload = pack(letter)
+    recipients = [(one.subscriber.subscriber_id, MAIL) for one in addressees]
+    recipients += [(one.name, one.channel) for one in operators]
+    return [
+        Message(
+            message_id=message_id_of(cause, recipient, letter.kind), recipient=recipient, channel=channel,
+            kind=letter.kind, cause=cause, subject=letter.subject, payload=payload, created_ns=now_ns,
+        )
+        for recipient, channel in recipients
+    ]  # fmt: skip
