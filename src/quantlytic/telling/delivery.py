@@ -19,14 +19,14 @@ from quantlytic.store.log.port import Log
 from quantlytic.telling.channels import Channel, DeliveryFailed
 from quantlytic.telling.letter import Letter, unpack
 from quantlytic.telling.mail import Envelope
-from quantlytic.telling.manners import HOUR_NS, LONGEST_PAUSE_NS, quiet_until_ns, retry_ns
+from quantlytic.telling.manners import HOUR_NS, LONGEST_PAUSE_NS, LONGEST_RETRY_NS, quiet_until_ns, retry_ns
 from quantlytic.telling.words import check_letter, link_letter
 
 GIVE_UP_NS = 72 * HOUR_NS
 """What could not be handed over for so long is not tried any more."""
 BATCH = 20
 LINK_KINDS = ("confirm", "mine")
-_STUCK_EVERY_NS = 5 * NS_PER_S
+_STUCK_EVERY_NS = NS_PER_S
 _LIMITED_NS = 60 * NS_PER_S
 
 
@@ -85,7 +85,8 @@ class Courier:
     def __init__(
         self, log: Log, control: Control, queue: str, channel: Channel, *, sender: str,
         operators: Mapping[str, Operator] | None = None, links: Links | None = None, per_hour: int = 60,
-        bell: Bell | None = None, clock_ns: Callable[[], int] = time.time_ns,
+        bell: Bell | None = None, longest_retry_ns: int = LONGEST_RETRY_NS, longest_pause_ns: int = LONGEST_PAUSE_NS,
+        clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:  # fmt: skip
         """`queue`: the messages' channel that it works off ("mail"); `channel`: by which way. `links` signs the links with which
         a subscriber stops the mails."""
@@ -96,6 +97,7 @@ class Courier:
         self._control, self._queue, self._channel, self._sender = control, queue, channel, sender
         self._operators, self._links, self._per_hour, self._clock_ns = dict(operators or {}), links, per_hour, clock_ns
         self._bell = (bell or Bell()).listen()
+        self._longest_ns = longest_retry_ns, longest_pause_ns
         self._failures: dict[str, int] = {}
         self._pauses, self._paused_until_ns, self._stuck_due_ns = 0, 0, 0
         self._writer = log.writer(self.name)
@@ -206,10 +208,10 @@ class Courier:
             return self._end(message, letter, envelope.recipient, "failed", f"given up: {reason}")
         self.repeats += failure.may_have_arrived
         failures = self._failures[message.message_id] = self._failures.get(message.message_id, 0) + 1
-        pause_ns = retry_ns(failures)
+        pause_ns = retry_ns(failures, self._longest_ns[0])
         if failure.is_channels:  # it is not the message's fault: it stays the first in line
             self._pauses += 1
-            pause_ns = retry_ns(self._pauses, LONGEST_PAUSE_NS)
+            pause_ns = retry_ns(self._pauses, self._longest_ns[1])
             self._paused_until_ns = now_ns + pause_ns
         said = f"{reason}; it may have arrived" if failure.may_have_arrived else reason
         self._control.messages.retry(message.message_id, now_ns + pause_ns, said)

@@ -14,7 +14,7 @@ FIRST_RETRY_NS, LONGEST_RETRY_NS = NS_PER_S, 2 * HOUR_NS
 LONGEST_PAUSE_NS = MINUTE_NS
 
 
-def retry_ns(failures: int, longest_ns: int = LONGEST_RETRY_NS) -> int:
+def retry_ns(failures: int, longest_ns: int) -> int:
     """The pause after so many failures in a row: 1, 2, 4 ... s, up to `longest_ns`."""
     return min(FIRST_RETRY_NS << min(max(failures - 1, 0), 40), longest_ns)
 
