@@ -91,8 +91,8 @@ def fork(
     tick size, or a billionth of the price where it has none. `forming`: the next bar as far as it has come, a BAR row.
     Bands come by horizon, then by price.
 
-    Raises InputError for a session that has seen no bar, or whose strategy does not decide in `on_bar` alone;
-    StrategyError when a handler raises on the way.
+    Raises InputError for a session that has seen no bar when none is forming, or whose strategy does not decide in `on_bar`
+    alone; StrategyError when a handler raises on the way.
     """
     return Fork(session, bar_size, instrument).look(forming, horizons=horizons, span=span, steps=steps, tick=tick)
 
@@ -205,8 +205,6 @@ class _Tries:
             raise InputError("a session is forked between bars: it is in the middle of one")
         self._answer(account)
         self._close = float(account.position(instrument).price)
-        if not self._close > 0.0:
-            raise InputError(f"{self._instrument.id} has had no bar yet: there is no price to look ahead from")
         self._now[: self._size] = self._base[: self._size]
         self._bar, self._forming = np.zeros(1, BAR), np.zeros(1, BAR)
         self._journal = session._journal  # empty between runs, and left so
@@ -214,7 +212,7 @@ class _Tries:
         self._size_ns = size_ns
         self._compiled = session.compiled
         self._tick = self._instrument.tick_size
-        self.begin(None)
+        self.last = self._close
 
     @property
     def _account(self) -> Any:
@@ -231,6 +229,8 @@ class _Tries:
         self._base[: self._size] = self._now[: self._size]
         account = self._account
         if forming is None:
+            if not self._close > 0.0:
+                raise InputError(f"{self._instrument.id} has had no bar yet: there is no price to look ahead from")
             self._next_bar(int(account.time), self._close)
             return
         self._forming[0] = forming

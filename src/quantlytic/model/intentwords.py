@@ -35,12 +35,12 @@ def intent_words(intent: Intent, instrument: Instrument) -> str:
 
 
 def span_words(span_ns: int) -> str:
-    """`5 minutes`, `90 seconds`: rounded up to whole seconds, from two minutes on to minutes, and so on."""
+    """`5 minutes`, `minute`, `90 seconds`: rounded up to whole seconds, from two minutes on to minutes, and so on."""
     seconds = max(1, -(-span_ns // NS_PER_S))
     for size, unit in _UNITS:
         if seconds >= 2 * size or size in (seconds, 1):
             count = -(-seconds // size)
-            return f"{count} {unit}{'s' if count != 1 else ''}"
+            return f"{count} {unit}s" if count != 1 else unit
     raise AssertionError("a second is the last unit")
 
 

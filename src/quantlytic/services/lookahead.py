@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
@@ -157,10 +158,10 @@ class Lookahead:
         self._market.take()
         self._uncommitted += 1
         closed: list[Bar] = []
+        moved = ""
         if isinstance(event, Trade):
             closed, refused = self._builder.on_trade(event)
-            if not refused and event.instrument in self._ticks:
-                self._mark(event.instrument)
+            moved = "" if refused else event.instrument
         elif isinstance(event, LedgerEntry) and event.kind is LedgerKind.RECONNECT:
             self._builder.on_interruption()
         elif isinstance(event, BookDelta) and not event.snapshot:
@@ -168,17 +169,19 @@ class Lookahead:
         self._watermark = self._builder.watermark or 0
         ended = [(bar.instrument, bar.close_time) for bar in closed if bar.instrument in self._ticks]
         self._closing += [one for one in ended if not self._is_past(one)]
+        if moved in self._ticks and not self._closing:  # else all are looked at when those are decided on
+            self._mark(moved)
         if self._uncommitted >= _COMMIT_EVERY and not self._closing:
             self._commit()
 
     def _mark(self, instrument: str) -> None:
         """The instrument's bar has moved: check it now, or when it is time."""
-        if instrument not in self._decided or (bar := self._builder.forming(instrument)) is None:
+        bar = self._builder.forming(instrument)
+        if bar is None:
             return
-        now = self._builder.watermark or 0
         next_ns = self._checked.get(instrument, 0) + self._every_ns
-        if now >= next_ns or now >= bar.close_time - self._every_ns:
-            self._check(instrument, now)
+        if self._watermark >= min(next_ns, bar.close_time - self._every_ns):
+            self._check(instrument, self._watermark)
         else:
             self._due[instrument] = next_ns
 
@@ -198,8 +201,8 @@ class Lookahead:
         bar = self._builder.forming(instrument)
         if bar is None:
             return
-        is_expected = self._looked[instrument].close_time == bar.close_time
-        if not is_expected or not self._fork(instrument).holds(self._rows.bars([bar])[0]):
+        looked = self._looked.get(instrument)
+        if looked is None or looked.close_time != bar.close_time or not self._fork(instrument).holds(self._row(bar)):
             self._look(instrument, bar, at)
             self._commit()
 
@@ -262,7 +265,7 @@ class Lookahead:
     # ---- looking ahead
 
     def _look_all(self, at: int) -> None:
-        for instrument in sorted(self._decided):
+        for instrument in self._ticks:
             self._look(instrument, self._builder.forming(instrument), at)
             self._checked[instrument] = at
         self._due.clear()
@@ -273,17 +276,19 @@ class Lookahead:
         if fork is None:
             fork = self._forks[instrument] = Fork(self._session, self._run.bar_size_ns, instrument)
             if instrument in self._looked:  # as before the restart
-                fork.look(self._rows.bars([self._looked[instrument]])[0], horizons=1, span=self._span, steps=STEPS)
+                fork.look(self._row(self._looked[instrument]), span=self._span, steps=STEPS)
         return fork
 
     def _look(self, instrument: str, forming: Bar | None, at: int) -> None:
         """Fork over the closes of the next bars; what is new goes to the outputs."""
-        last, offset = self._decided[instrument]
-        bar = forming or self._empty(last)
+        last, offset = self._decided.get(instrument, (None, -1))
+        bar = forming or (self._empty(last) if last else None)
+        if bar is None:
+            return
         self._looked.pop(instrument, None)
         fork = self._fork(instrument)
         self._looked[instrument] = bar
-        found = fork.look(self._rows.bars([bar])[0], horizons=self._horizons, span=self._span, steps=STEPS)
+        found = fork.look(self._row(bar), horizons=self._horizons, span=self._span, steps=STEPS)
         bands = merged(found, fork.tried, fork.finest)
         for horizon in range(1, self._horizons + 1):
             until = bar.close_time + (horizon - 1) * self._run.bar_size_ns
@@ -291,6 +296,9 @@ class Lookahead:
             self._outputs += self._told.revise(
                 instrument, until, mine, time=at, price=bar.close, tick=self._ticks[instrument], offset=offset
             )
+
+    def _row(self, bar: Bar) -> Any:
+        return self._rows.bars([bar])[0]
 
     def _empty(self, last: Bar) -> Bar:
         """The bar after that one, of which nothing is known."""
