@@ -1,4 +1,4 @@
-"""A live executor in a process of its own, to be killed with SIGKILL: `python -m tests.sim.live_process FOLDER`, its orders on stdin."""
+"""A live executor in a process of its own, to be killed: `python -m tests.sim.live_process FOLDER`, its errand on stdin."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import msgspec
+from tests.sim.liveworld import BTC, FREE, HAND_OVER_S, QUICK, RULES
 
 from quantlytic.model.run import Run
 from quantlytic.services.liveexecutor import LiveExecutor
@@ -16,7 +17,6 @@ from quantlytic.trading.risk import RiskGate
 from quantlytic.venues.binance.keys import Keys
 from quantlytic.venues.binance.market import spot
 from quantlytic.venues.binance.orders import BinanceOrders
-from tests.sim.liveworld import BTC, FREE, HAND_OVER_S, QUICK, RULES
 
 
 class Errand(msgspec.Struct):

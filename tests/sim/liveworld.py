@@ -123,8 +123,8 @@ class MortalLog:
         return MortalWriter(self._log.writer(name), self._fate)
 
 
-class Dice:
-    """A strategist that orders by dice: at each `Equity` some orders, cancels and amendments, then `Decided`."""
+class Strategist:
+    """At each `Equity` what `wishes` gives, then `Decided`. It orders what the test has put into `next`."""
 
     def __init__(self, log: Log, run: Run, seed: int, price: Callable[[], float]) -> None:
         self._log, self._run, self._price = log, run, price
@@ -133,6 +133,7 @@ class Dice:
         self._position = 0
         self._open: dict[int, Order] = {}
         self._next_id = 1
+        self.next: list[Event] = []
         self.bars = 0
         self.is_quiet = False
 
@@ -143,7 +144,8 @@ class Dice:
             if isinstance(event, OrderUpdate) and event.status in ENDED:
                 self._open.pop(event.order_id, None)
             elif isinstance(event, Equity):
-                self._writer.commit({self._run.decisions_stream: [*self._wishes(event), self._decided(event)]})
+                decided = Decided(self._run.run_id, event.bar_offset)
+                self._writer.commit({self._run.decisions_stream: [*self.wishes(event), decided]})
                 self.bars += 1
         return len(batch.events)
 
@@ -155,10 +157,30 @@ class Dice:
     def open_orders(self) -> set[int]:
         return set(self._open)
 
-    def _decided(self, equity: Equity) -> Decided:
-        return Decided(self._run.run_id, equity.bar_offset)
+    def order(self, side: Side, quantity: float, price: float = math.nan, **more: Any) -> int:
+        """Put an order into the next decision; its id."""
+        kind = more.pop("type", OrderType.MARKET if math.isnan(price) else OrderType.LIMIT)
+        force, when = more.pop("time_in_force", TimeInForce.GTC), more.pop("event_time", time.time_ns())
+        order = Order(self._run.run_id, self._next_id, BTC.id, when, side, kind, force, quantity, price, **more)
+        self._next_id += 1
+        self._open[order.order_id] = order
+        self.next.append(order)
+        return order.order_id
 
-    def _wishes(self, equity: Equity) -> Iterator[Event]:
+    def wishes(self, equity: Equity) -> Iterator[Event]:
+        """What is decided on the bar that ended with this equity."""
+        if self.is_quiet:
+            for order_id in self._open:
+                yield OrderCancel(self._run.run_id, order_id, BTC.id, time.time_ns(), equity.bar_offset)
+        yield from self.next
+        self.next = []
+
+
+class Dice(Strategist):
+    """A strategist that orders by dice."""
+
+    def wishes(self, equity: Equity) -> Iterator[Event]:
+        """Some orders, cancels and amendments."""
         dice, run, now = self._random, self._run.run_id, time.time_ns()
         for order in list(self._open.values()):
             if self.is_quiet or dice.random() < 0.3:
@@ -194,6 +216,7 @@ class World:
     def __init__(
         self, folder: Path, box: ExchangeServer, account: str, seed: int, *,
         rules: LiveRules = RULES, timings: OrderTimings = QUICK, limits: Limits = FREE, cash: float = 50_000.0,
+        strategist: type[Strategist] = Dice, keys: Keys | None = None,
     ) -> None:  # fmt: skip
         self.box, self.account, self.rules, self.timings, self.limits = box, account, rules, timings, limits
         self.log = open_log("sqlite", folder=folder / "log")
@@ -201,7 +224,8 @@ class World:
         self.run = Run(
             f"live-{account}-{seed}", "live", "box", "dice", {}, (BTC,), BAR_NS, cash, 10.0, 0, "x",
         )  # fmt: skip
-        self.dice = Dice(self.log, self.run, seed, self.price)
+        self._keys = keys
+        self.dice = strategist(self.log, self.run, seed, self.price)
         self.fate: Callable[[str], None] = lambda _: None
         self.executor: LiveExecutor | None = None
         self.link: MortalLink | None = None
@@ -221,11 +245,15 @@ class World:
     def start(self) -> None:
         """A new executor."""
         self.born_s, self.ready_s = time.monotonic(), 0.0
-        self.link = MortalLink(lambda: entry(self.box, self.account, self.timings), hand_over_s=HAND_OVER_S)
-        self.link.fate = lambda where: self.fate(where)
+        self.link = MortalLink(lambda: entry(self.box, self.account, self.timings, self._keys), hand_over_s=HAND_OVER_S)
+        self.link.fate = self.meet
         gate = RiskGate(self.account, self.limits, [BTC])
-        log: Any = MortalLog(self.log, lambda where: self.fate(where))
+        log: Any = MortalLog(self.log, self.meet)
         self.executor = LiveExecutor(log, self.account, [self.run], self.link, gate, self.latch, rules=self.rules)
+
+    def meet(self, where: str) -> None:
+        """Somewhere one may die."""
+        self.fate(where)
 
     def kill(self) -> None:
         """It is gone, with all that was not in the log; what it had sent stays sent."""
@@ -235,9 +263,11 @@ class World:
         self.deaths += 1
 
     def close(self) -> None:
-        if self.executor is not None:
-            self.executor.close()
-        self.log.close()
+        try:
+            if self.executor is not None:
+                self.executor.close()
+        finally:
+            self.log.close()
 
     def add_bar(self) -> None:
         """A bar that ends now."""
@@ -312,7 +342,7 @@ class World:
 
     def check(self, opening: dict[str, float]) -> Counter[str]:
         """Everything agrees with the exchange: balances, positions, open orders, each trade once. Returns counts."""
-        truth = self.box._call(lambda: self._truth())
+        truth = self.box._call(self._truth)
         assert truth["open"] == [], truth["open"]
         fills = self.fills()
         assert [fill.fill_id for fill in fills] == list(range(1, len(fills) + 1))
@@ -336,7 +366,7 @@ class World:
             position += fill.side * fill.quantity
         assert abs(cash - holdings.cash) < 1e-6
         assert abs(position - holdings.of[BTC.id].told) < 1e-9
-        assert 0 <= holdings.of[BTC.id].held - position < BTC.lot_size
+        assert -1e-12 < holdings.of[BTC.id].held - position < BTC.lot_size
         self._check_sizes(by_order)
         return Counter(orders=len(ids), trades=len(fills), deaths=self.deaths)
 

@@ -1,8 +1,8 @@
 """Whole lives of a live account under faults and deaths: at the end our books are the exchange's.
 
-Each run has a seed. It decides what the exchange does wrong (answers that get lost after the order was taken, errors, HTML, throttling,
-reports dropped, doubled, in the wrong order, late, connections cut), what the strategist orders, amends and withdraws,
-and where the executor dies: before or after a commit, before or after a call. `LIVE_RUNS` says how many runs.
+Each run has a seed. It decides what the exchange does wrong (answers that get lost after the order was taken, errors, HTML,
+throttling, reports dropped, doubled, in the wrong order, late, connections cut), what the strategist orders, amends and
+withdraws, and where the executor dies: before or after a commit, before or after a call. `LIVE_RUNS` says how many runs.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from pathlib import Path
 
 import msgspec
 import pytest
-
-from quantlytic.venues.exchange.server import ExchangeServer
 from tests.sim.live_process import Errand
 from tests.sim.liveworld import Killed, World, start_box, world
+
+from quantlytic.venues.exchange.server import ExchangeServer
 
 OPENING = {"USDT": 100_000.0}
 RUNS = int(os.environ.get("LIVE_RUNS", "24"))

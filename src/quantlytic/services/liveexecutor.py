@@ -117,6 +117,10 @@ class LiveExecutor:
             self._is_started = True
         now_ns = self._clock_ns()
         count = self._hear(now_ns)
+        if self._dispatcher.failure:
+            raise VenueError(f"account {self._account.name}: {self._dispatcher.failure}")
+        if self._link.failure is not None:
+            raise self._link.failure
         self._read_prices()
         for lane in self._lanes:
             wishes = lane.decision()
@@ -160,10 +164,6 @@ class LiveExecutor:
         heard = self._link.take()
         for each in heard:
             self._dispatcher.hear(each, now_ns)
-        if self._dispatcher.failure:
-            raise VenueError(f"account {self._account.name}: {self._dispatcher.failure}")
-        if self._link.failure is not None:
-            raise self._link.failure
         return len(heard)
 
     def _read_prices(self) -> None:
