@@ -112,7 +112,9 @@ def test_a_store_of_the_first_revision_is_brought_up_to_date(tmp_path: Path) -> 
         config.attributes["connection"] = connection
         command.upgrade(config, "0001")
         connection.execute(
-            sa.text("INSERT INTO trials (strategy, params, data, time_ns, run_id, bars) VALUES ('s', '{}', 'd', 7, '', 3)")
+            sa.text(
+                "INSERT INTO trials (strategy, params, data, time_ns, run_id, bars) VALUES ('s', '{}', 'd', 7, '', 3)"
+            )
         )
     engine.dispose()
     found = trials_like(tmp_path, TRIAL)

@@ -97,7 +97,7 @@ class Database:
     def _prepare_sqlite(self) -> None:
         if self.engine.url.database:
             try:
-                Path(self.engine.url.database).parent.mkdir(parents=True, exist_ok=True)
+                Path(self.engine.url.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             except OSError as error:
                 raise StoreError(f"{self.name} cannot be made: {error.strerror}") from None
 
