@@ -5,17 +5,21 @@ from __future__ import annotations
 import doctest
 import functools
 import importlib
+import itertools
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tests.engine.stepping import Live, merged
+from tests.strategies.ticks import booked, captured
 
 import quantlytic as ql
+from quantlytic.engine.data.tape import Tape
 from quantlytic.engine.market.latency import Latency
 from quantlytic.engine.market.market import Market
-from quantlytic.engine.run.digest import digest_of
 from quantlytic.engine.session import Session
 from quantlytic.engine.strategy import Strategy
 from quantlytic.model.bar import BAR
@@ -27,7 +31,19 @@ ENTRIES = {entry.name: entry for entry in catalogue.entries()}
 ON_BARS = [name for name, entry in ENTRIES.items() if entry.needs == "bars"]
 SELDOM = {"buy-and-hold", "grid"}  # may have nothing left to decide
 PRICES = ("open", "high", "low", "close")
-COMPILED = ["bollinger", "opening-range-breakout", "obv-trend"]  # by default; `make test-slow` compiles all
+COMPILED = ["bollinger", "opening-range-breakout", "obv-trend", "equal-weight", "book-imbalance"]  # slow tests: all
+QUICK: dict[str, dict[str, Any]] = {  # what would trade too seldom on a few rows
+    "sma-cross": {"fast": 10, "slow": 40},
+    "equal-weight": {"rebalance": 10},
+    "minimum-variance": {"lookback": 20, "rebalance": 20},
+    "risk-parity": {"lookback": 20, "rebalance": 20},
+    "cross-sectional-momentum": {"lookback": 20, "top": 2, "rebalance": 7},
+    "dual-momentum": {"lookback": 20, "top": 2, "rebalance": 10},
+    "pairs": {"period": 60, "entry": 1.5, "critical": -2.0},
+    "market-maker": {"depth": 5.0, "memory": 5.0},
+    "book-imbalance": {"memory": 0.2, "hold": 0.1, "entry": 0.2},
+}
+Data = ql.Bars | Tape
 CASH, FEES = 100_000.0, ql.Fees(taker_bps=10, maker_bps=2)
 
 every = pytest.mark.parametrize("name", ON_BARS)
@@ -39,14 +55,12 @@ def busy(name: str, **params: Any) -> Strategy:
     return strategy(**({"short": True} if "short" in strategy.param_specs else {}), **params)
 
 
-def session_of(strategy: Strategy, bars: ql.Bars, compiled: bool = False) -> Session:
+def session_of(strategy: Strategy, data: Data, compiled: bool = False) -> Session:
     allow_short = bool(strategy.params.get("short", False))
-    return Session(strategy, bars.instruments, CASH, FEES, compiled=compiled, allow_short=allow_short)
+    return Session(strategy, data.instruments, CASH, FEES, compiled=compiled, allow_short=allow_short)
 
 
-def run(
-    strategy: Strategy, bars: ql.Bars | NDArray[Any], like: ql.Bars | None = None, compiled: bool = False
-) -> Session:
+def run(strategy: Strategy, bars: Data | NDArray[Any], like: ql.Bars | None = None, compiled: bool = False) -> Session:
     session = session_of(strategy, like or bars, compiled)  # type: ignore[arg-type]
     session.run(bars)
     return session
@@ -57,19 +71,12 @@ def busy_run(name: str) -> Session:
     return run(busy(name), ql.demo_bars(500))
 
 
-def stepped(make: Any, bars: ql.Bars) -> str:
-    """The digest of a live run: executor and strategist are two replicas that only tell each other."""
-    executor, strategist = make(), make()
-    waiting: list[Any] = []
-    fills, equity = [], []
-    for bar in bars.array:
-        updates, new, marked = executor.execute(bar)
-        strategist.apply(np.concatenate([*waiting, updates]), new, bar)
-        _, *decided = strategist.decide(bar)
-        waiting = [executor.accept(*decided)]
-        fills.append(new)
-        equity.append(float(marked["equity"]))
-    return digest_of(np.concatenate(fills), np.array(equity))
+def live(strategy: Strategy, data: Data, compiled: bool) -> Live:
+    """An executor and a strategist that only tell each other; each is saved and restored elsewhere at five events."""
+    tape = data if isinstance(data, Tape) else Tape(bars=data)
+    random = np.random.default_rng(len(tape))
+    cuts = {int(k) for k in random.integers(1, len(tape), 5)} | {-int(k) for k in random.integers(1, len(tape), 5)}
+    return Live(lambda: session_of(strategy, data, compiled), tape, cuts.__contains__).run()
 
 
 def swept(strategy: Strategy, bars: ql.Bars, **options: Any) -> Any:
@@ -82,18 +89,35 @@ def swept(strategy: Strategy, bars: ql.Bars, **options: Any) -> Any:
     )
 
 
-def all_ways(strategy: Strategy, bars: ql.Bars, compiled: bool) -> dict[str, str]:
-    whole = run(strategy, bars, compiled=compiled)
-    pieces = session_of(strategy, bars, compiled)
-    for piece in np.array_split(bars.array, 3):
-        pieces.run(piece)
+def all_ways(strategy: Strategy, data: Data, compiled: bool) -> dict[str, str]:
+    whole = run(strategy, data, compiled=compiled)
+    pieces = session_of(strategy, data, compiled)
+    pieces.run_chunks(thirds(data))
     assert pieces.save() == whole.save()
-    cell = swept(strategy, bars, compiled=compiled, digests=True).outcomes[0]
-    return {"whole": whole.digest, "pieces": pieces.digest, "swept": cell.digest}
+    found = {"whole": whole.digest, "pieces": pieces.digest, "live": live(strategy, data, compiled).digest}
+    if isinstance(data, ql.Bars):  # a sweep takes nothing else
+        found["swept"] = swept(strategy, data, compiled=compiled, digests=True).outcomes[0].digest
+    return found
 
 
-def live(strategy: Strategy, bars: ql.Bars, compiled: bool) -> dict[str, str]:
-    return {"live": stepped(lambda: session_of(strategy, bars, compiled), bars)}
+def thirds(data: Data) -> Iterator[Any]:
+    """In three pieces, cut anywhere."""
+    if isinstance(data, ql.Bars):
+        yield from np.array_split(data.array, 3)
+        return
+    cuts = [int(time) for time, _, _ in merged(data)][:: len(data) // 3 + 1][1:]
+    for first, last in itertools.pairwise([0, *cuts, 2**62]):
+        yield data._with(array[(array["event_time"] >= first) & (array["event_time"] < last)] for array in data.arrays)
+
+
+def usual(name: str, demo: ql.Bars) -> Data:
+    """Something small that the strategy trades on."""
+    needs = ENTRIES[name].needs
+    if needs == "bars":
+        return part(demo, 0, 280)
+    if needs == "portfolio":
+        return ql.demo_bars(250, instruments=2) if name == "pairs" else ql.demo_bars(120, instruments=3)
+    return Tape(quotes=ql.demo_quotes(500), trades=ql.demo_trades(250))
 
 
 @pytest.fixture(scope="module")
@@ -120,32 +144,49 @@ def test_trades_and_is_never_refused(name: str, demo: ql.Bars, bitcoin: ql.Bars)
         assert np.isfinite(session.equity).all()
 
 
-@every
+@pytest.mark.parametrize("name", list(ENTRIES))
 def test_all_ways_of_running_give_the_same_digest(name: str, demo: ql.Bars) -> None:
-    digests = all_ways(busy(name), demo, compiled=False) | live(busy(name), demo, compiled=False)
+    strategy, data = busy(name, **QUICK.get(name, {})), usual(name, demo)
+    digests = all_ways(strategy, data, compiled=False)
     assert len(set(digests.values())) == 1, digests
+    assert len(run(strategy, data).fills) > 0
 
 
+@pytest.mark.timeout(400)  # the engine may have to be compiled
 @pytest.mark.parametrize("name", COMPILED)
 def test_compiled_and_debug_give_the_same_digest(name: str, demo: ql.Bars) -> None:
-    strategy, debug = busy(name), busy_run(name)
-    digests = all_ways(strategy, demo, compiled=True) | {"debug": debug.digest}
+    strategy, data = busy(name, **QUICK.get(name, {})), usual(name, demo)
+    debug = run(strategy, data)
+    digests = all_ways(strategy, data, compiled=True) | {"debug": debug.digest}
     assert len(set(digests.values())) == 1, digests
-    cell = swept(strategy, demo).table.row(0, named=True)  # without digests: bare cells, not whole sessions
-    assert (cell["final_equity"], cell["fills"]) == (debug.equity[-1], len(debug.fills))
+    if isinstance(data, ql.Bars):
+        cell = swept(strategy, data).table.row(0, named=True)  # without digests: bare cells, not whole sessions
+        assert (cell["final_equity"], cell["fills"]) == (debug.equity[-1], len(debug.fills))
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@every
-def test_compiled_debug_and_live_give_the_same_digest_on_real_bars(name: str, bitcoin: ql.Bars) -> None:
-    strategy, bars = busy(name), part(bitcoin, 0, 6000)
-    debug = run(strategy, bars)
-    digests = all_ways(strategy, bars, compiled=True) | live(strategy, bars, compiled=True) | {"debug": debug.digest}
+@pytest.mark.parametrize("name", list(ENTRIES))
+def test_compiled_debug_and_live_give_the_same_digest_on_real_data(name: str, market_data: Path) -> None:
+    strategy, data = busy(name, **QUICK.get(name, {})), real(name, market_data)
+    debug = run(strategy, data)
+    digests = all_ways(strategy, data, compiled=True) | {"debug": debug.digest}
     assert len(set(digests.values())) == 1, digests
-    cell = swept(strategy, bars).table.row(0, named=True)
-    assert (cell["final_equity"], cell["fills"]) == (debug.equity[-1], len(debug.fills))
+    if isinstance(data, ql.Bars):
+        cell = swept(strategy, data).table.row(0, named=True)
+        assert (cell["final_equity"], cell["fills"]) == (debug.equity[-1], len(debug.fills))
     assert len(debug.fills) > 0
+
+
+def real(name: str, folder: Path) -> Data:
+    """Hours of Bitcoin, of five symbols, quotes and trades, or a whole book."""
+    needs, hours = ENTRIES[name].needs, folder / "binance_spot_1h_staticklines.parquet"
+    if needs == "bars":
+        return part(ql.load_bars(hours, symbol="BTCUSDT"), 0, 6000)
+    if needs == "portfolio":
+        bars = [ql.load_bars(hours, symbol="ETHUSDT"), ql.load_bars(hours, symbol="BTCUSDT")]
+        return part(ql.Bars.merge(bars) if name == "pairs" else ql.load_bars(hours), 0, 6000)
+    return booked(folder, 300) if name == "book-imbalance" else captured(folder, limit=6_000)
 
 
 @every
