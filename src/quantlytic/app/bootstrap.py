@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from quantlytic.app.config import Settings
+from quantlytic.app.wiring.account import TradedAccount
 from quantlytic.app.wiring.edge import Edge
 from quantlytic.app.wiring.runs import Runs
 from quantlytic.app.wiring.services import Services
@@ -24,7 +25,8 @@ class Bootstrap:
         self.stores = Stores(settings)
         self.edge = Edge(settings, self.stores)
         self.runs = Runs(settings, self.stores, self.edge)
-        self.services = Services(settings, self.stores, self.edge, self.runs)
+        self.account = TradedAccount(settings, self.stores)
+        self.services = Services(settings, self.stores, self.edge, self.runs, self.account)
 
     def web(self) -> WebServer:
         """The page's server, not started."""

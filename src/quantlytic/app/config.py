@@ -36,15 +36,35 @@ class _Section(BaseModel):
 
 
 class VenueSettings(_Section):
-    """Where the market data comes from. `box` is the exchange in a box, started by `up` itself."""
+    """Where the market data comes from, and where orders go. `box` is the exchange in a box, started by `up` itself."""
 
-    name: Literal["box", "binance", "ccxt"] = "box"
+    name: str = "box"
     symbols: list[str] = ["BTCUSDT", "ETHUSDT"]
+    environment: str = ""
     rest_url: str = ""
     stream_url: str = ""
+    trading_url: str = ""
+    data_url: str = ""
+    crypto_stream_url: str = ""
+    stock_feed: Literal["iex", "sip"] = "iex"
+    fractional: bool = False
+    news: bool = False
     ccxt_exchange: str = ""
     box_port: int = Field(default=8788, ge=0, le=65535)
     box_seed: int = 7
+
+
+class AccountSettings(_Section):
+    """The account that live orders go to. `confirm`, its name, starts live trading with nobody at the keyboard.
+
+    `rules` and `limits` are those of docs/trading.md; `keep` is what a flattening leaves alone, by asset.
+    """
+
+    name: str = "main"
+    confirm: str = ""
+    rules: dict[str, Any] = {}
+    limits: dict[str, Any] = {}
+    keep: dict[str, FiniteFloat] = {}
 
 
 class StrategySettings(_Section):
@@ -111,6 +131,7 @@ class Settings(BaseSettings):
     mode: Literal["alert", "paper", "live"] = "paper"
     strategy: StrategySettings = StrategySettings()
     strategies: list[StrategySettings] = []
+    account: AccountSettings = AccountSettings()
     log: LogSettings = LogSettings()
     web: WebSettings = WebSettings()
     monitor: MonitorSettings = MonitorSettings()
@@ -156,7 +177,7 @@ def load_settings(**overrides: Any) -> Settings:
         return Settings(**overrides)
     except ValidationError as error:
         first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
+        name = ".".join(str(part) for part in first["loc"]) or "strategies"
         variable = "QUANTLYTIC_" + "__".join(str(part) for part in first["loc"]).upper()
         raise InputError(
             f"setting {name!r}: {first['msg']} (got {first.get('input')!r}); "

@@ -14,19 +14,23 @@ from quantlytic.model.errors import DataError, MismatchError
 @click.argument("run_id", metavar="RUN|last")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(run_id: str, as_json: bool) -> None:
-    """Replay the recorded inputs of a paper RUN (or `last`) and compare every signal, order, fill and equity point.
+    """Replay the recorded inputs of a RUN (or `last`) and compare every signal, order, fill and equity point.
+
+    A live run's fills are the venue's: its decisions are made again from what was reported, and compared.
 
     Exit code 0: equal to the last bit. 6: they differ; the first difference is named. 3: nothing to compare.
     """
     from quantlytic.app.bootstrap import Bootstrap
     from quantlytic.app.config import load_settings
+    from quantlytic.research.runs.liveparity import check_live_parity
     from quantlytic.research.runs.paper import paper_session
     from quantlytic.research.runs.parity import check_parity
 
     bootstrap = Bootstrap(load_settings())
     run = bootstrap.runs.find(run_id)
     with bootstrap.stores.open_log() as log:
-        parity = check_parity(log, run, paper_session(run))
+        check = check_live_parity if run.mode == "live" else check_parity
+        parity = check(log, run, paper_session(run))
     if as_json:
         click.echo(json.dumps(msgspec.to_builtins(parity)))
     else:

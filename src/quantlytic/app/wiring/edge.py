@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING
 
 from quantlytic.app.config import Settings
@@ -12,11 +14,12 @@ from quantlytic.model.instrument import Instrument
 
 if TYPE_CHECKING:
     from quantlytic.store.control.control import Control
-    from quantlytic.venues.binance.feed import BinanceFeed
-    from quantlytic.venues.binance.market import BinanceMarket
-    from quantlytic.venues.ccxt.feed import CcxtFeed
     from quantlytic.venues.clock import GuardedClock
     from quantlytic.venues.exchange.server import ExchangeServer
+    from quantlytic.venues.openers import Feed, VenueOptions
+    from quantlytic.venues.port import OrderEntry
+
+BOX_KEYS = ("QUANTLYTIC_BOX_KEY", "QUANTLYTIC_BOX_SECRET")
 
 
 class Edge:
@@ -26,14 +29,28 @@ class Edge:
         self._settings, self._stores = settings, stores
 
     def exchange(self) -> ExchangeServer:
-        """The exchange in a box, not started."""
-        from quantlytic.venues.exchange.config import ExchangeConfig
+        """The exchange in a box, not started. Its demo account has the keys that `use_box_keys` leaves in the environment."""
+        from quantlytic.venues.exchange.config import AccountConfig, ExchangeConfig
         from quantlytic.venues.exchange.server import ExchangeServer
 
         venue, folder = self._settings.venue, self._stores.home / "exchange"
+        self.use_box_keys()
+        account = AccountConfig(api_key=os.environ[BOX_KEYS[0]], api_secret=os.environ[BOX_KEYS[1]])
         return ExchangeServer(
-            ExchangeConfig(symbols=tuple(venue.symbols), seed=venue.box_seed, port=venue.box_port, folder=folder)
+            ExchangeConfig(
+                symbols=tuple(venue.symbols),
+                seed=venue.box_seed,
+                port=venue.box_port,
+                folder=folder,
+                accounts=(account,),
+            )
         )
+
+    def use_box_keys(self) -> None:
+        """The box is ours alone: keys that nobody has given are made once, and kept with what is recorded."""
+        for name in BOX_KEYS:
+            if not os.environ.get(name):
+                os.environ[name] = self._stores.secret(name.removeprefix("QUANTLYTIC_").lower(), "a key of the box")
 
     @property
     def venue(self) -> str:
@@ -45,17 +62,19 @@ class Edge:
             raise InputError("venue ccxt needs an exchange: set QUANTLYTIC_VENUE__CCXT_EXCHANGE, such as kraken")
         return venue.ccxt_exchange
 
-    def feed(self, clock: GuardedClock) -> BinanceFeed | CcxtFeed:
+    def feed(self, clock: GuardedClock) -> Feed:
         """The venue's public data, not connected."""
-        symbols = self._settings.venue.symbols
-        if self._settings.venue.name == "ccxt":
-            from quantlytic.venues.ccxt.feed import CcxtFeed
-            from quantlytic.venues.ccxt.library import open_exchange
+        from quantlytic.venues.openers import open_feed
 
-            return CcxtFeed(open_exchange(self.venue), symbols, clock)
-        from quantlytic.venues.binance.feed import BinanceFeed
+        return open_feed(self.venue, self._settings.venue.symbols, clock, self._options())
 
-        return BinanceFeed(self._market(), symbols, clock)
+    def open_orders(self) -> AbstractAsyncContextManager[OrderEntry]:
+        """Orders to the venue, with the keys of the environment."""
+        from quantlytic.venues.openers import open_orders
+
+        if self.venue == "box":
+            self.use_box_keys()
+        return open_orders(self.venue, self._options())
 
     def instruments(self, control: Control) -> tuple[Instrument, ...]:
         """The venue's rules for the symbols: as stored, else asked for and stored."""
@@ -70,14 +89,18 @@ class Edge:
     async def _ask_instruments(self, clock: GuardedClock) -> list[Instrument]:
         return await self.feed(clock).load_instruments()
 
-    def _market(self) -> BinanceMarket:
-        """Where Binance, or the exchange in a box, is."""
-        from quantlytic.venues.binance.market import spot
+    def _options(self) -> VenueOptions:
+        """How the venue is reached."""
+        from quantlytic.venues.openers import VenueOptions
 
         venue = self._settings.venue
+        given = {name: getattr(venue, name) for name in VenueOptions.__struct_fields__ if hasattr(venue, name)}
         if venue.name == "box":
-            rest_url = venue.rest_url or f"http://127.0.0.1:{venue.box_port}"
-            stream_url = venue.stream_url or f"ws://127.0.0.1:{venue.box_port}/stream"
-            return spot("box", rest_url, stream_url)
-        urls = {name: url for name, url in (("rest_url", venue.rest_url), ("stream_url", venue.stream_url)) if url}
-        return spot("binance", **urls)
+            where = f"127.0.0.1:{venue.box_port}"
+            own = {
+                "rest_url": f"http://{where}",
+                "stream_url": f"ws://{where}/stream",
+                "trading_url": f"ws://{where}/ws-api/v3",
+            }
+            given |= {name: given[name] or url for name, url in own.items()}
+        return VenueOptions(**given)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from quantlytic.app.config import Settings
+from quantlytic.app.wiring.account import TradedAccount
 from quantlytic.app.wiring.edge import Edge
 from quantlytic.app.wiring.runs import Runs
 from quantlytic.app.wiring.stores import Stores
@@ -29,23 +30,28 @@ Build = Callable[[Log], "Service"]
 class Services:
     """What each name means under these settings."""
 
-    def __init__(self, settings: Settings, stores: Stores, edge: Edge, runs: Runs) -> None:
+    def __init__(self, settings: Settings, stores: Stores, edge: Edge, runs: Runs, account: TradedAccount) -> None:
         self._settings, self._stores, self._edge, self._runs = settings, stores, edge, runs
+        self._account = account
 
     def named(self, name: str) -> list[Build]:
         """Builders of the services of that name: executor and strategist are one a run, the notifier one a channel."""
-        if name == "recorder":
-            return [self._recorder]
-        if name == "barmaker":
-            return [self._barmaker]
-        if name == "archiver":
-            return [self._archiver]
+        single: dict[str, Build] = {
+            "recorder": self._recorder,
+            "barmaker": self._barmaker,
+            "archiver": self._archiver,
+        }
+        if name in single:
+            return [single[name]]
+        if name == "executor" and self._settings.mode == "live":
+            return [self._live_executor]
+        runs = self._runs.all() if name in SERVICES else []
         if name == "executor":
-            return [self._executor(run) for run in self._runs.all()]
+            return [self._executor(run) for run in runs]
         if name == "strategist":
-            return [self._strategist(run) for run in self._runs.all()]
+            return [self._strategist(run) for run in runs]
         if name == "notifier":
-            return [self._notifier(run, channel) for run in self._runs.all() for channel in self._channels()]
+            return [self._notifier(run, channel) for run in runs for channel in self._channels()]
         raise InputError(f"no service named {name!r}; there are: {', '.join((*SERVICES, 'exchange', 'web'))}")
 
     def chain(self, names: Sequence[str]) -> Build:
@@ -76,6 +82,17 @@ class Services:
         from quantlytic.services.executor import PaperExecutor
 
         return lambda log: PaperExecutor(log, run, paper_session(run))
+
+    def _live_executor(self, log: Log) -> Service:
+        """One for the account, whatever the number of its runs."""
+        from quantlytic.services.liveexecutor import LiveExecutor
+        from quantlytic.trading.link import Link
+
+        account = self._account
+        gate, latch = account.gate(self._runs.all()[0].instruments), account.latch()
+        return LiveExecutor(
+            log, account.name, self._runs.all(), Link(self._edge.open_orders), gate, latch, rules=account.rules()
+        )
 
     def _strategist(self, run: Run) -> Build:
         from quantlytic.research.runs.paper import paper_session

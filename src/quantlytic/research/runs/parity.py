@@ -48,17 +48,18 @@ def check_parity(log: Log, run: Run, session: Session) -> Parity:
     decision has that last, half-done bar left out on both sides.
     """
     rows = Rows(run)
-    decisions = [event for _, event in _events(log, run.decisions_stream)]
-    executions = [event for _, event in _events(log, run.executions_stream)]
+    decisions = [event for _, event in events_of(log, run.decisions_stream)]
+    executions = [event for _, event in events_of(log, run.executions_stream)]
     last = max((event.bar_offset for event in decisions if isinstance(event, Decided)), default=-1)
     bars = _bars(log, run, rows, last)
     replayed = list(_replay(session, rows, bars))
     if missing := _answers_missing(log, run, decisions, last):
         replayed = [event for event in replayed if not _is_answer(event, missing, bars[-1][1].close_time)]
-    return _compare(run.run_id, len(bars), _by_kind([*decisions, *_until(executions, last)]), _by_kind(replayed))
+    return compare_kinds(run.run_id, len(bars), by_kind([*decisions, *_until(executions, last)]), by_kind(replayed))
 
 
-def _events(log: Log, stream: str, offset: int | None = None) -> Iterator[tuple[int, Event]]:
+def events_of(log: Log, stream: str, offset: int | None = None) -> Iterator[tuple[int, Event]]:
+    """All of a stream from there on, with their offsets."""
     position = log.bounds(stream)[0] if offset is None else offset
     while True:
         batch = log.read(stream, position)
@@ -70,7 +71,7 @@ def _events(log: Log, stream: str, offset: int | None = None) -> Iterator[tuple[
 
 def _bars(log: Log, run: Run, rows: Rows, last: int) -> list[tuple[int, Bar]]:
     found = []
-    for offset, event in _events(log, run.bars_stream, run.first_bar_offset):
+    for offset, event in events_of(log, run.bars_stream, run.first_bar_offset):
         if offset > last:
             break
         if isinstance(event, Bar) and rows.wants(event):
@@ -113,7 +114,7 @@ def _is_answer(event: Event, order_ids: set[int], time: int) -> bool:
     return isinstance(event, OrderUpdate) and event.order_id in order_ids and event.event_time == time
 
 
-def _by_kind(events: Iterable[Event]) -> dict[str, list[bytes]]:
+def by_kind(events: Iterable[Event]) -> dict[str, list[bytes]]:
     """Events as bytes, by kind, in order. Of an Equity, cash and position are left out: they follow from the fills."""
     kinds: dict[str, list[bytes]] = {kind: [] for kind in KINDS.values()}
     for event in events:
@@ -124,7 +125,8 @@ def _by_kind(events: Iterable[Event]) -> dict[str, list[bytes]]:
     return kinds
 
 
-def _compare(run_id: str, bars: int, recorded: dict[str, list[bytes]], replayed: dict[str, list[bytes]]) -> Parity:
+def compare_kinds(run_id: str, bars: int, recorded: dict[str, list[bytes]], replayed: dict[str, list[bytes]]) -> Parity:
+    """Kind by kind, in order, byte for byte."""
     mismatches, first = 0, None
     for kind in KINDS.values():
         pairs = enumerate(zip_longest(recorded[kind], replayed[kind]))

@@ -1,0 +1,61 @@
+"""The account that orders go to: its limits, its rules, its latch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+
+from quantlytic.app.config import Settings
+from quantlytic.app.wiring.stores import Stores
+from quantlytic.model.errors import InputError
+from quantlytic.model.instrument import Instrument
+
+if TYPE_CHECKING:
+    from quantlytic.trading.latch import Latch
+    from quantlytic.trading.risk import RiskGate
+    from quantlytic.trading.rules import LiveRules
+
+Struct = TypeVar("Struct", bound=msgspec.Struct)
+
+
+class TradedAccount:
+    """What the settings say about the account."""
+
+    def __init__(self, settings: Settings, stores: Stores) -> None:
+        self._given, self._stores = settings.account, stores
+        self.name = settings.account.name
+
+    def rules(self) -> LiveRules:
+        """How it is traded."""
+        from quantlytic.trading.rules import LiveRules
+
+        return _struct_of(LiveRules, self._given.rules, "account.rules")
+
+    def gate(self, instruments: Sequence[Instrument]) -> RiskGate:
+        """What stands before every order."""
+        from quantlytic.trading.limits import Limits
+        from quantlytic.trading.risk import RiskGate
+
+        return RiskGate(self.name, _struct_of(Limits, self._given.limits, "account.limits"), instruments)
+
+    def latch(self) -> Latch:
+        """What stops all of them."""
+        from quantlytic.trading.latch import Latch
+
+        return Latch(self._stores.home / "halts", self.name)
+
+
+def _struct_of(kind: type[Struct], given: Mapping[str, Any], section: str) -> Struct:
+    """A section of the settings as what it is about. "none" stands for None, which TOML cannot write."""
+    try:
+        return msgspec.convert(_with_none(given), kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise InputError(f"setting {section}: {error}; see docs/trading.md") from None
+
+
+def _with_none(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _with_none(one) for name, one in value.items()}
+    return None if value == "none" else value
