@@ -95,6 +95,9 @@ class KillReport(msgspec.Struct, kw_only=True):
         )
         lines += [f"  too small to sell: {text}" for text in self.dust]
         lines += [f"  trouble: {text}" for text in self.problems]
+        steps = (("latch", self.latched_s), ("nothing open", self.nothing_open_s), ("flat", self.flat_s))
+        times = ", ".join(f"{name} after {at_s:.2f} s" for name, at_s in steps if at_s >= 0)
         asked = f"; {self.unheard} questions had to be asked again" if self.unheard else ""
-        lines.append(f"{'VERIFIED' if self.is_verified else 'NOT VERIFIED'} in {self.total_s:.1f} s{asked}")
+        word = "VERIFIED" if self.is_verified else "NOT VERIFIED"
+        lines.append(f"{word} in {self.total_s:.1f} s ({times}){asked}")
         return lines
