@@ -12,6 +12,7 @@ import sys
 import threading
 from pathlib import Path
 
+import httpx
 from tests.sim.mailday import LEASE_NS, OPERATORS, RUN
 
 from quantlytic.store.control import open_control
@@ -21,6 +22,8 @@ from quantlytic.store.log import open_log
 from quantlytic.telling.channels import Channel, Smtp, Webhook
 from quantlytic.telling.delivery import Bell, Courier
 from quantlytic.telling.fanout import FanOut
+from quantlytic.telling.mail import Envelope, mail_of
+from quantlytic.telling.words import check_letter
 
 
 def serve(home: Path, smtp_port: int, hook_url: str) -> None:
@@ -59,6 +62,8 @@ def control_of(home: Path) -> Control:
 
 def main(home: Path, smtp_port: int, hook_url: str) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the dead
+    mail_of(check_letter(0), Envelope("a@b", "c@d", "warm"))  # what is loaded when it is first needed is loaded now
+    assert httpx.Client
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     for _ in sys.stdin:

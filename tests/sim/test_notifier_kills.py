@@ -73,28 +73,26 @@ def servers(seed: int, rate: float) -> Iterator[tuple[MailServer, HookServer]]:
         mails.stop()
 
 
-def torment(home: Path, seed: int, kills: int) -> dict[str, object]:
-    """Kill it so often, let it finish in peace, and look at what arrived."""
+def torment(home: Path, seed: int, kills: int, aimed: float) -> dict[str, object]:
+    """Kill it so often, a share `aimed` of them right after a server took something; let it finish in peace, and look at what arrived."""
     source, told = random.Random(seed), 0
     with servers(seed, 0.5) as (mails, hooks), closing(open_log("sqlite", folder=home / "log")) as log:
         writer = log.writer("strategist.paper-1")
         open_control(home).close()
         with closing(Victim(home, mails, hooks)) as victim:
             for _ in range(kills):
-                for _ in range(source.randrange(3)):
+                for _ in range(source.randrange(1, 5)):
                     told += 1
                     stream, event = happening(told)
                     writer.commit({stream: [event]})
                 victim.start()
-                if (
-                    source.random() < 0.5
-                ):  # right after something was taken: between the dot and the commit, if it can be met
+                if source.random() < aimed:
                     since_s, until_s = time.monotonic(), time.monotonic() + 0.5
                     while max(mails.received.last_s, hooks.received.last_s) < since_s and time.monotonic() < until_s:
                         time.sleep(0.0002)
                     time.sleep(source.uniform(0.0, 0.003))
                 else:
-                    time.sleep(source.uniform(0.0, 0.5))
+                    time.sleep(source.uniform(0.0, 0.6))
                 victim.kill()
             mails.mood.rate = hooks.mood.rate = 0.0
             victim.start()
@@ -140,13 +138,20 @@ def check(home: Path, log: object, mails: MailServer, hooks: HookServer, told: i
 @pytest.mark.timeout(120)
 def test_a_few_kills(tmp_path: Path) -> None:
     """The small one for every day."""
-    print(f"seed {SEED}: {torment(tmp_path, SEED, 10)}")
+    print(f"seed {SEED}: {torment(tmp_path, SEED, 10, 0.5)}")
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_two_hundred_kills(tmp_path: Path) -> None:
     began_s = time.monotonic()
-    found = torment(tmp_path, SEED, KILLS)
+    found = torment(tmp_path, SEED, KILLS, 0.0)
     print(f"seed {SEED}, {KILLS} kills in {time.monotonic() - began_s:.0f} s: {found}")
-    assert int(str(found["repeats at the mail server"])) + int(str(found["repeats at the hook"])) <= KILLS // 10
+    assert int(str(found["repeats at the mail server"])) + int(str(found["repeats at the hook"])) <= KILLS // 20
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_kills_between_a_servers_taking_and_our_noting_it(tmp_path: Path) -> None:
+    """The gap that the protocols leave: each of these may be sent again, under its id, and none is lost."""
+    print(f"seed {SEED}: {torment(tmp_path, SEED, KILLS // 4, 1.0)}")

@@ -54,12 +54,15 @@ class Reasons:
         return (joined[0].upper() + joined[1:] + at + ".").replace(" -", " −").replace("(-", "(−")
 
     def _chosen(self) -> list[Condition]:
-        """The comparisons that came out as the orders needed: those that have just changed first, then the nearest."""
+        """The comparisons that came out as the orders needed: those that have just changed first, then the nearest; what is
+        merely counted (`step == 1`) last."""
         seen = self._notes.seen
         found = [condition for order in self._notes.reached for condition in self._notes.orders[order]]
         found = [one for one in dict.fromkeys(found) if one.number in seen and seen[one.number].outcome == one.wanted]
         inside = [one for one in found if not one.is_else]
-        return sorted(inside or found, key=lambda one: (not self._is_new(one), one.depth))
+        equal = [isinstance(self._notes.comparisons[one.number].op, ast.Eq | ast.NotEq) for one in inside or found]
+        ranked = zip(equal, inside or found, strict=True)
+        return [one for _, one in sorted(ranked, key=lambda pair: (pair[0], not self._is_new(pair[1]), pair[1].depth))]
 
     def _is_new(self, condition: Condition) -> bool:
         before = self._before.get(condition.number)

@@ -178,12 +178,13 @@ class _Survey:
         self._block(function.body, ())
 
     def _read(self, node: ast.expr, hops: int = 0) -> Iterator[ast.expr]:
-        """The leaves of an expression, and those of what its local names were assigned."""
+        """The leaves of an expression, and those of what its local names stand for. A name that is assigned once, and is read,
+        has been assigned: so the names it was made of are there as well."""
         for leaf in _leaves(node):
             yield leaf
-            if isinstance(leaf, ast.Name) and hops < 2:
-                for value in self.scope.of(leaf.id):
-                    yield from (one for one in self._read(value, hops + 1) if isinstance(one, ast.Attribute))
+            values = self.scope.of(leaf.id) if isinstance(leaf, ast.Name) and hops < 2 else []
+            if len(values) == 1:
+                yield from self._read(values[0], hops + 1)
 
     def _block(self, statements: list[ast.stmt], guards: tuple[tuple[ast.expr, bool], ...]) -> None:
         """`guards`: the tests around, innermost first, and how each came out."""
@@ -278,10 +279,11 @@ def _call(method: str, *arguments: ast.expr) -> ast.Call:
 
 
 def _leaves(node: ast.expr) -> Iterator[ast.expr]:
-    """Names and attributes whose value may be read without doing anything; calls are not looked into."""
+    """Names and attributes that have been read when the expression has been evaluated, and may be read again: calls, branches
+    and comprehensions are not looked into."""
     if isinstance(node, ast.Name) or (isinstance(node, ast.Attribute) and _is_chain(node)):
         yield node
-    elif not isinstance(node, ast.Call | ast.Subscript):
+    elif isinstance(node, ast.Compare | ast.BinOp | ast.UnaryOp):
         for child in ast.iter_child_nodes(node):
             if isinstance(child, ast.expr):
                 yield from _leaves(child)

@@ -162,15 +162,16 @@ def calculate(op: ast.operator, left: float, right: float) -> float:
 def _setup_calls(strategy: type[Strategy]) -> dict[str, ast.Call]:
     """Attribute -> the call in `setup` that made it."""
     found: dict[str, ast.Call] = {}
-    try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(strategy.setup)))
-    except (OSError, TypeError, SyntaxError):
-        return found
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
-            for target in node.targets:
-                if isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name):
-                    found[target.attr] = node.value
+    for owner in reversed(strategy.__mro__):
+        try:
+            tree = ast.parse(textwrap.dedent(inspect.getsource(vars(owner)["setup"])))
+        except (KeyError, OSError, TypeError, SyntaxError):
+            continue
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
+                for target in node.targets:
+                    if isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name):
+                        found[target.attr] = node.value
     return found
 
 
