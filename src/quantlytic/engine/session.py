@@ -142,6 +142,16 @@ class Session(Stepper):
         """Instrument id -> signed quantity held."""
         return dict(zip((one.id for one in self.instruments), self._positions["quantity"].tolist(), strict=True))
 
+    @property
+    def open_orders(self) -> int:
+        """How many orders are open, those not yet answered included."""
+        return int(self._positions["orders"].sum())
+
+    @property
+    def orders_sent(self) -> int:
+        """How many orders the strategy has sent, refused ones included: the id of the last one."""
+        return int(self._account.next_order_id) - 1
+
     def state_of(self, instrument: str) -> dict[str, Any]:
         """The strategy's state for an instrument, for the curious: field -> value (indicators are dicts themselves)."""
         index = next((k for k, one in enumerate(self.instruments) if one.id == instrument), None)

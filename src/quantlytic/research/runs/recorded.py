@@ -1,0 +1,182 @@
+"""What a run has done, as arrays: from the log, and from the lake where the log does not reach back any more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantlytic.model.bar import BAR, Bar
+from quantlytic.model.equity import Decided, Equity
+from quantlytic.model.errors import DataError
+from quantlytic.model.event import Event
+from quantlytic.model.fill import FILL, Fill
+from quantlytic.model.order import ORDER_UPDATE, Order, OrderAmend, OrderCancel, OrderUpdate, Reason
+from quantlytic.model.run import Run
+from quantlytic.research.runs.paper import Rows
+from quantlytic.store.log.port import Log
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from quantlytic.store.lake import Lake
+
+Array = NDArray[Any]
+Offsets = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """The bars that the executor has executed, in that order, with their offsets in the bars stream; what it reported, with
+    offsets in the executions stream; `equity_at`: the offsets there at which each bar was done with.
+
+    `decided`: offset of the last bar that is known to be decided on, -1 for none; `wished_at`: offsets of the bars up to it
+    at which the strategy sent, withdrew or changed an order; `last_order`: the highest order id by then.
+    """
+
+    bars: Array
+    bar_offsets: Offsets
+    equity_at: Offsets
+    updates: Array
+    updates_at: Offsets
+    fills: Array
+    fills_at: Offsets
+    decided: int
+    wished_at: Offsets
+    last_order: int
+
+
+def read_recorded(run: Run, log: Log, lake: Lake | None = None) -> Recorded:
+    """Read all that a run's executor has recorded. Raises DataError when a bar that it executed is in neither place."""
+    rows = Rows(run)
+    offsets, events = _stream(log, run.executions_stream, 0)
+    kinds: dict[type[Event], tuple[list[int], list[Any]]] = {kind: ([], []) for kind in (Equity, Fill, OrderUpdate)}
+    for offset, event in zip(offsets, events, strict=True):
+        if type(event) in kinds:
+            kinds[type(event)][0].append(offset)
+            kinds[type(event)][1].append(event)
+    at = {kind: np.array(found, np.int64) for kind, (found, _) in kinds.items()}
+    done = np.array([event.bar_offset for event in kinds[Equity][1]], np.int64)
+    fills, updates = rows.fills(kinds[Fill][1]), rows.updates(kinds[OrderUpdate][1])
+    before = log.bounds(run.executions_stream)[0] if offsets else None
+    if lake is not None and before != 0:
+        old = _OldReports(run, lake, before)
+        at = {kind: np.append(old.at[kind], at[kind]) for kind in at}
+        done, fills = np.append(old.done, done), np.append(old.fills, fills)
+        updates = np.append(old.updates, updates)
+    bars, bar_offsets = _bars(run, rows, log, lake)
+    where = np.searchsorted(bar_offsets, done)
+    if len(done) and (where.max() >= len(bars) or not np.array_equal(bar_offsets[where], done)):
+        raise DataError(
+            f"{run.run_id}: not all bars that it acted on are in the log or the lake: nothing to rebuild from"
+        )
+    decided, wished_at, last_order = _decided(run, log, lake, done)
+    return Recorded(
+        bars[where], done, at[Equity], updates, at[OrderUpdate], fills, at[Fill], decided, wished_at, last_order
+    )
+
+
+class _OldReports:
+    """The executor's reports that are in the lake, up to where the log begins (None: all)."""
+
+    def __init__(self, run: Run, lake: Lake, before: int | None) -> None:
+        self._index = {one.id: k for k, one in enumerate(run.instruments)}
+        equity, fills, updates = (
+            _of_run(lake, table, run, run.executions_stream, before) for table in ("equity", "fills", "order_updates")
+        )
+        self.at: dict[type[Event], Offsets] = {
+            kind: _numbers(frame["offset"]) for kind, frame in ((Equity, equity), (Fill, fills), (OrderUpdate, updates))
+        }
+        self.done = _numbers(equity["bar_offset"])
+        self.fills, self.updates = np.zeros(fills.height, FILL), np.zeros(updates.height, ORDER_UPDATE)
+        for name in FILL.names or ():
+            self.fills[name] = fills[name].to_numpy() if name != "instrument" else self._codes(fills)
+        for name in ORDER_UPDATE.names or ():
+            if name == "reason":
+                self.updates[name] = [Reason.of(text) for text in updates[name]]
+            else:
+                self.updates[name] = updates[name].to_numpy() if name != "instrument" else self._codes(updates)
+
+    def _codes(self, frame: pl.DataFrame) -> Array:
+        return np.array([self._index[name] for name in frame["instrument"]], np.int32)
+
+
+def _bars(run: Run, rows: Rows, log: Log, lake: Lake | None) -> tuple[Array, Offsets]:
+    """All bars of the run, in the order of the stream, and their offsets there."""
+    offsets, events = _stream(log, run.bars_stream, run.first_bar_offset)
+    wanted = [(o, e) for o, e in zip(offsets, events, strict=True) if isinstance(e, Bar) and rows.wants(e)]
+    found, at = rows.bars([event for _, event in wanted]), np.array([offset for offset, _ in wanted], np.int64)
+    first = log.bounds(run.bars_stream)[0] if offsets else None
+    if lake is None or (first is not None and first <= run.first_bar_offset):
+        return found, at
+    import polars as pl
+
+    index = {one.id: k for k, one in enumerate(run.instruments)}
+    old = lake.scan("bars").filter(
+        pl.col("venue") == run.venue,
+        pl.col("source") == run.bars_stream,
+        pl.col("offset") >= run.first_bar_offset,
+        pl.col("instrument").is_in(list(index)),
+        pl.col("close_time") - pl.col("open_time") == run.bar_size_ns,
+    )
+    frame = (old if first is None else old.filter(pl.col("offset") < first)).sort("offset").collect()
+    return np.append(bar_rows(frame, index), found), np.append(_numbers(frame["offset"]), at)
+
+
+def bar_rows(frame: pl.DataFrame, index: dict[str, int]) -> Array:
+    """The lake's bars as BAR rows."""
+    import polars as pl
+
+    array = np.zeros(frame.height, BAR)
+    codes = frame["instrument"].replace_strict(list(index), list(index.values()), return_dtype=pl.Int32)
+    for name in BAR.names or ():
+        array[name] = (codes if name == "instrument" else frame[name]).to_numpy()
+    return array
+
+
+def _decided(run: Run, log: Log, lake: Lake | None, done: Offsets) -> tuple[int, Offsets, int]:
+    """(the last bar that is known to be decided on, those at which something was wished, the last order that came of it)."""
+    offsets, events = _stream(log, run.decisions_stream, 0)
+    last = max((event.bar_offset for event in events if isinstance(event, Decided)), default=-1)
+    wishes = [event for event in events if isinstance(event, Order | OrderCancel | OrderAmend)]
+    found = [np.array([event.bar_offset for event in wishes], np.int64)]
+    orders = [np.array([event.order_id for event in wishes if isinstance(event, Order)], np.int64)]
+    at = [np.array([event.bar_offset for event in wishes if isinstance(event, Order)], np.int64)]
+    before = log.bounds(run.decisions_stream)[0] if offsets else None
+    if lake is not None and before != 0:
+        if last < 0 and len(done) > 1:
+            last = int(done[-2])  # a bar is executed only when the one before it has been decided on
+        for table in ("orders", "order_cancels", "order_amends"):
+            frame = _of_run(lake, table, run, run.decisions_stream, before)
+            found.append(_numbers(frame["bar_offset"]))
+            if table == "orders":
+                orders.append(_numbers(frame["order_id"]))
+                at.append(found[-1])
+    wished, ids, ids_at = np.unique(np.concatenate(found)), np.concatenate(orders), np.concatenate(at)
+    return last, wished[wished <= last], int(ids[ids_at <= last].max(initial=0))
+
+
+def _of_run(lake: Lake, table: str, run: Run, source: str, before: int | None) -> pl.DataFrame:
+    """A run's rows of a table that came from that stream, before an offset, in order."""
+    import polars as pl
+
+    rows = lake.scan(table).filter(pl.col("run") == run.run_id, pl.col("source") == source)
+    return (rows if before is None else rows.filter(pl.col("offset") < before)).sort("offset").collect()
+
+
+def _stream(log: Log, stream: str, offset: int) -> tuple[list[int], list[Event]]:
+    """What the log holds of a stream from an offset on."""
+    position, offsets, events = max(offset, log.bounds(stream)[0]), list[int](), list[Event]()
+    while True:
+        batch = log.read(stream, position, 50_000)
+        if not batch.events:
+            return offsets, events
+        offsets.extend(batch.offsets)
+        events.extend(batch.events)
+        position = batch.next_offset
+
+
+def _numbers(column: pl.Series) -> Offsets:
+    return column.to_numpy().astype(np.int64)
