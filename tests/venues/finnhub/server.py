@@ -1,4 +1,7 @@
-"""A local server that speaks Finnhub's documented protocol: REST with a token, and the WebSocket of prints."""
+"""A local server that speaks Finnhub's documented protocol: REST with a token, and the WebSocket of prints.
+
+Its paths have the two slashes that finnhub-python puts there.
+"""
 
 from __future__ import annotations
 
@@ -89,9 +92,9 @@ class FinnhubServer:
     async def _serve(self) -> None:
         app = web.Application(middlewares=[self._gate])
         app.add_routes([
-            web.get("/", self._stream), web.get("/api/v1/stock/profile2", self._profile),
-            web.get("/api/v1/crypto/symbol", self._crypto), web.get("/api/v1/company-news", self._company_news),
-            web.get("/api/v1/news", self._general_news),
+            web.get("/", self._stream), web.get("/api/v1//stock/profile2", self._profile),
+            web.get("/api/v1//crypto/symbol", self._crypto), web.get("/api/v1//company-news", self._company_news),
+            web.get("/api/v1//news", self._general_news),
         ])  # fmt: skip
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
         await runner.setup()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from urllib.parse import parse_qsl
 
 from quantlytic.venues.exchange import rejects
@@ -15,10 +15,14 @@ LISTEN_KEY_MS = 60 * 60_000
 
 
 class Access:
-    """API keys of accounts (`keys`: API key -> (account, secret)) and the listen keys given out."""
+    """API keys of accounts (`keys`: API key -> (account, secret)), those of `lookers` without the right to trade, and the
+    listen keys given out."""
 
-    def __init__(self, keys: Mapping[str, tuple[str, str]], now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, keys: Mapping[str, tuple[str, str]], now_ms: Callable[[], int], lookers: Collection[str] = ()
+    ) -> None:
         self._keys = keys
+        self._lookers = frozenset(lookers)
         self._now_ms = now_ms
         self._listen_keys: dict[str, tuple[str, int]] = {}
 
@@ -37,6 +41,11 @@ class Access:
             raise Reject(-1022, "Signature for this request is not valid.")
         self._check_window(params)
         return account
+
+    def check_trading(self, account: str) -> None:
+        """Raises Reject when the account's key may only look."""
+        if account in self._lookers:
+            raise Reject(-2015, "Invalid API-key, IP, or permissions for action.", 401)
 
     def open_listen_key(self, account: str) -> str:
         """The account's listen key: a new one, or the valid one with its time renewed."""

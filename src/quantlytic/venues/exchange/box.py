@@ -68,7 +68,9 @@ class Box:
         }
         self._on_failure = on_failure
         self._now_ms = lambda: self.clock.now_ns() // NS_PER_MS
-        self.access = Access({key: (name, secret) for name, (key, secret) in self.keys.items()}, self._now_ms)
+        lookers = [account.name for account in config.accounts if account.read_only]
+        owners = {key: (name, secret) for name, (key, secret) in self.keys.items()}
+        self.access = Access(owners, self._now_ms, lookers)
         self.limits = Limits(config.weight_limit, config.order_limit, self._now_ms)
         self.journal = Journal(None if config.replay else config.folder, config.keep_trades)
         try:

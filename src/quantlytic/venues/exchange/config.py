@@ -10,12 +10,16 @@ DEMO_DEPOSITS = {"USDT": "100000", "BTC": "1", "ETH": "20"}
 
 
 class AccountConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """An account that trades by API. Empty keys are made up; `deposits` (asset -> decimal text) open it, once."""
+    """An account that trades by API. Empty keys are made up; `deposits` (asset -> decimal text) open it, once.
+
+    `read_only`: its key may look at everything and order nothing.
+    """
 
     name: str = "demo"
     api_key: str = ""
     api_secret: str = ""
     deposits: dict[str, str] = msgspec.field(default_factory=DEMO_DEPOSITS.copy)
+    read_only: bool = False
 
 
 class ExchangeConfig(msgspec.Struct, frozen=True, kw_only=True):

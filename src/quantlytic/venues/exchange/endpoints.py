@@ -18,12 +18,16 @@ Answer = Callable[[str, Params], Any]
 
 
 class Endpoint(msgspec.Struct, frozen=True):
-    """`access`: "" for all, "key" for a known API key, "signed" for a signature. `order`: answers a new order."""
+    """`access`: "" for all, "key" for a known API key, "signed" for a signature. `order`: answers a new order.
+
+    `trades`: needs the right to trade.
+    """
 
     answer: Answer
     weight: Callable[[Params], int]
     access: str = ""
     order: bool = False
+    trades: bool = False
 
 
 def public_endpoints(api: PublicApi) -> dict[tuple[str, str], Endpoint]:
@@ -61,18 +65,18 @@ def futures_endpoints(api: PublicApi) -> dict[tuple[str, str], Endpoint]:
 def trading_endpoints(api: TradingApi) -> dict[tuple[str, str], Endpoint]:
     """Orders and balances: (method, path) -> endpoint."""
 
-    def of(answer: Answer, weight: int, order: bool = False) -> Endpoint:
-        return Endpoint(answer, lambda _: weight, "signed", order)
+    def of(answer: Answer, weight: int, order: bool = False, trades: bool = False) -> Endpoint:
+        return Endpoint(answer, lambda _: weight, "signed", order, trades)
 
     base = "/api/v3/"
     open_orders = Endpoint(api.open_orders, lambda sent: 6 if sent.get("symbol") else 80, "signed")
     return {
-        ("POST", base + "order"): of(api.new_order, 1, order=True),
-        ("POST", base + "order/test"): of(api.test_order, 1),
+        ("POST", base + "order"): of(api.new_order, 1, order=True, trades=True),
+        ("POST", base + "order/test"): of(api.test_order, 1, trades=True),
         ("GET", base + "order"): of(api.query_order, 4),
-        ("DELETE", base + "order"): of(api.cancel_order, 1),
+        ("DELETE", base + "order"): of(api.cancel_order, 1, trades=True),
         ("GET", base + "openOrders"): open_orders,
-        ("DELETE", base + "openOrders"): of(api.cancel_all, 1),
+        ("DELETE", base + "openOrders"): of(api.cancel_all, 1, trades=True),
         ("GET", base + "allOrders"): of(api.all_orders, 20),
         ("GET", base + "account"): of(api.account, 20),
         ("GET", base + "myTrades"): of(api.my_trades, 20),

@@ -42,6 +42,8 @@ class RestApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         body = (await request.body()).decode("utf-8", "replace")
+        if request.method == "POST" and self._faults.strikes("order_late", "rest", self._faults.on_requests):
+            await asyncio.sleep(self._faults.amount("late_ms") / 1000)
         response = self._respond(request, body)
         placed = response.headers.get("x-mbx-order-count-10s") is not None
         if placed and await self._lose(response, receive):
@@ -50,6 +52,8 @@ class RestApp:
 
     def call(self, endpoint: Endpoint, account: str, sent: Mapping[str, str]) -> Any:
         """Answer one request of an account whose rights have been checked. Raises Reject."""
+        if endpoint.trades:
+            self._keys.check_trading(account)
         try:
             return endpoint.answer(account, sent)
         except StoreError as error:
