@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from pathlib import Path
 
 import httpx
@@ -71,6 +72,8 @@ def main(home: Path, smtp_port: int, hook_url: str) -> None:
         if child == 0:
             try:
                 serve(home, smtp_port, hook_url)
+            except BaseException:
+                traceback.print_exc()
             finally:
                 os._exit(1)
         sys.stdout.write(f"{child}\n")

@@ -74,7 +74,7 @@ def servers(seed: int, rate: float) -> Iterator[tuple[MailServer, HookServer]]:
 
 
 def torment(home: Path, seed: int, kills: int, aimed: float) -> dict[str, object]:
-    """Kill it so often, a share `aimed` of them right after a server took something; let it finish in peace, and look at what arrived."""
+    """Kill it so often, a share `aimed` of them right after a server took something; let it finish in peace, and look."""
     source, told = random.Random(seed), 0
     with servers(seed, 0.5) as (mails, hooks), closing(open_log("sqlite", folder=home / "log")) as log:
         writer = log.writer("strategist.paper-1")
