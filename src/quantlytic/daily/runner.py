@@ -15,6 +15,9 @@ from quantlytic.daily.tasks import backfill, check, digest, enrich, plan, pull, 
 from quantlytic.model.errors import InputError, QuantlyticError, StoreError
 from quantlytic.store.control.records import TaskRecord
 
+LAST = "digest"
+"""The task that ends a day."""
+
 _LOCK_WAIT_S = 3600.0
 _LOCK_LOOK_S = 0.2
 

@@ -9,13 +9,10 @@ import polars as pl
 
 from quantlytic.daily import calendar
 from quantlytic.daily.day import Day, Summary, Work
-from quantlytic.daily.settings import check_instrument
 from quantlytic.daily.shelf import rows_before
+from quantlytic.daily.tracked import tracked, wanted
 from quantlytic.model.errors import InputError
 from quantlytic.model.time import iso
-
-TRACKED = "daily.tracked"
-"""The preference that lists instruments tracked because somebody asked for them."""
 
 
 def run(day: Day) -> Summary:
@@ -32,15 +29,13 @@ def run(day: Day) -> Summary:
 
 def works_of(day: Day) -> list[Work]:
     """Settings first, then what was asked for. Nothing is written."""
-    tracked: list[str] = day.control.preferences.get(TRACKED, [])
-    wanted = [one.instrument for one in day.control.wanted.list() if _is_named(one.instrument)]
-    names = list(dict.fromkeys([*day.settings.instruments, *tracked, *wanted]))
+    names, asked = tracked(day.control, day.settings), wanted(day.control)
     if not names:
         raise InputError(
             'no instrument is tracked: name some in quantlytic.toml, [daily] instruments = ["usa:AAPL", "binance:BTCUSDT"]'
         )
     last = _last_days(day, names)
-    return [_work(day, name, last.get(name), is_wanted=name in wanted) for name in names]
+    return [_work(day, name, last.get(name), is_wanted=name in asked) for name in names]
 
 
 def refuse_unfinished(day: Day, works: Iterable[Work]) -> None:
@@ -66,11 +61,3 @@ def _last_days(day: Day, names: list[str]) -> dict[str, date]:
     """The last day in the lake, by instrument."""
     rows = rows_before(day, "bars", names).group_by("instrument").agg(pl.col("open_time").max())
     return {name: calendar.day_of(time) for name, time in rows.iter_rows()}
-
-
-def _is_named(instrument: str) -> bool:
-    try:
-        check_instrument(instrument)
-    except InputError:
-        return False
-    return True

@@ -14,7 +14,7 @@ from quantlytic.daily import calendar
 from quantlytic.daily.day import Day, Summary, Work
 from quantlytic.daily.examine import BARS, Examined, examine
 from quantlytic.daily.shelf import rows_before
-from quantlytic.daily.tasks.plan import TRACKED
+from quantlytic.daily.tracked import keep_tracking
 from quantlytic.model.action import Action, ActionKind
 from quantlytic.model.bar import Bar
 from quantlytic.model.event import Event
@@ -102,10 +102,7 @@ def _late(name: str, time: int) -> LedgerEntry:
 def _track(day: Day, works: dict[str, Work], stored: set[str]) -> None:
     """What was asked for and could be had is tracked from now on."""
     wanted = [one.instrument for one in works.values() if one.is_wanted]
-    if not wanted:
-        return
-    tracked: list[str] = day.control.preferences.get(TRACKED, [])
-    day.control.preferences.put(TRACKED, sorted({*tracked, *(name for name in wanted if name in stored)}))
+    keep_tracking(day.control, [name for name in wanted if name in stored])
     for name in wanted:
         day.control.wanted.done(name, day.now_ns(), "" if name in stored else "its source has no usable history of it")
 

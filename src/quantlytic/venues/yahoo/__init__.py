@@ -1,0 +1,1 @@
+"""Yahoo's daily history, by yfinance."""
