@@ -22,12 +22,13 @@ import pytest
 from tests.sim.live_process import Errand
 from tests.sim.liveworld import Killed, World, start_box, world
 
+from quantlytic.venues.exchange import rejects
 from quantlytic.venues.exchange.server import ExchangeServer
 
 OPENING = {"USDT": 100_000.0}
 RUNS = int(os.environ.get("LIVE_RUNS", "24"))
 BARS = 5
-LOST_ANSWERS = ("order_timeout", "order_cut", "order_unknown")
+LOST_ANSWERS = ("order_timeout", "order_cut", "order_unknown", "order_late")
 STREAM = ("drop.user", "duplicate.user", "reorder.user", "delay.user", "disconnect.user")
 BROKEN = ("http5xx", "html", "http429")
 
@@ -38,7 +39,7 @@ def faults_of(dice: random.Random) -> dict[str, float]:
     faults |= {name: 0.05 for name in BROKEN if dice.random() < 0.3}
     if "http429" in faults:
         faults |= {"http429.times": 1, "retry_after_s": 0.0}
-    return faults | {"delay_ms": 20.0}
+    return faults | {"delay_ms": 20.0, "late_ms": 90.0}  # a request is good for 100 ms
 
 
 def live_once(box: ExchangeServer, account: str, seed: int, folder: Path) -> tuple[Counter[str], list[float]]:
@@ -68,7 +69,21 @@ def share(values: list[float], part: float) -> float:
     return sorted(values)[min(int(len(values) * part), len(values) - 1)]
 
 
-def many_lives(runs: int, first_seed: int, folder: Path) -> None:
+@pytest.fixture
+def repeats(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often the exchange was sent an id that it had taken before. It refuses them all; others do not."""
+    seen: Counter[str] = Counter()
+    refuse = rejects.duplicate_order
+
+    def count() -> rejects.Reject:
+        seen["repeats"] += 1
+        return refuse()
+
+    monkeypatch.setattr(rejects, "duplicate_order", count)
+    return seen
+
+
+def many_lives(runs: int, first_seed: int, folder: Path, repeats: Counter[str]) -> None:
     counts: Counter[str] = Counter()
     times: list[float] = []
     box = start_box(runs)
@@ -90,18 +105,19 @@ def many_lives(runs: int, first_seed: int, folder: Path) -> None:
         f"{runs} runs from seed {first_seed}, {(time.monotonic() - began_s) / runs:.2f} s each: {dict(counts)}; until reconciled "
         f"p50 {share(times, 0.5) * 1e3:.0f} ms, p99 {share(times, 0.99) * 1e3:.0f} ms"
     )
+    assert not repeats, "an order was sent again though the venue had taken it"
     assert counts["trades"] > runs
     assert counts["deaths"] > runs / 4
 
 
-def test_books_agree_after_faults_and_deaths(tmp_path: Path) -> None:
-    many_lives(min(RUNS, 24), 1, tmp_path)
+def test_books_agree_after_faults_and_deaths(tmp_path: Path, repeats: Counter[str]) -> None:
+    many_lives(min(RUNS, 24), 1, tmp_path, repeats)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_books_agree_after_faults_and_deaths_500_times(tmp_path: Path) -> None:
-    many_lives(int(os.environ.get("LIVE_RUNS", "500")), 1000, tmp_path)
+def test_books_agree_after_faults_and_deaths_500_times(tmp_path: Path, repeats: Counter[str]) -> None:
+    many_lives(int(os.environ.get("LIVE_RUNS", "500")), 1000, tmp_path, repeats)
 
 
 # ---- real processes

@@ -147,6 +147,21 @@ def test_accepted_and_then_nothing(serve: Serve, fault: str) -> None:
     assert server.state()["faults"]["injected"] == {f"{fault}.rest": 1}
 
 
+def test_an_order_that_is_looked_at_late_is_taken_within_its_window(serve: Serve) -> None:
+    server, client = serve(faults={"order_late": 1.0, "late_ms": 300.0})
+    for window_ms, code in ((1000, None), (200, -2013)):
+        client.http.timeout = httpx.Timeout(0.1)
+        name = f"late{window_ms}"
+        with pytest.raises(httpx.ReadTimeout):
+            client.limit("BUY", "50000", "0.001", newClientOrderId=name, recvWindow=window_ms)
+        client.http.timeout = httpx.Timeout(10)
+        before = client.send("GET", "order", symbol="BTCUSDT", origClientOrderId=name).json()
+        assert before["code"] == -2013
+        time.sleep(0.5)
+        after = client.send("GET", "order", symbol="BTCUSDT", origClientOrderId=name).json()
+        assert after.get("status", after.get("code")) == (code or "NEW")
+
+
 def test_control_at_runtime_needs_the_token(serve: Serve) -> None:
     server, client = serve()
     token = {"X-Box-Token": server.control_token}

@@ -11,9 +11,9 @@ from quantlytic.model.errors import InputError
 
 FRAME_FAULTS = ("drop", "delay", "duplicate", "reorder", "disconnect")
 REQUEST_FAULTS = ("http429", "http5xx", "html")
-ORDER_FAULTS = ("order_timeout", "order_cut", "order_unknown")
+ORDER_FAULTS = ("order_timeout", "order_cut", "order_unknown", "order_late")
 PROBABILITIES = FRAME_FAULTS + REQUEST_FAULTS + ORDER_FAULTS
-AMOUNTS = {"delay_ms": 500.0, "retry_after_s": 1.0, "timeout_s": 60.0}
+AMOUNTS = {"delay_ms": 500.0, "retry_after_s": 1.0, "timeout_s": 60.0, "late_ms": 1000.0}
 KINDS = ("trade", "aggTrade", "bookTicker", "depth", "kline", "ticker", "miniTicker", "user")
 
 
@@ -21,7 +21,8 @@ class Faults:
     """The faults in force. Per message sent: `drop`, `delay` (by `delay_ms`), `duplicate`, `reorder` (with the next
     of its stream), `disconnect`; each also for one kind of stream alone, as `drop.trade`. Per request: `http429`
     (with `retry_after_s`), `http5xx`, `html`. Per accepted order: `order_timeout` (the answer never comes),
-    `order_cut` (the connection breaks), `order_unknown` (504, code -1007). All are probabilities. `stale` (0 or 1)
+    `order_cut` (the connection breaks), `order_unknown` (504, code -1007). Per new order: `order_late` (it is looked at
+    `late_ms` after it came in, and taken if its receive window allows). All are probabilities. `stale` (0 or 1)
     stops the feed while connections stay open. `NAME.times` stops a fault after it struck so often.
     """
 
@@ -48,7 +49,7 @@ class Faults:
         return bool(self.settings.get("stale"))
 
     def amount(self, name: str) -> float:
-        """`delay_ms`, `retry_after_s` or `timeout_s`."""
+        """`delay_ms`, `retry_after_s`, `timeout_s` or `late_ms`."""
         return self.settings.get(name, AMOUNTS[name])
 
     def strikes(self, name: str, kind: str, source: random.Random) -> bool:
