@@ -17,6 +17,9 @@ Deed = tuple[str, Side | None]
 
 _SAME = 1e-8  # of the price: edges that are nearer to each other are one, where there are no ticks
 
+_TOUCHING = 1e-4  # of the price: nearer than that is there
+_WORTH_SAYING = 1e-2
+
 
 class Said(msgspec.Struct, array_like=True):
     """The intent as it was last said, and for each time the closes for which it has been said ever since."""
@@ -82,6 +85,22 @@ class Announcements:
                 told.append(gone)
         return told
 
+    def approach(self, instrument: str, *, time: int, price: float) -> list[Intent]:
+        """The price has moved, the bands have not. Returns what is said again, because the price has come from no more than a
+        hundredth away to half as far as it was when that was last said: so that everybody hears it in time, however near
+        they want it to be, and nobody at every trade."""
+        told: list[Intent] = []
+        for said in self.open:
+            last = said.last
+            if last.instrument != instrument or last.until <= time or last.is_withdrawn:
+                continue
+            before, now = _away(last, last.seen_price), _away(last, price)
+            if now < before and now <= max(before / 2, price * _TOUCHING) and now <= price * _WORTH_SAYING:
+                again = msgspec.structs.replace(last, event_time=time, seen_price=price)
+                said.say(again)
+                told.append(again)
+        return told
+
     def judge(self, instrument: str, until: int, close: float, deeds: Iterable[Deed]) -> list[IntentOutcome]:
         """A bar has closed and been decided on. Intents for earlier ends, at which there was no bar, are judged as well."""
         done, judged = set(deeds), list[IntentOutcome]()
@@ -134,6 +153,10 @@ def _distance(intent: Intent, band: Band) -> float:
         return math.inf
     ends = ((intent.price_low, band.price_low), (intent.price_high, band.price_high))
     return sum(abs(_finite(one) - _finite(other)) for one, other in ends)
+
+
+def _away(intent: Intent, price: float) -> float:
+    return max(intent.price_low - price, price - intent.price_high, 0.0)
 
 
 def _finite(price: float) -> float:

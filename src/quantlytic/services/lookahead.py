@@ -205,6 +205,9 @@ class Lookahead:
         if looked is None or looked.close_time != bar.close_time or not self._fork(instrument).holds(self._row(bar)):
             self._look(instrument, bar, at)
             self._commit()
+        elif again := self._told.approach(instrument, time=at, price=bar.close):
+            self._outputs += again
+            self._commit()
 
     # ---- the run's bars
 

@@ -1,0 +1,149 @@
+"""A session that begins with warm indicators, and whose orders are held until they are ready."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantlytic.engine.account.account import UPDATE_ROW
+from quantlytic.engine.compiler.record import Layout
+from quantlytic.engine.indicators.indicator import Indicator
+from quantlytic.engine.session import Session
+from quantlytic.model.equity import EQUITY
+from quantlytic.model.fill import FILL
+from quantlytic.model.order import ORDER, ORDER_AMEND, ORDER_CANCEL
+from quantlytic.model.signal import SIGNAL
+
+Array = NDArray[Any]
+
+
+class HeldSession(Session):
+    """A session that can be warmed with history, and held: until its indicators are ready it sees bars and sends nothing.
+
+    While it is held, the smallest order allowed is infinite, so whatever the strategy orders is refused. It ends as soon as
+    every indicator that has been given anything is ready, for every instrument. Then indicators (and other parts that the
+    strategy is made of) stay as they are, and all else begins anew: the account, and what the strategy keeps besides, which
+    may tell of orders that never were. `hold` and `warm` are for a fresh session; without them it is a session like any.
+
+    Both replicas of a run, and its replay, are held for the same bars: the bars alone decide. Being held is part of the state.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._first = self._arena[: self.state_bytes].copy()
+
+    @property
+    def is_held(self) -> bool:
+        """Whether orders are held."""
+        return bool(np.isinf(self._positions["min_notional"]).all())
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether every indicator that has been given anything is ready."""
+        return all(view.ready for view in self._indicators())
+
+    def hold(self) -> None:
+        """Hold orders until the indicators are ready. Nothing is held where there are none, or what is not bar by bar."""
+        handlers = self.strategy.handlers()
+        if self._layout.nested and "on_bar" in handlers and handlers.isdisjoint({"on_slice", "on_timer"}):
+            self._positions["min_notional"] = np.inf
+
+    def warm(self, bars: Array) -> bool:
+        """Let the indicators see history (BAR rows in order). Returns whether they are ready; if not, orders are held."""
+        self._positions["min_notional"] = np.inf
+        super().run_as_taken(bars)
+        ready = self.is_ready
+        self._begin_anew(bars_kept=False)
+        if not ready:
+            self.hold()
+        return ready
+
+    # ---- the halves, while it is held: both replicas do the same
+
+    def execute(self, event: Any, source: int | None = None) -> tuple[Array, Array, Any]:
+        if not self.is_held:
+            return super().execute(event, source)
+        cash, row = self.cash, np.zeros(1, EQUITY)
+        self._live_through(event)
+        bar = np.atleast_1d(event)[0]
+        number = int(self._account.bars) - 1
+        row[0] = bar["instrument"], bar["close_time"], cash, cash, 0.0, bar["close"], number
+        return np.zeros(0, UPDATE_ROW.dtype), np.zeros(0, FILL), row[0]
+
+    def apply(self, updates: Array, fills: Array, event: Any, source: int | None = None) -> None:
+        if not self.is_held:
+            super().apply(updates, fills, event, source)
+
+    def decide(self, event: Any) -> tuple[Array, Array, Array, Array]:
+        if not self.is_held:
+            return super().decide(event)
+        self._live_through(event)
+        return np.zeros(0, SIGNAL), np.zeros(0, ORDER), np.zeros(0, ORDER_CANCEL), np.zeros(0, ORDER_AMEND)
+
+    def run_as_taken(self, bars: Array) -> None:
+        at = 0
+        while at < len(bars) and self.is_held:
+            super().run_as_taken(bars[at : at + 1])
+            for rows in self._logs:
+                rows.clear()
+            self._release_if_ready()
+            at += 1
+        if at < len(bars):
+            super().run_as_taken(bars[at:])
+
+    # ---- inside
+
+    def _live_through(self, event: Any) -> None:
+        super().run_as_taken(np.atleast_1d(event))
+        self.forget()
+        self._release_if_ready()
+
+    def _release_if_ready(self) -> None:
+        if self.is_ready:
+            self._begin_anew(bars_kept=True)
+
+    def _begin_anew(self, bars_kept: bool) -> None:
+        """Keep the strategy's parts and, if asked to, how many bars there were; all else as it was at first."""
+        account = self._account
+        bars, time = (int(account.bars), int(account.time)) if bars_kept else (0, 0)
+        parts = [(place, self._arena[place].copy()) for place in self._parts()]
+        self._arena[: self.state_bytes] = self._first
+        for place, kept in parts:
+            self._arena[place] = kept
+        account.bars, account.time = bars, time
+        if not bars_kept:
+            self._restore_desk(b"")
+            self.forget()
+
+    def _states(self) -> Iterator[int]:
+        """Where the strategy's states begin."""
+        count = 1 if "on_slice" in self.strategy.handlers() else len(self.instruments)
+        first, size = int(self._account.states_at), int(self._account.state_bytes)
+        yield from range(first, first + count * size, size)
+
+    def _parts(self) -> Iterator[slice]:
+        fields = self._layout.dtype.fields
+        assert fields is not None
+        for state in self._states():
+            for name, part in self._layout.nested.items():
+                start = state + fields[name][1]
+                yield slice(start, start + part.size)
+
+    def _indicators(self) -> Iterator[Any]:
+        """Those that have been given something."""
+        for state in self._states():
+            yield from self._within(self._layout, state)
+
+    def _within(self, layout: Layout, start: int) -> Iterator[Any]:
+        fields = layout.dtype.fields
+        assert fields is not None
+        for name, part in layout.nested.items():
+            at = start + fields[name][1]
+            place = slice(at, at + part.size)
+            if not issubclass(part.cls, Indicator):
+                yield from self._within(part, at)
+            elif not np.array_equal(self._arena[place], self._first[place]):
+                yield part.view(self._arena, at)
