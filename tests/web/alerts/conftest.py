@@ -19,6 +19,7 @@ from quantlytic.store.control.links import Links
 from quantlytic.store.control.records import LinkNotice, Message, Subscriber
 from quantlytic.web.alerts.app import make_alerts_app
 from quantlytic.web.alerts.clerk import Clerk
+from quantlytic.web.alerts.limits import TokenBuckets
 from quantlytic.web.alerts.shield import Shield
 
 SECRET = b"s" * 32
@@ -95,6 +96,13 @@ class Service:
         found = self.control.subscribers.by_email(email)
         assert found is not None
         return found
+
+    def ask_without_limit(self) -> None:
+        """From a new address, to a shield that lets through as much as anybody likes."""
+        shield = Shield(self.app, ())
+        shield._mails = TokenBuckets(1_000_000, 1.0)
+        self.http.close()
+        self.http = Http(shield)
 
     def token(self, purpose: str, who: Subscriber) -> str:
         return self.links.token(purpose, who.subscriber_id, time.time_ns())

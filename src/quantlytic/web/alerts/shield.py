@@ -26,6 +26,7 @@ _POLICY = (
 _UNLIMITED = ("/unsubscribe", "/api/unsubscribe", "/health", "/static/")
 _ASKING = ("/", "/link", "/api/subscriptions", "/api/mine/link", "/api/test")  # POSTs that lead to a mail
 
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -91,10 +92,13 @@ def client_of(scope: Scope, headers: Headers, proxies: Sequence[Network]) -> str
     nearest = hops[0]
     for hop in hops:
         try:
-            address = ipaddress.ip_address(hop)
+            address: Address = ipaddress.ip_address(hop)
         except ValueError:
             break  # what the proxy before it said makes no sense: the proxy itself is held to account
-        nearest = str(ipaddress.ip_network((address, 64), strict=False)) if address.version == 6 else str(address)
+        if isinstance(address, ipaddress.IPv6Address):
+            address = address.ipv4_mapped or address
+        is_v6 = address.version == 6
+        nearest = str(ipaddress.ip_network((address, 64), strict=False)) if is_v6 else str(address)
         if not any(address in network for network in proxies):
             break
     return nearest
