@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import warnings
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ _COLUMNS = {
     "open": "Open", "high": "High", "low": "Low", "close": "Close", "adj_close": "Adj Close", "volume": "Volume",
     "dividend": "Dividends", "split": "Stock Splits", "capital_gain": "Capital Gains",
 }  # fmt: skip
+_NOT_FOUND = 404
 
 
 class YahooDaily:
@@ -58,20 +60,29 @@ class YahooDaily:
         hidden = self._yfinance.config.debug.hide_exceptions
         self._yfinance.config.debug.hide_exceptions = False  # hidden, a dead network looks like a delisted symbol
         try:
-            ticker = self._yfinance.Ticker(symbol, session=self._session)
-            frame = ticker.history(
-                start=start.isoformat(), end=(date.today() + timedelta(days=1)).isoformat(), interval="1d",
-                auto_adjust=False, actions=True, repair=False, keepna=True, timeout=self._timeout_s, raise_errors=True,
-            )  # fmt: skip
-            return frame, str(ticker.history_metadata.get("currency") or "")
+            with (
+                warnings.catch_warnings()
+            ):  # of what newer versions of pandas will do differently, which is not ours to mend
+                warnings.simplefilter("ignore")
+                return self._history(symbol, start)
         except errors.YFTickerMissingError as error:
             raise InputError(f"Yahoo has no daily history of {symbol!r}: {_line(error)}") from None
         except errors.YFRateLimitError:
             raise VenueError("Yahoo answers that there are too many requests: try again later") from None
         except (errors.YFException, OSError, ValueError, KeyError, TypeError, IndexError) as error:
+            if getattr(getattr(error, "response", None), "status_code", None) == _NOT_FOUND:
+                raise InputError(f"Yahoo has no daily history of {symbol!r}: it does not know it") from None
             raise VenueError(f"Yahoo cannot be asked for {symbol!r}: {_line(error)}") from None
         finally:
             self._yfinance.config.debug.hide_exceptions = hidden
+
+    def _history(self, symbol: str, start: date) -> tuple[Any, str]:
+        ticker = self._yfinance.Ticker(symbol, session=self._session)
+        frame = ticker.history(
+            start=start.isoformat(), end=(date.today() + timedelta(days=1)).isoformat(), interval="1d",
+            auto_adjust=False, actions=True, repair=False, keepna=True, timeout=self._timeout_s, raise_errors=True,
+        )  # fmt: skip
+        return frame, str(ticker.history_metadata.get("currency") or "")
 
 
 def _rows(frame: Any) -> NDArray[Any]:
