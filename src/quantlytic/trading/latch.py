@@ -38,6 +38,15 @@ class Latch:
         """Why nothing new may be sent; None when it may. Never raises: what is not known counts as shut."""
         return self._hard.read() or self._soft.read()
 
+    def read_dead_man(self) -> Halt | None:
+        """What the dead-man's switch has shut, and nobody released yet."""
+        return self._soft.read()
+
+    def words(self) -> list[Halt]:
+        """The last word in each file, also a release, oldest first: what people are told, and shown."""
+        found = [word for file in (self._hard, self._soft) if (word := file.last()) is not None]
+        return sorted(found, key=lambda word: word.event_time)
+
     def engage(self, cause: str, by: str, text: str, now_ns: int) -> Halt:
         """Shut it, on disk before this returns; the Halt now in force. Raises StoreError when it cannot be written.
 
@@ -84,6 +93,10 @@ class _HaltFile:
         self._halt: Halt | None = None
 
     def read(self) -> Halt | None:
+        halt = self.last()
+        return halt if halt is not None and halt.is_halted else None
+
+    def last(self) -> Halt | None:
         try:
             status = os.stat(self._path)
         except FileNotFoundError:
@@ -96,7 +109,7 @@ class _HaltFile:
             self._stamp, self._halt = stamp, halt
         return self._halt
 
-    def _decode(self) -> Halt | None:
+    def _decode(self) -> Halt:
         try:
             found = _HALT.decode(self._path.read_bytes())
             halt = msgspec.convert(
@@ -106,7 +119,7 @@ class _HaltFile:
             return self._damaged(f"{type(error).__name__}: {error}")
         if halt.account != self._account:
             return self._damaged(f"it is of account {halt.account!r}")
-        return halt if halt.is_halted else None
+        return halt
 
     def _damaged(self, why: str) -> Halt:
         text = f"{self._path} cannot be read and therefore counts as shut ({' '.join(why.split())})"
