@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from quantlytic.model.bar import Bar
+from quantlytic.model.barsclosed import BarsClosed
 from quantlytic.model.book import BookDelta
 from quantlytic.model.event import Event
 from quantlytic.model.ledger import LedgerEntry, LedgerKind
@@ -57,7 +58,10 @@ def test_a_bar_closes_by_the_events_own_times(log: Log) -> None:
     assert made(log) == [], "the grace is not over"
     tell(log, book(1051))
     barmaker.pump()
-    assert made(log) == [Bar("box:BTCUSDT", START, START + NS_PER_S, 10.0, 12.0, 10.0, 11.0, 3.0, 33.0, 3)]
+    assert made(log) == [
+        Bar("box:BTCUSDT", START, START + NS_PER_S, 10.0, 12.0, 10.0, 11.0, 3.0, 33.0, 3),
+        BarsClosed(NS_PER_S, START + NS_PER_S),
+    ]
 
 
 def test_a_late_trade_is_in_no_bar_and_in_the_ledger(log: Log) -> None:
@@ -67,6 +71,36 @@ def test_a_late_trade_is_in_no_bar_and_in_the_ledger(log: Log) -> None:
     late = [event for event in made(log) if isinstance(event, LedgerEntry)]
     assert [(bar.low, bar.trades) for bar in bars] == [(100.0, 1), (100.0, 1)]
     assert [(entry.kind, entry.first) for entry in late] == [(LedgerKind.LATE, 2)]
+
+
+def closed_s(log: Log) -> list[int]:
+    """How many seconds after START all bars were said to be there, each time it was said."""
+    return [(event.event_time - START) // NS_PER_S for event in made(log) if isinstance(event, BarsClosed)]
+
+
+def test_a_time_is_complete_once_and_after_all_its_bars(log: Log) -> None:
+    """Also one that has no bar; the first of all is half known and not told; a leap is one step."""
+    events = [trade(1, 100), trade(2, 200, instrument="box:ETHUSDT"), book(1040), book(1060), book(1070), book(2051)]
+    tell(log, *events, trade(3, 2400), book(5100), book(5200))
+    Barmaker(log, "box", NS_PER_S, GRACE_NS).pump()
+    assert closed_s(log) == [1, 2, 5]
+    kinds = [type(event).__name__ for event in made(log)]
+    assert kinds == ["Bar", "Bar", "BarsClosed", "BarsClosed", "Bar", "BarsClosed"]
+
+
+def test_an_instrument_that_may_still_have_missed_trades_holds_its_times_back(log: Log) -> None:
+    """After a reconnect books go on; only a trade of its own tells that nothing is missing any more."""
+    reconnect = LedgerEntry("box:*", "raw", LedgerKind.RECONNECT, START + 1500 * NS_PER_MS)
+    other = trade(1, 300, instrument="box:ETHUSDT")
+    tell(log, trade(1, 100), other, book(1100), reconnect, book(3600), trade(2, 3650, instrument="box:ETHUSDT"))
+    barmaker = Barmaker(log, "box", NS_PER_S, GRACE_NS)
+    barmaker.pump()
+    assert closed_s(log) == [1]
+    tell(log, trade(2, 1700), trade(3, 3680), book(3700))
+    barmaker.pump()
+    assert closed_s(log) == [1, 3]
+    late = [event for event in made(log) if isinstance(event, LedgerEntry)]
+    assert late == []
 
 
 def test_a_stretch_without_trades_has_no_bar(log: Log) -> None:

@@ -11,6 +11,7 @@ from quantlytic.model.action import Action
 from quantlytic.model.advice import Advice
 from quantlytic.model.averages import Averages
 from quantlytic.model.bar import Bar
+from quantlytic.model.barsclosed import BarsClosed
 from quantlytic.model.book import BookDelta
 from quantlytic.model.breach import RiskBreach
 from quantlytic.model.cashflow import CashFlow
@@ -34,7 +35,7 @@ AnyEvent = (
     Trade | Quote | BookDelta | Bar | RawFrame | LedgerEntry | Order | OrderCancel | OrderUpdate
     | Fill | Signal | Equity | Decided | Delivery | OrderAmend | Action | CashFlow
     | VenueCommand | VenueReport | Discrepancy | RiskBreach | Halt | Intent | IntentOutcome
-    | Averages | Advice | News
+    | Averages | Advice | News | BarsClosed
 )  # fmt: skip
 
 EVENT_TYPES: tuple[type[Event], ...] = AnyEvent.__args__

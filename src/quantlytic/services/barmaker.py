@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from quantlytic.engine.data.barbuilder import Placement, TimeBars
+from quantlytic.model.barsclosed import BarsClosed
 from quantlytic.model.book import BookDelta
 from quantlytic.model.event import Event
 from quantlytic.model.ledger import LedgerEntry, LedgerKind
@@ -11,7 +12,8 @@ from quantlytic.store.log.port import Log
 
 
 class Barmaker:
-    """Reads `market.VENUE`, writes `bars.VENUE`: finished bars, and a LATE entry for each trade that came after its bar.
+    """Reads `market.VENUE`, writes `bars.VENUE`: finished bars, a LATE entry for each trade that came after its bar, and
+    BarsClosed once all bars of a time are there.
 
     It commits when a bar closed, or every `COMMIT_EVERY` events: what lies between is read again after a crash.
     """
@@ -23,7 +25,7 @@ class Barmaker:
         self._log = log
         self._source, self._target = f"market.{venue}", f"bars.{venue}"
         self._writer = log.writer(self.name)
-        self._builder = TimeBars(size_ns, grace_ns)
+        self._builder, self._size_ns = TimeBars(size_ns, grace_ns), size_ns
         if self._writer.snapshot is not None:
             self._builder.restore(self._writer.snapshot)
         self._position = self._writer.positions.get(self._source, 0)
@@ -39,6 +41,13 @@ class Barmaker:
         return len(batch.events)
 
     def _take(self, event: Event) -> list[Event]:
+        outputs = self._build(event)
+        complete = self._builder.newly_complete()
+        if complete is not None:
+            outputs.append(BarsClosed(self._size_ns, complete))
+        return outputs
+
+    def _build(self, event: Event) -> list[Event]:
         if isinstance(event, Trade):
             closed, placement = self._builder.on_trade(event)
             return [*closed, *_note(event, placement)]

@@ -5,25 +5,27 @@ from __future__ import annotations
 import msgspec
 
 from quantlytic.engine.session import Session
-from quantlytic.model.bar import Bar
+from quantlytic.model.barsclosed import BarsClosed
 from quantlytic.model.equity import Decided
 from quantlytic.model.event import Event
 from quantlytic.model.run import Run
 from quantlytic.research.runs.paper import Rows
 from quantlytic.services.inbox import Inbox
+from quantlytic.services.turns import Turn, Turns
 from quantlytic.store.log.port import Log
 
 
 class _Snapshot(msgspec.Struct, array_like=True):
     session: bytes
     executed: int
+    turns: bytes | None = None
 
 
 class PaperExecutor:
     """Executes the run's orders against its bars, in lock-step with the strategist (docs/ARCHITECTURE.md).
 
     The bar at offset k is executed once the run's previous bar has been decided on, so that no order can come too late
-    for the bar it was meant to meet.
+    for the bar it was meant to meet. So is whatever else has its turn (`Turns`): it says `BarsClosed` where a bar has `Equity`.
     """
 
     def __init__(self, log: Log, run: Run, session: Session) -> None:
@@ -33,21 +35,23 @@ class PaperExecutor:
         self._writer = log.writer(self.name)
         self._bars = Inbox(log, run.bars_stream, self._writer.positions.get(run.bars_stream, run.first_bar_offset))
         self._decisions = Inbox(log, run.decisions_stream, self._writer.positions.get(run.decisions_stream, 0))
-        self._executed = -1  # offset of the executed bar whose decision is awaited; -1: none is
+        self._executed = -1  # offset of the executed turn whose decision is awaited; -1: none is
         self._wishes: list[Event] = []  # orders, cancels and amends whose Decided has not come in yet
+        turns = None
         if self._writer.snapshot is not None:
             saved = msgspec.msgpack.decode(self._writer.snapshot, type=_Snapshot)
             self._session.restore(saved.session)
-            self._executed = saved.executed
+            self._executed, turns = saved.executed, saved.turns
+        self._turns = Turns(self._bars, self._rows, session, turns)
 
     def pump(self) -> int:
-        if self._take_decision() and (bar := self._next_bar()) is not None:
-            self._execute(*bar)
-            return 1  # the next bar has to wait for the decision on this one
+        if self._take_decision() and (turn := self._turns.take()) is not None:
+            self._execute(turn)
+            return 1  # the next one has to wait for the decision on this one
         return 0
 
     def _take_decision(self) -> bool:
-        """True once the orders that follow the last executed bar are in the broker's book, and acknowledged."""
+        """True once the orders that follow the last executed turn are in the broker's book, and acknowledged."""
         if self._executed < 0:
             return True
         while self._decisions.peek() is not None:
@@ -62,26 +66,20 @@ class PaperExecutor:
             self._wishes.append(event)
         return False
 
-    def _next_bar(self) -> tuple[int, Bar] | None:
-        while self._bars.peek() is not None:
-            offset, event = self._bars.take()
-            if isinstance(event, Bar) and self._rows.wants(event):
-                return offset, event
-        return None
-
-    def _execute(self, offset: int, bar: Bar) -> None:
-        updates, fills, equity = self._session.execute(self._rows.bars([bar]))
-        self._executed = offset
-        self._commit(
-            [
-                *self._rows.update_events(updates),
-                *self._rows.fill_events(fills, lambda _: offset),
-                self._rows.equity_event(equity, offset),
-            ]
-        )
+    def _execute(self, turn: Turn) -> None:
+        rows, outputs = self._rows, list[Event]()
+        if turn.event is not None:
+            updates, fills, equity = self._session.execute(turn.event)
+            outputs = [*rows.update_events(updates), *rows.fill_events(fills, lambda _: turn.offset)]
+        if turn.bar is not None:
+            outputs.append(rows.equity_event(equity, turn.offset))
+        else:
+            outputs.append(BarsClosed(rows.bar_size_ns, turn.time))
+        self._executed = turn.offset
+        self._commit(outputs)
 
     def _commit(self, outputs: list[Event]) -> None:
-        snapshot = msgspec.msgpack.encode(_Snapshot(self._session.save(), self._executed))
+        snapshot = msgspec.msgpack.encode(_Snapshot(self._session.save(), self._executed, self._turns.save()))
         positions = {self._bars.stream: self._bars.position, self._decisions.stream: self._decisions.position}
         self._writer.commit({self._run.executions_stream: outputs}, positions, snapshot)
 

@@ -2,71 +2,95 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from quantlytic.engine.session import Session
-from quantlytic.model.bar import Bar
+from quantlytic.model.barsclosed import BarsClosed
 from quantlytic.model.equity import Decided, Equity
+from quantlytic.model.errors import InputError
 from quantlytic.model.event import Event
 from quantlytic.model.run import Run
 from quantlytic.research.runs.paper import Rows
 from quantlytic.services.inbox import Inbox
+from quantlytic.services.turns import Turn, Turns
 from quantlytic.store.log.port import Log
+
+
+class _Snapshot(msgspec.Struct, array_like=True):
+    session: bytes
+    turns: bytes
 
 
 class Strategist:
     """Decides on a bar once the executor has executed it: `Equity(k)` in, `Signal`s, `Order`s and `Decided(k)` out.
 
-    The strategy's state is saved with the positions in the same commit: a restart goes on without burn-in, and decides
-    nothing twice.
+    So it does on slices and timers (`Turns`), where `BarsClosed` comes in. The strategy's state is saved with the positions in
+    the same commit: a restart goes on without burn-in, and decides nothing twice.
     """
 
     def __init__(self, log: Log, run: Run, session: Session) -> None:
+        if session.looks_at_time and run.mode == "live":
+            raise InputError(
+                f"{run.strategy} decides on slices or timers, which a live account does not know yet: run it on paper"
+            )
         self.name = f"strategist.{run.run_id}"
         self._log, self._run, self._session = log, run, session
         self._rows = Rows(run)
         self._writer = log.writer(self.name)
         self._bars = Inbox(log, run.bars_stream, self._writer.positions.get(run.bars_stream, run.first_bar_offset))
         self._reports = Inbox(log, run.executions_stream, self._writer.positions.get(run.executions_stream, 0))
-        self._pending: list[Event] = []  # reports that came before their Equity
-        self._due: int | None = None  # offset of the executed bar that is to be decided on
-        if self._writer.snapshot is not None:
-            self._session.restore(self._writer.snapshot)
+        self._pending: list[Event] = []  # reports that came before what has been executed
+        self._due: Equity | BarsClosed | None = None  # what has been executed and is to be decided on
+        turns = None
+        if (saved := self._writer.snapshot) is not None:
+            if session.looks_at_time:
+                both = msgspec.msgpack.decode(saved, type=_Snapshot)
+                saved, turns = both.session, both.turns
+            self._session.restore(saved)
+        self._turns = Turns(self._bars, self._rows, session, turns)
 
     def pump(self) -> int:
         while self._due is None and self._reports.peek() is not None:
             _, event = self._reports.take()
-            self._pending.append(event)
-            if isinstance(event, Equity):
-                self._due = event.bar_offset
-        if self._due is None or (bar := self._bar_at(self._due)) is None:
-            return 0
-        self._decide(self._due, bar)
+            if isinstance(event, Equity | BarsClosed):
+                self._due = event
+            else:
+                self._pending.append(event)
+        if self._due is None or (turn := self._turns.take()) is None:
+            return 0  # it was executed, but this reader of the log may not see its bar yet
+        self._check(turn, self._due)
+        self._decide(turn)
         self._due = None
-        return 1  # the next bar has to wait for the executor
+        return 1  # the next one has to wait for the executor
 
-    def _bar_at(self, offset: int) -> Bar | None:
-        """The bar that was executed; None while this reader of the log does not see it yet."""
-        while (ahead := self._bars.peek()) is not None and ahead[0] <= offset:
-            at, event = self._bars.take()
-            if at == offset and isinstance(event, Bar):
-                return event
-        assert ahead is None, f"{self.name}: offset {offset} of {self._bars.stream} was executed and is no bar"
-        return None
+    def _check(self, turn: Turn, due: Equity | BarsClosed) -> None:
+        same = (turn.bar is None, turn.time) == (isinstance(due, BarsClosed), due.event_time)
+        if isinstance(due, Equity):
+            same = same and due.bar_offset == turn.offset
+        assert same, f"{self.name}: {due} was executed, not {turn}"
 
-    def _decide(self, offset: int, bar: Bar) -> None:
-        rows = self._rows
-        row = rows.bars([bar])
-        self._session.apply(rows.updates(self._pending), rows.fills(self._pending), row)
+    def _decide(self, turn: Turn) -> None:
+        rows, updates = self._rows, self._rows.updates(self._pending)
+        outputs: list[Event] = []
+        if turn.event is None:
+            self._session.hear(updates)
+        else:
+            self._session.apply(updates, rows.fills(self._pending), turn.event)
+            signals, orders, cancels, amends = self._session.decide(turn.event)
+            outputs = [
+                *rows.signal_events(signals, lambda _: turn.offset),
+                *rows.cancel_events(cancels, lambda _: turn.offset),
+                *rows.amend_events(amends, lambda _: turn.offset),
+                *rows.order_events(orders, lambda _: turn.offset),
+            ]
         self._pending = []
-        signals, orders, cancels, amends = self._session.decide(row)
-        outputs = [
-            *rows.signal_events(signals, lambda _: offset),
-            *rows.cancel_events(cancels, lambda _: offset),
-            *rows.amend_events(amends, lambda _: offset),
-            *rows.order_events(orders, lambda _: offset),
-            Decided(self._run.run_id, offset),
-        ]
+        outputs.append(Decided(self._run.run_id, turn.offset))
         positions = {self._bars.stream: self._bars.position, self._reports.stream: self._reports.position}
-        self._writer.commit({self._run.decisions_stream: outputs}, positions, self._session.save())
+        self._writer.commit({self._run.decisions_stream: outputs}, positions, self._snapshot())
+
+    def _snapshot(self) -> bytes:
+        session, turns = self._session.save(), self._turns.save()
+        return session if turns is None else msgspec.msgpack.encode(_Snapshot(session, turns))
 
     def wait(self, timeout_s: float) -> None:
         inbox = self._reports if self._due is None else self._bars

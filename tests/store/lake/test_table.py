@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.store.lake.events import DAY_NS, T0, events_of, read_back, trades
 
+from quantlytic.model.barsclosed import BarsClosed
 from quantlytic.model.codec import EVENT_TYPES, encode
 from quantlytic.model.equity import Decided
 from quantlytic.model.errors import InputError, StoreError
@@ -34,7 +35,7 @@ def trade_ids(lake: Lake) -> list[int]:
 
 
 def test_every_event_has_a_place() -> None:
-    assert set(EVENT_TYPES) - set(TABLE_OF) == {RawFrame, Decided}  # raw objects; a mark without content of its own
+    assert set(EVENT_TYPES) - set(TABLE_OF) == {RawFrame, Decided, BarsClosed}  # raw objects; marks without content
 
 
 @pytest.mark.parametrize("name", list(TABLES))

@@ -53,6 +53,7 @@ class _State(msgspec.Struct, array_like=True):
     own: dict[str, int] = {}
     held: list[str] = []
     lead: int | None = None
+    told: int | None = None
 
 
 class TimeBars:
@@ -83,6 +84,7 @@ class TimeBars:
         self._held: set[str] = set()
         self._lead: int | None = None  # the largest event time - receive time believed
         self._next_close = 0  # close_time of the earliest partial; 0: there is none
+        self._told: int | None = None  # the last time that `newly_complete` has given
 
     @property
     def watermark(self) -> int | None:
@@ -112,6 +114,19 @@ class TimeBars:
         times = [open_time for open_time, owner in self._partials if owner == instrument]
         return self._bar(self._partials[min(times), instrument]) if times else None
 
+    def newly_complete(self) -> int | None:
+        """The latest close time of which no bar can come any more (one that comes is late), once; None: no later one than
+        before, or the first of all, which may be only half known. An instrument that may still have trades to be fetched holds
+        it back."""
+        if not self._confirmed or self._watermark is None:
+            return None
+        if self._told is not None and self._watermark - self._grace < self._told + self._size:
+            return None
+        behind = (own for one in self._held if (own := self._own[one]) + self._grace < self._watermark)
+        complete = (min(behind, default=self._watermark) - self._grace) // self._size * self._size
+        before, self._told = self._told, complete if self._told is None else max(complete, self._told)
+        return None if before is None or complete <= before else complete
+
     def on_interruption(self) -> None:
         """The connection was lost for a while: what was missed may come yet, behind what comes now."""
         self._held.update(self._own)
@@ -120,7 +135,7 @@ class TimeBars:
         """The whole state."""
         partials = list(self._partials.values())
         state = _State(self._size, self._grace, self._watermark, self._confirmed, self._candidate, partials)
-        state.own, state.held, state.lead = self._own, sorted(self._held), self._lead
+        state.own, state.held, state.lead, state.told = self._own, sorted(self._held), self._lead, self._told
         return msgspec.msgpack.encode(state)
 
     def restore(self, state: bytes) -> None:
@@ -136,7 +151,7 @@ class TimeBars:
             )
         self._watermark, self._confirmed, self._candidate = saved.watermark, saved.confirmed, saved.candidate
         self._partials = {(partial.open_time, partial.instrument): partial for partial in saved.partials}
-        self._own, self._held, self._lead = saved.own, set(saved.held), saved.lead
+        self._own, self._held, self._lead, self._told = saved.own, set(saved.held), saved.lead, saved.told
         self._find_next_close()
 
     def _mark(self, instrument: str) -> int:

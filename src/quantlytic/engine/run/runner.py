@@ -77,11 +77,11 @@ class Runner(Results):
         """
         tape = self._tape(data)
         self._check_plan(tape)
-        if tape.kinds == (BARS,) and not self._looks_at_time:
+        if tape.kinds == (BARS,) and not self.looks_at_time:
             rows, start = tape.arrays[0], self._equity.count
             room = self._equity.reserve(len(rows))
             self._go(BarsPass(rows, room[8 * start : 8 * (start + len(rows))]))
-        elif tape.kinds == (TRADES,) and not self._looks_at_time:
+        elif tape.kinds == (TRADES,) and not self.looks_at_time:
             self._go(TradesPass(tape.arrays[0]))
         else:
             self._check_start(tape)
@@ -98,7 +98,7 @@ class Runner(Results):
 
     def pass_time(self, until: int) -> None:
         """Nothing more comes before `until`, ns UTC: what is due till then is called (`on_slice`, `on_timer`)."""
-        if self._inputs is not None and self._looks_at_time:
+        if self._inputs is not None and self.looks_at_time:
             self._go(TapePass(self._inputs, until=until))
 
     def run_chunks(self, chunks: Iterable[Data]) -> None:
@@ -121,11 +121,12 @@ class Runner(Results):
         """When each value of `equity` was, ns UTC. Empty after a run over bars alone: they are the bars' close times."""
         return np.append(self._times.array, self._desk["time"]) if self._is_sampled else self._times.array
 
-    # ---- inside ----
-
     @property
-    def _looks_at_time(self) -> bool:
+    def looks_at_time(self) -> bool:
+        """Whether the strategy has `on_slice` or `on_timer`: whether it matters when a time is over."""
         return not self.strategy.handlers().isdisjoint({"on_slice", "on_timer"})
+
+    # ---- inside ----
 
     @property
     def _is_sampled(self) -> bool:
@@ -165,7 +166,7 @@ class Runner(Results):
             if not seen and "on_timer" not in handlers:
                 given = ", ".join(WORDS[kind] for kind in tape.kinds if kind != ACTIONS) or "nothing"
                 raise StrategyError(f"{name} looks at none of what it is given ({given}): it has {_listed(handlers)}")
-            if plan[0] != (BARS,) or self._looks_at_time:
+            if plan[0] != (BARS,) or self.looks_at_time:
                 self._take_desk(self._new_desk(tape))
             self._plan, self._inputs = plan, tape.blank
         elif self._plan != plan:
@@ -245,7 +246,7 @@ class Runner(Results):
             int(array[time_field(kind)][0]) for kind, array in zip(tape.kinds, tape.arrays, strict=True) if len(array)
         ]
         time = int(self._desk["time"])
-        if starts and min(starts) == time and (len(tape.kinds) > 1 or self._looks_at_time):
+        if starts and min(starts) == time and (len(tape.kinds) > 1 or self.looks_at_time):
             raise InputError(
                 f"the tape goes on at {iso(time)}, which the piece before it ended: cut it between times, or use run_chunks"
             )

@@ -129,6 +129,11 @@ class Stepper(Runner):
             self._enter(kind, source, *told, self._at(fill_rows.view(np.uint8)), len(fill_rows))
         self._outbox.take(FLOWS)
 
+    def hear(self, updates: Array) -> None:
+        """Strategist: take over what the executor reported since the last event, without a new one."""
+        rows = _rows(updates, ORDER_UPDATE)
+        self._machine.hear(self._arena_at, self._at(rows.view(np.uint8)), len(rows))
+
     def decide(self, event: Any) -> tuple[Array, Array, Array, Array]:
         """Strategist: call `on_fill` for the fills just applied, then the event's handler.
 
@@ -183,7 +188,7 @@ class Stepper(Runner):
             raise self._no_instrument(row[0])
         if kind != ACTIONS:
             self._current = int(row["instrument"][0])
-        if self._plan is None and (kind != ACTIONS or self._looks_at_time):
+        if self._plan is None and (kind != ACTIONS or self.looks_at_time):
             self._check_plan(self._tape_of(np.zeros(0, BAR if kind == ACTIONS else DTYPES[kind]), self.instruments, ""))
         return kind
 

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from quantlytic.engine.data.bars import Bars
+from quantlytic.engine.data.tape import Tape
 from quantlytic.engine.market.fees import Fees
 from quantlytic.engine.session import Session
 from quantlytic.model.bar import BAR, Bar
@@ -37,10 +39,12 @@ Array = NDArray[Any]
 
 
 def paper_session(run: Run, compiled: bool = True) -> Session:
-    """The session that a paper run, and its replay, advance."""
+    """The session that a paper run, and its replay, advance. StrategyError for a strategy that does not look at bars."""
     strategy = find(run.strategy)(**run.params)
     fees = Fees(maker_bps=run.fee_bps, taker_bps=run.fee_bps)
-    return Session(strategy, run.instruments, cash=run.cash, fees=fees, compiled=compiled)
+    session = Session(strategy, run.instruments, cash=run.cash, fees=fees, compiled=compiled)
+    session.expect(Tape(bars=Bars(np.zeros(0, BAR), run.instruments)))
+    return session
 
 
 class Rows:
@@ -48,13 +52,17 @@ class Rows:
 
     def __init__(self, run: Run) -> None:
         self.run_id = run.run_id
-        self._bar_size_ns = run.bar_size_ns
+        self.bar_size_ns = run.bar_size_ns
         self._ids = [instrument.id for instrument in run.instruments]
         self._index = {one: index for index, one in enumerate(self._ids)}
 
     def wants(self, bar: Bar) -> bool:
         """Whether the run sees this bar: one of its instruments, of its size."""
-        return bar.instrument in self._index and bar.close_time - bar.open_time == self._bar_size_ns
+        return bar.instrument in self._index and bar.close_time - bar.open_time == self.bar_size_ns
+
+    def index_of(self, bar: Bar) -> int:
+        """The place of the bar's instrument among the run's."""
+        return self._index[bar.instrument]
 
     # ---- events to rows
 

@@ -9,6 +9,7 @@ import msgspec
 
 from quantlytic.engine.session import Session
 from quantlytic.model.bar import Bar
+from quantlytic.model.barsclosed import BarsClosed
 from quantlytic.model.codec import decode, encode
 from quantlytic.model.equity import Decided, Equity
 from quantlytic.model.event import Event
@@ -17,6 +18,7 @@ from quantlytic.model.order import Order, OrderAmend, OrderCancel, OrderUpdate
 from quantlytic.model.run import Run
 from quantlytic.model.signal import Signal
 from quantlytic.research.runs.paper import Rows
+from quantlytic.research.runs.released import Released
 from quantlytic.store.log.port import Log
 
 KINDS: dict[type[Event], str] = {
@@ -45,8 +47,11 @@ def check_parity(log: Log, run: Run, session: Session) -> Parity:
     """Run the backtest over the bars that the paper run was given, and compare it with what the tape says it did.
 
     Both are compared up to the last bar that was decided on: a run that is stopped between a bar's execution and its
-    decision has that last, half-done bar left out on both sides.
+    decision has that last, half-done bar left out on both sides. A run that looks at time (`on_slice`, `on_timer`) is compared
+    up to the last time of which all was decided.
     """
+    if session.looks_at_time:
+        return _check_times(log, run, session)
     rows = Rows(run)
     decisions = [event for _, event in events_of(log, run.decisions_stream)]
     executions = [event for _, event in events_of(log, run.executions_stream)]
@@ -56,6 +61,29 @@ def check_parity(log: Log, run: Run, session: Session) -> Parity:
     if missing := _answers_missing(log, run, decisions, last):
         replayed = [event for event in replayed if not _is_answer(event, missing, bars[-1][1].close_time)]
     return compare_kinds(run.run_id, len(bars), by_kind([*decisions, *_until(executions, last)]), by_kind(replayed))
+
+
+def _check_times(log: Log, run: Run, session: Session) -> Parity:
+    """`check_parity` of a run that looks at time: it takes its bars when their time is complete."""
+    rows = Rows(run)
+    decisions = [event for _, event in events_of(log, run.decisions_stream)]
+    executions = [event for _, event in events_of(log, run.executions_stream)]
+    decided = {event.bar_offset: k for k, event in enumerate(decisions) if isinstance(event, Decided)}
+    released, taken = Released(rows), list[tuple[int, Bar]]()
+    bars, last, time = 0, -1, 0  # up to the last time that was decided: how many, the end's offset, the time
+    for offset, event in events_of(log, run.bars_stream, run.first_bar_offset):
+        released.feed(offset, event)
+        while released.ready:
+            at, one = released.ready.popleft()
+            if isinstance(one, Bar):
+                taken.append((at, one))
+            elif at in decided:
+                bars, last, time = len(taken), at, one.event_time
+    if last < 0:
+        return compare_kinds(run.run_id, 0, by_kind([]), by_kind([]))
+    end = max(k for k, event in enumerate(executions) if isinstance(event, BarsClosed) and event.event_time == time)
+    replayed = _replay(session, rows, taken[:bars], time + 1)
+    return compare_kinds(run.run_id, bars, by_kind([*decisions[: decided[last]], *executions[:end]]), by_kind(replayed))
 
 
 def events_of(log: Log, stream: str, offset: int | None = None) -> Iterator[tuple[int, Event]]:
@@ -88,10 +116,12 @@ def _until(executions: Sequence[Event], last: int) -> Iterator[Event]:
             yield event
 
 
-def _replay(session: Session, rows: Rows, bars: Sequence[tuple[int, Bar]]) -> Iterator[Event]:
-    """What the backtest does with the same bars."""
+def _replay(session: Session, rows: Rows, bars: Sequence[tuple[int, Bar]], until: int | None = None) -> Iterator[Event]:
+    """What the backtest does with the same bars, and till `until`."""
     offsets = [offset for offset, _ in bars]
     session.run_as_taken(rows.bars([bar for _, bar in bars]))
+    if until is not None:
+        session.pass_time(until)
     yield from rows.signal_events(session.signals, offsets.__getitem__)
     yield from rows.order_events(session.orders, offsets.__getitem__)
     yield from rows.cancel_events(session.cancels, offsets.__getitem__)

@@ -1,0 +1,51 @@
+"""The order in which a run that looks at time takes its bars: not as they come, but when their time is complete."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import msgspec
+
+from quantlytic.model.bar import Bar
+from quantlytic.model.barsclosed import BarsClosed
+from quantlytic.model.event import Event
+from quantlytic.research.runs.paper import Rows
+
+Item = tuple[int, Bar | BarsClosed]
+"""An event of the bars' stream with its offset."""
+
+
+class _State(msgspec.Struct, array_like=True):
+    ready: list[Item]
+    waiting: list[tuple[int, Bar]]
+    closed: int | None
+
+
+class Released:
+    """Bars of a run go in as they come; they come out once BarsClosed has said that their time is complete: by close time, at
+    one time in the run's order of instruments, then the BarsClosed itself. Bars that come later than that are left out.
+    """
+
+    def __init__(self, rows: Rows, state: bytes | None = None) -> None:
+        self._rows = rows
+        saved = _State([], [], None) if state is None else msgspec.msgpack.decode(state, type=_State)
+        self.ready: deque[Item] = deque(saved.ready)
+        """What may be taken, in order."""
+        self._waiting, self._closed = saved.waiting, saved.closed
+
+    def feed(self, offset: int, event: Event) -> None:
+        """Take in the next event of the bars' stream."""
+        if isinstance(event, Bar):
+            if self._rows.wants(event) and (self._closed is None or event.close_time > self._closed):
+                self._waiting.append((offset, event))
+        elif isinstance(event, BarsClosed) and event.bar_size_ns == self._rows.bar_size_ns:
+            self._closed = until = event.event_time
+            now = [item for item in self._waiting if item[1].close_time <= until]
+            self._waiting = [item for item in self._waiting if item[1].close_time > until]
+            now.sort(key=lambda item: (item[1].close_time, self._rows.index_of(item[1])))
+            self.ready += now
+            self.ready.append((offset, event))
+
+    def save(self) -> bytes:
+        """What has gone in and not come out."""
+        return msgspec.msgpack.encode(_State(list(self.ready), self._waiting, self._closed))
