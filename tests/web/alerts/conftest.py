@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -124,8 +125,17 @@ def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
+@pytest.fixture(scope="session")
+def empty_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home folder with an empty control store: copied, it need not be made anew for each test."""
+    home = tmp_path_factory.mktemp("empty")
+    open_control(home).close()
+    return home
+
+
 @pytest.fixture
-def service(tmp_path: Path) -> Iterator[Service]:
+def service(tmp_path: Path, empty_home: Path) -> Iterator[Service]:
+    shutil.copytree(empty_home, tmp_path, dirs_exist_ok=True)
     service = Service(tmp_path)
     yield service
     service.http.close()
