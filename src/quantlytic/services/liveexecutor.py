@@ -181,6 +181,7 @@ class LiveExecutor:
     def _price(self, instrument: str, price: float, event_time: int) -> None:
         if event_time >= self._dispatcher.prices.get(instrument, (0.0, 0))[1]:
             self._dispatcher.prices[instrument] = price, event_time
+            self._account.see(instrument, (price,), event_time, self._clock_ns())
         self._gate.price(instrument, price, event_time)
 
     def _take(self, wishes: Sequence[Event], now_ns: int) -> None:
@@ -192,8 +193,7 @@ class LiveExecutor:
             elif isinstance(wish, OrderCancel):
                 withdraw(account, wish, now_ns)
             elif isinstance(wish, OrderAmend) and (working := account.book.of(wish.run, wish.order_id)):
-                for update in account.book.amend(working, wish, now_ns):
-                    account.tell(update)
+                account.tell_all(account.book.amend(working, wish, now_ns))
 
     def _execute(self, lane: _Lane, now_ns: int) -> int:
         state = lane.state
@@ -206,6 +206,7 @@ class LiveExecutor:
         lane.bars.take()
         holdings, holding = state.holdings, state.holdings.of[bar.instrument]
         holding.price = bar.close
+        self._account.see(bar.instrument, (bar.low, bar.high, bar.close), bar.open_time, now_ns)
         self._price(bar.instrument, bar.close, bar.close_time)
         self._account.adopt(bar.instrument, bar.close_time)
         state.bars_position, state.executed, state.last_bar, state.fills_since_bar = (

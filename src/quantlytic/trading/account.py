@@ -5,7 +5,7 @@ Everything that must outlive a crash is in `AccountState`; what was heard after 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -19,10 +19,11 @@ from quantlytic.model.run import Run
 from quantlytic.trading import reconciliation
 from quantlytic.trading.holdings import NO_ORDER, Holding, Holdings
 from quantlytic.trading.link import Sweep
-from quantlytic.trading.orderbook import OrderBook, Working
+from quantlytic.trading.orderbook import OrderBook
 from quantlytic.trading.reconciliation import Finding
 from quantlytic.trading.risk import RiskGate
 from quantlytic.trading.tracker import Leg
+from quantlytic.trading.working import Working
 from quantlytic.venues.port import OrderState, VenueFill
 
 MANY_FILLS = 24  # between two bars; beyond it trades of one order come as one fill: a session takes 33 at a time
@@ -97,7 +98,21 @@ class Account:
             self.gate.update(event)
         self.told.setdefault(event.run, []).append(event)
 
+    def tell_all(self, updates: Iterable[OrderUpdate]) -> None:
+        for update in updates:
+            self.tell(update)
+
     # ---- orders
+
+    def see(self, instrument: str, prices: Iterable[float], since_ns: int, now_ns: int) -> None:
+        """Prices that orders may wait for; `since_ns`: decisions after it were made later than these prices."""
+        for working in self.book.working.values():
+            watch = working.watch
+            is_asleep = working.order.parent_id > 0 and working.awake <= 0.0
+            if watch is None or working.order.instrument != instrument or is_asleep or working.decided_ns > since_ns:
+                continue
+            if working.told != OrderStatus.PENDING_NEW and any(watch.see(price) for price in prices):
+                working.decided_ns = now_ns
 
     def hear(self, state: OrderState, heard_as: str, now_ns: int) -> None:
         """A report on an order, of ours or not."""
@@ -128,9 +143,11 @@ class Account:
         assert working.leg is not None
         self._report(working.leg, OrderStatus.REJECTED, reason, "asked", now_ns)
         working.leg = None
-        if working.amend is not None:
-            for update in self.book.amend(working, working.amend, now_ns):
-                self.tell(update)
+        working.is_recalled = False
+        if working.is_withdrawn:
+            self.tell_all(self.book.end(working, *working.ending, now_ns))
+        elif working.amend is not None:
+            self.tell_all(self.book.amend(working, working.amend, now_ns))
 
     def unknown_there(self, working: Working, asked_ns: int, void_ns: int, now_ns: int) -> None:
         """The venue has said that it has never heard of the present leg. `void_ns` < 0: that is never the last word."""
@@ -140,8 +157,7 @@ class Account:
 
     def settle(self, working: Working, now_ns: int) -> None:
         """Tell what there is to tell of an order."""
-        for update in self.book.news(working, now_ns):
-            self.tell(update)
+        self.tell_all(self.book.news(working, now_ns))
 
     def _report(self, leg: Leg, status: OrderStatus, reason: str, heard_as: str, now_ns: int) -> None:
         report = VenueReport(
@@ -175,17 +191,15 @@ class Account:
                 continue
             self._fill(owner.run, owner.order_id, trade)
             working = self.book.of(owner.run, owner.order_id)
-            if working is None:
-                continue
-            if working.leg is not None and working.leg.client_order_id == owner.client_order_id:
-                working.leg.book(trade.quantity)
+            if working is not None:
+                self.book.book(working, owner.client_order_id, trade.quantity, trade.price)
                 changed[working.key] = working
-            else:  # of a leg that was replaced already
-                working.done += trade.quantity
         if ready:
             state.cursors[instrument] = ready[-1].trade_id
         for working in changed.values():
             self.settle(working, now_ns)
+            for other in self.book.group(working):
+                self.tell_all(self.book.empty(other, now_ns))
         return len(ready) == len(new)
 
     def _merged(self, trades: Sequence[VenueFill]) -> Sequence[VenueFill]:

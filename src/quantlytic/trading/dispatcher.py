@@ -9,17 +9,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-import msgspec
-
 from quantlytic.model.command import CommandKind
 from quantlytic.model.halt import Halt
-from quantlytic.model.order import Order, OrderCancel, OrderStatus, OrderType, TimeInForce
+from quantlytic.model.order import Order, OrderCancel, OrderStatus, OrderType, Reason, TimeInForce
 from quantlytic.trading.account import Account
 from quantlytic.trading.fitting import Unfit, fit, own_means
 from quantlytic.trading.link import Answer, Connected, Heard, Link, Sweep, Trades, Update
-from quantlytic.trading.orderbook import Working, decision_of
+from quantlytic.trading.orderbook import decision_of
 from quantlytic.trading.rules import LiveRules, Retry
 from quantlytic.trading.tracker import Leg
+from quantlytic.trading.triggers import fault_of
+from quantlytic.trading.working import Working
 from quantlytic.venues.port import OrderState
 
 RESWEEP_NS = 200_000_000  # a balance that does not agree is looked at again so soon
@@ -100,6 +100,10 @@ class Dispatcher:
             self._sweep(now_ns)
         for working in list(self.account.book.working.values()):
             leg = working.leg
+            if working.key not in self.account.book.working:
+                continue  # it ended with another one
+            if leg is not None and 0 < working.expires_ns <= now_ns and not working.is_withdrawn:
+                self._expire(working, now_ns)
             if leg is None:
                 self._hold_or_send(working, halt, now_ns)
             elif leg.is_waiting:
@@ -124,7 +128,7 @@ class Dispatcher:
             cancel_ns = self._under_way.get(f"cancel {leg.client_order_id}", 0)
             if cancel_ns > oldest_ns:
                 return True
-            if leg.sent_ns > oldest_ns and (leg.is_waiting or leg.lacks_trades or _is_immediate(working.order)):
+            if leg.sent_ns > oldest_ns and (leg.is_waiting or leg.lacks_trades or leg.is_immediate):
                 return True
         return False
 
@@ -141,17 +145,30 @@ class Dispatcher:
         self._calls.append(lambda: self._link.sweep(orders, cursors))
 
     def _hold_or_send(self, working: Working, halt: Halt | None, now_ns: int) -> None:
+        if 0 < working.expires_ns <= now_ns:
+            self._expire(working, now_ns)
+            return
+        if working.waits:
+            self._keep(working, halt, now_ns)
+            return
+        self._try_to_send(working, halt, now_ns)
+
+    def _try_to_send(self, working: Working, halt: Halt | None, now_ns: int) -> None:
+        """Nothing is waited for any more but readiness and data; every rule is asked."""
         order = working.order
-        reason = self._too_late(working, halt, now_ns)
+        reason = fault_of(order) or self._too_late(working, halt, now_ns)
         if reason:
             self._reject(working, reason, now_ns)
+            return
+        if self._recall_group(working):
             return
         price, price_time = self.prices.get(order.instrument, (math.nan, 0))
         if not self.is_ready or now_ns - price_time > self._rules.ns("max_data_age_s"):
             return
-        ready = fit(working, self.account.instruments[order.instrument], price)
+        holdings = self.account.state.runs[order.run].holdings
+        held = holdings.of[order.instrument].held
+        ready = fit(working, self.account.instruments[order.instrument], price, held)
         if isinstance(ready, Order) and self._rules.spot:
-            holdings = self.account.state.runs[order.run].holdings
             ready = own_means(ready, holdings, self.account.book, price) or ready
         if isinstance(ready, Unfit):
             self._reject(working, f"{ready.reason.text}: {ready.text}", now_ns)
@@ -175,18 +192,47 @@ class Dispatcher:
         return ""
 
     def _send(self, working: Working, order: Order, now_ns: int) -> None:
-        leg = working.make_leg(order.quantity, order.price, now_ns)
+        leg = working.make_leg(order, now_ns)
         self._last_asked.discard(leg.client_order_id)
         self.account.out.append(working.command(self.account.name, CommandKind.SUBMIT, now_ns))
         self.account.gate.sent(order, now_ns)
         self._under_way[f"submit {leg.client_order_id}"] = now_ns
-        plain = msgspec.structs.replace(order, parent_id=0, group_id=0, reduce_only=False)
-        self._calls.append(lambda: self._link.submit(plain, leg.client_order_id, now_ns))
+        self._calls.append(lambda: self._link.submit(order, leg.client_order_id, now_ns))
 
     def _reject(self, working: Working, reason: str, now_ns: int) -> None:
         """An order that never got to the venue; one of which a part has traded before ends as cancelled."""
         status = OrderStatus.CANCELED if working.done > 0.0 else OrderStatus.REJECTED
-        self.account.tell(self.account.book.end(working, status, reason, now_ns))
+        self.account.tell_all(self.account.book.end(working, status, reason, now_ns))
+
+    def _keep(self, working: Working, halt: Halt | None, now_ns: int) -> None:
+        """An order that waits here: it is taken, or refused, when it comes in."""
+        if working.told != OrderStatus.PENDING_NEW:
+            return
+        reason = fault_of(working.order) or self._too_late(working, halt, now_ns)
+        if reason:
+            self._reject(working, reason, now_ns)
+            return
+        price, _ = self.prices.get(working.order.instrument, (math.nan, 0))
+        watch = working.watch
+        if watch is not None and watch.trail and not working.order.parent_id:
+            if math.isnan(price):
+                return
+            watch.follow(price)
+        working.told = OrderStatus.NEW
+        self.account.tell(working.update(OrderStatus.NEW, "", now_ns))
+
+    def _recall_group(self, working: Working) -> bool:
+        """Before a member of a group is sent, no other may be at the venue. True while one is."""
+        others = [other for other in self.account.book.group(working) if other.leg is not None]
+        for other in others:
+            other.is_recalled = True
+        return bool(others)
+
+    def _expire(self, working: Working, now_ns: int) -> None:
+        day = working.order.time_in_force == TimeInForce.DAY
+        reason = Reason.EXPIRED_DAY if day else Reason.EXPIRED_GTD
+        book = self.account.book
+        self.account.tell_all(book.withdraw(working, OrderStatus.EXPIRED, reason.text, now_ns))
 
     def _cancel(self, working: Working, leg: Leg, now_ns: int) -> None:
         if self._begin(f"cancel {leg.client_order_id}", now_ns):
@@ -240,13 +286,5 @@ class Dispatcher:
 def withdraw(account: Account, cancel: OrderCancel, now_ns: int) -> None:
     """The strategist withdraws an order: at once while nothing of it is at the venue; else it is asked for there."""
     working = account.book.of(cancel.run, cancel.order_id)
-    if working is None:
-        return
-    working.is_withdrawn = True
-    if working.leg is None:
-        account.tell(account.book.end(working, OrderStatus.CANCELED, "", now_ns))
-
-
-def _is_immediate(order: Order) -> bool:
-    """Whether it ends, or is meant to, with the answer to it."""
-    return order.type == OrderType.MARKET or order.time_in_force in (TimeInForce.IOC, TimeInForce.FOK)
+    if working is not None:
+        account.tell_all(account.book.withdraw(working, OrderStatus.CANCELED, "", now_ns))

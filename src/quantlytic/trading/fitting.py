@@ -10,8 +10,10 @@ from quantlytic.model.instrument import Instrument
 from quantlytic.model.order import Order, OrderType, Reason
 from quantlytic.model.side import Side
 from quantlytic.trading.holdings import Holdings, whole_lots
-from quantlytic.trading.orderbook import OrderBook, Working
+from quantlytic.trading.orderbook import OrderBook
 from quantlytic.trading.tracker import LAST_DIGIT
+from quantlytic.trading.triggers import plain_of
+from quantlytic.trading.working import Working
 
 
 class Unfit(msgspec.Struct, frozen=True):
@@ -21,10 +23,17 @@ class Unfit(msgspec.Struct, frozen=True):
     text: str
 
 
-def fit(working: Working, instrument: Instrument, last_price: float) -> Order | Unfit:
-    """What is left of the order, in whole lots and at a whole tick that is no worse than the price asked for."""
-    order = working.order
+def fit(working: Working, instrument: Instrument, last_price: float, held: float) -> Order | Unfit:
+    """What is left of the order, as a plain one, in whole lots and at a whole tick that is no worse than the price asked for.
+
+    `held`: the run's position; a reduce-only order is cut to what is there to be reduced.
+    """
+    order = plain_of(working.order)
     quantity = whole_lots(working.left, instrument.lot_size)
+    if working.order.reduce_only:
+        quantity = min(quantity, whole_lots(max(-order.side * held, 0.0), instrument.lot_size))
+        if quantity <= 0.0:
+            return Unfit(Reason.REDUCE_ONLY, f"the run holds {held:.10g}: there is nothing to reduce")
     if quantity <= 0.0:
         text = f"{working.left:.10g} is less than a lot of {instrument.lot_size:.10g}"
         return Unfit(Reason.INVALID_QUANTITY, text)

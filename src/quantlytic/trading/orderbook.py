@@ -6,71 +6,18 @@ the venue has confirmed it, a new leg with what is left. So two legs are never o
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator
 
 import msgspec
 
-from quantlytic.model.command import CommandKind, VenueCommand
 from quantlytic.model.order import Order, OrderAmend, OrderStatus, OrderUpdate, Reason, client_order_id
 from quantlytic.trading.tracker import LAST_DIGIT, Leg
+from quantlytic.trading.working import Working
 from quantlytic.venues.port import VenueFill
 
 _SUFFIX = re.compile(r"-a\d+$")
 REMEMBERED = 2_000  # orders that have ended and may still be heard of
-
-
-class Working(msgspec.Struct):
-    """An order of a run that has not ended.
-
-    `order` is as amended; `leg` is at the venue, None while nothing of it is. `done`: what earlier legs traded; `told`: the
-    strategist's knowledge. `decided_ns`: the event time of the decision, or of the last amendment.
-    """
-
-    order: Order
-    decided_ns: int
-    leg: Leg | None = None
-    legs: int = 0
-    done: float = 0.0
-    told: OrderStatus = OrderStatus.PENDING_NEW
-    told_booked: float = 0.0
-    is_withdrawn: bool = False
-    amend: OrderAmend | None = None
-
-    @property
-    def key(self) -> str:
-        return client_order_id(self.order.run, self.order.order_id)
-
-    @property
-    def next_client_order_id(self) -> str:
-        """The id of the leg that is made next."""
-        return f"{self.key}-a{self.legs}" if self.legs else self.key
-
-    @property
-    def left(self) -> float:
-        """What is still to be traded."""
-        return max(self.order.quantity - self.done - (self.leg.booked if self.leg else 0.0), 0.0)
-
-    @property
-    def wants_cancel(self) -> bool:
-        """Whether the leg at the venue is to be withdrawn, for good or to be replaced."""
-        return (self.is_withdrawn or self.amend is not None) and self.leg is not None and not self.leg.is_ended
-
-    def make_leg(self, quantity: float, price: float, now_ns: int) -> Leg:
-        """The leg that is about to be sent."""
-        order = self.order
-        self.leg = Leg(self.next_client_order_id, order.instrument, order.side, quantity, price, now_ns)
-        return self.leg
-
-    def command(self, account: str, kind: CommandKind, now_ns: int, reason: str = "") -> VenueCommand:
-        """What is asked of the venue about the present leg, as the log keeps it."""
-        order, leg = self.order, self.leg
-        assert leg is not None, self.key
-        return VenueCommand(
-            account, order.run, order.order_id, leg.client_order_id, kind, order.instrument, now_ns, order.side, order.type,
-            order.time_in_force, leg.quantity, leg.price, reason,
-        )  # fmt: skip
 
 
 class Placed(msgspec.Struct, array_like=True):
@@ -88,7 +35,7 @@ class OrderBook(msgspec.Struct):
     placed: dict[str, Placed] = {}
 
     def add(self, order: Order) -> Working:
-        working = Working(order, order.event_time)
+        working = Working.of(order)
         self.working[working.key] = working
         return working
 
@@ -105,6 +52,28 @@ class OrderBook(msgspec.Struct):
         for working in list(self.working.values()):
             if working.leg is not None:
                 yield working, working.leg
+
+    def group(self, member: Working) -> list[Working]:
+        """The other orders of its group."""
+        order = member.order
+        if not order.group_id:
+            return []
+        return [
+            other
+            for other in self.working.values()
+            if other.order.group_id == order.group_id and other.order.run == order.run and other is not member
+        ]
+
+    def children(self, parent: Working) -> list[Working]:
+        """The orders that sleep until it trades."""
+        order = parent.order
+        return [
+            other
+            for other in self.working.values()
+            if other.order.parent_id == order.order_id and other.order.run == order.run
+        ]
+
+    # ---- trades
 
     def note_place(self, working: Working) -> None:
         """Remember the venue's own id of the leg, so that trades find their order."""
@@ -125,10 +94,47 @@ class OrderBook(msgspec.Struct):
         """Whether an order may be at the venue under an id of the venue's that we do not know."""
         return any(leg.instrument == instrument and leg.venue_order_id < 0 and leg.is_waiting for _, leg in self.legs())
 
-    def end(self, working: Working, status: OrderStatus, reason: str, now_ns: int) -> OrderUpdate:
-        """It is over."""
+    def book(self, working: Working, client_id: str, quantity: float, price: float) -> None:
+        """A trade of one of its legs: its children wake by as much, the others of its group shrink by as much."""
+        if working.leg is not None and working.leg.client_order_id == client_id:
+            working.leg.book(quantity)
+        else:  # of a leg that was replaced already
+            working.done += quantity
+        for child in self.children(working):
+            child.awake += quantity
+            if child.watch is not None and child.watch.trail:
+                child.watch.follow(price)
+        for other in self.group(working):
+            left = max(other.order.quantity - quantity, 0.0)
+            other.order = msgspec.structs.replace(other.order, quantity=left)
+            other.awake = max(other.awake - quantity, 0.0)
+
+    # ---- ends
+
+    def end(self, working: Working, status: OrderStatus, reason: str, now_ns: int) -> list[OrderUpdate]:
+        """It is over, and with it what hangs on it."""
         self.working.pop(working.key, None)
-        return _update(working, status, reason, now_ns)
+        updates = [working.update(status, reason, now_ns)]
+        for child in self.children(working):
+            child.is_orphan = True
+            if child.leg is None and child.left <= LAST_DIGIT * child.order.quantity:
+                over = (OrderStatus.FILLED, "") if child.done > 0.0 else (OrderStatus.CANCELED, Reason.PARENT.text)
+                updates += self.end(child, *over, now_ns)
+        for other in self.group(working):
+            if status == OrderStatus.FILLED or other.order.quantity <= 0.0:
+                updates += self.withdraw(other, OrderStatus.CANCELED, Reason.OCO.text, now_ns)
+        return updates
+
+    def withdraw(self, working: Working, status: OrderStatus, reason: str, now_ns: int) -> list[OrderUpdate]:
+        """It is to end: at once while nothing of it is at the venue; else its leg is to be withdrawn first."""
+        working.is_withdrawn, working.ending = True, (status, reason)
+        return [] if working.leg is not None else self.end(working, status, reason, now_ns)
+
+    def amend(self, working: Working, amend: OrderAmend, now_ns: int) -> list[OrderUpdate]:
+        """The strategist changes an order: at once while nothing of it is at the venue, else once its leg is withdrawn. Of two
+        amendments the later one counts."""
+        working.amend = amend
+        return [] if working.leg is not None else self._replace(working, now_ns)
 
     def news(self, working: Working, now_ns: int) -> list[OrderUpdate]:
         """What the strategist is to be told of it now. Never more than the trades that are known bear out: told that an order
@@ -136,41 +142,49 @@ class OrderBook(msgspec.Struct):
         leg = working.leg
         if leg is None or leg.lacks_trades:
             return []
-        booked = working.done + leg.booked
         if leg.is_ended:
-            if working.amend is not None and leg.status == OrderStatus.CANCELED and not working.is_withdrawn:
-                return self._replace(working, working.amend, now_ns)
-            return [self.end(working, leg.status, leg.reason, now_ns)]
-        if leg.is_waiting or (leg.status == working.told and booked <= working.told_booked):
-            return []
+            return self._leg_over(working, leg, now_ns)
+        booked = working.done + leg.booked
         status = OrderStatus.PARTIALLY_FILLED if booked > 0.0 else leg.status
-        if status == working.told and booked <= working.told_booked:
+        if leg.is_waiting or (status == working.told and booked <= working.told_booked):
             return []
         working.told, working.told_booked = status, booked
-        return [_update(working, status, "", now_ns)]
+        return [working.update(status, "", now_ns)]
 
-    def amend(self, working: Working, amend: OrderAmend, now_ns: int) -> list[OrderUpdate]:
-        """The strategist changes an order: at once while nothing of it is at the venue, else once its leg is withdrawn. Of two
-        amendments the later one counts."""
-        working.amend = amend
-        return [] if working.leg is not None else self._replace(working, amend, now_ns)
+    def _leg_over(self, working: Working, leg: Leg, now_ns: int) -> list[OrderUpdate]:
+        """A leg has ended, and all its trades are known."""
+        if leg.status == OrderStatus.FILLED and working.has_more_to_come:
+            working.drop_leg()
+            working.told = OrderStatus.PARTIALLY_FILLED
+            return [working.update(working.told, "", now_ns)]
+        if leg.status != OrderStatus.CANCELED:
+            return self.end(working, leg.status, leg.reason, now_ns)
+        if working.is_withdrawn:
+            return self.end(working, *working.ending, now_ns)
+        if working.amend is not None:
+            working.drop_leg()
+            return self._replace(working, now_ns)
+        if working.is_recalled:
+            working.drop_leg()
+            working.is_recalled = False
+            if working.watch is not None:
+                working.watch.is_fired = False
+            return self.empty(working, now_ns)
+        return self.end(working, leg.status, leg.reason, now_ns)
 
-    def _replace(self, working: Working, amend: OrderAmend, now_ns: int) -> list[OrderUpdate]:
-        """The old leg is gone: what is left becomes a new one, under the amended terms."""
-        order, leg = working.order, working.leg
-        if leg is not None:
-            working.done += leg.booked
-            working.legs += 1
-        changed = {
-            name: value for name in ("quantity", "price", "stop_price") if not math.isnan(value := getattr(amend, name))
-        }
-        working.leg, working.amend = None, None
-        working.order = msgspec.structs.replace(order, **changed)
-        working.decided_ns = max(working.decided_ns, amend.event_time)
-        if working.left <= LAST_DIGIT * order.quantity:  # it had traded more by then than it was to be reduced to
-            working.order = order
-            return [self.end(working, OrderStatus.CANCELED, "", now_ns)]
-        return [_update(working, working.told, Reason.AMENDED.text, now_ns)]
+    def empty(self, working: Working, now_ns: int) -> list[OrderUpdate]:
+        """End an order that waits and of which nothing is left: its group has traded all of it, or its parent no more."""
+        over = working.order.quantity - working.done <= LAST_DIGIT * max(working.order.quantity, working.done)
+        if working.leg is None and over:
+            return self.end(working, OrderStatus.CANCELED, Reason.OCO.text, now_ns)
+        return []
+
+    def _replace(self, working: Working, now_ns: int) -> list[OrderUpdate]:
+        """Nothing is at the venue: the amended terms come into force."""
+        assert working.amend is not None
+        if working.replace(working.amend):
+            return [working.amended(now_ns)]
+        return self.end(working, OrderStatus.CANCELED, "", now_ns)
 
 
 def decision_of(client_id: str) -> tuple[str, int]:
@@ -181,8 +195,3 @@ def decision_of(client_id: str) -> tuple[str, int]:
 
 def _place(instrument: str, venue_order_id: int) -> str:
     return f"{instrument} {venue_order_id}"
-
-
-def _update(working: Working, status: OrderStatus, reason: str, now_ns: int) -> OrderUpdate:
-    order = working.order
-    return OrderUpdate(order.run, order.order_id, order.instrument, now_ns, status, reason)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import msgspec
 
-from quantlytic.model.order import OrderStatus
+from quantlytic.model.order import OrderStatus, OrderType, TimeInForce
 from quantlytic.model.side import Side
 
 ENDED = (OrderStatus.FILLED, OrderStatus.CANCELED, OrderStatus.REJECTED, OrderStatus.EXPIRED)
@@ -32,6 +32,8 @@ class Leg(msgspec.Struct):
     quantity: float
     price: float
     sent_ns: int
+    type: OrderType = OrderType.LIMIT
+    time_in_force: TimeInForce = TimeInForce.GTC
     status: OrderStatus = OrderStatus.PENDING_NEW
     venue_order_id: int = -1
     filled: float = 0.0
@@ -52,6 +54,11 @@ class Leg(msgspec.Struct):
     def lacks_trades(self) -> bool:
         """Whether more was reported filled than there are trades."""
         return self.filled > self.booked + LAST_DIGIT * self.quantity
+
+    @property
+    def is_immediate(self) -> bool:
+        """Whether it ends, or is meant to, with the answer to it."""
+        return self.type == OrderType.MARKET or self.time_in_force in (TimeInForce.IOC, TimeInForce.FOK)
 
     @property
     def is_settled(self) -> bool:

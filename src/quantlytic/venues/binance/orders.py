@@ -283,9 +283,9 @@ class BinanceOrders:
     def _params(self, order: Order, client_order_id: str) -> dict[str, str]:
         if not 0 < len(client_order_id) <= MAX_ID:
             raise InputError(f"order id {client_order_id!r} must have 1 to {MAX_ID} signs: use a shorter run name")
-        if not order.is_plain:
+        if not msgspec.structs.replace(order, post_only=False).is_plain:
             raise InputError(
-                f"order {client_order_id}: only plain market and limit orders (GTC, IOC, FOK) are sent to a venue"
+                f"order {client_order_id}: only plain market and limit orders (GTC, IOC, FOK, post-only) are sent to a venue"
             )
         params = {
             "symbol": self._symbol(order.instrument),
@@ -295,7 +295,9 @@ class BinanceOrders:
             "newClientOrderId": client_order_id,
             "newOrderRespType": "RESULT",
         }
-        if order.type == OrderType.LIMIT:
+        if order.post_only:
+            params |= {"type": "LIMIT_MAKER", "price": _number(order.price)}
+        elif order.type == OrderType.LIMIT:
             params |= {"timeInForce": order.time_in_force.name, "price": _number(order.price)}
         return params
 

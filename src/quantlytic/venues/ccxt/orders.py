@@ -13,6 +13,7 @@ from quantlytic.model.errors import InputError, VenueError
 from quantlytic.model.order import Order, OrderStatus, OrderType
 from quantlytic.model.side import Side
 from quantlytic.model.time import NS_PER_MS
+from quantlytic.venues.answers import Refused, Unheard
 from quantlytic.venues.ccxt.library import errors, one_line
 from quantlytic.venues.ccxt.unified import UnifiedTrade, trade_number, whole
 from quantlytic.venues.port import Balance, Difference, OrderState, VenueFill
@@ -52,18 +53,20 @@ class CcxtOrders:
 
     async def submit(self, order: Order, client_order_id: str) -> OrderState:
         """See `OrderEntry.submit`."""
-        if not order.is_plain:
+        if not msgspec.structs.replace(order, post_only=False).is_plain:
             raise InputError(
-                f"order {client_order_id}: only plain market and limit orders (GTC, IOC, FOK) are sent to a venue"
+                f"order {client_order_id}: only plain market and limit orders (GTC, IOC, FOK, post-only) are sent to a venue"
             )
         price = order.price if order.type == OrderType.LIMIT else None
-        params = {"clientOrderId": client_order_id}
-        if price is not None:
+        params: dict[str, str | bool] = {"clientOrderId": client_order_id}
+        if order.post_only:
+            params["postOnly"] = True
+        elif price is not None:
             params["timeInForce"] = order.time_in_force.name
         call = (self._symbol(order.instrument), order.type.name.lower(), order.side.name.lower(), order.quantity, price)
         try:
             reply = await self._exchange.create_order(*call, params)
-            return await self.status(order.instrument, client_order_id) or self._state(reply)
+            return await self._look(order.instrument, client_order_id) or self._state(reply)
         except (
             errors().InvalidOrder,
             errors().InsufficientFunds,
@@ -72,13 +75,13 @@ class CcxtOrders:
         ) as error:
             status, reason = OrderStatus.REJECTED, one_line(error)
         except errors().AuthenticationError as error:
-            raise VenueError(f"{self._venue}: {one_line(error)}") from None
+            raise Refused(f"{self._venue}: {one_line(error)}", 401) from None
         except errors().BaseError as error:
             status, reason = OrderStatus.UNRESOLVED, one_line(error)
         loop = asyncio.get_running_loop()
         until = loop.time() + self._patience_s
         while status == OrderStatus.UNRESOLVED and loop.time() < until:
-            found = await self.status(order.instrument, client_order_id)
+            found = await self._look(order.instrument, client_order_id)
             if found is not None:
                 return found
             await asyncio.sleep(self._poll_s)
@@ -109,7 +112,7 @@ class CcxtOrders:
         return known
 
     async def status(self, instrument: str, client_order_id: str) -> OrderState | None:
-        """See `OrderEntry.status`. None also while the venue cannot be asked."""
+        """See `OrderEntry.status`. Raises Unheard while the venue cannot be asked."""
         row = await self._find(instrument, client_order_id)
         return None if row is None else self._state(row)
 
@@ -169,6 +172,13 @@ class CcxtOrders:
         """See `OrderEntry.reconcile`."""
         return await ask_differences(self, orders, balances)
 
+    async def _look(self, instrument: str, client_order_id: str) -> OrderState | None:
+        """The order, if it is found now."""
+        try:
+            return await self.status(instrument, client_order_id)
+        except VenueError:
+            return None
+
     async def _find(self, instrument: str, client_order_id: str) -> Any:
         symbol = self._symbol(instrument)
         listings = (
@@ -177,8 +187,8 @@ class CcxtOrders:
         for name in listings:
             try:
                 rows = await getattr(self._exchange, name)(symbol)
-            except errors().NetworkError:
-                return None
+            except errors().BaseError as error:
+                raise Unheard(f"{self._venue}: {one_line(error)}") from None
             for row in rows:
                 if row.get("clientOrderId") == client_order_id:
                     return row
@@ -187,8 +197,10 @@ class CcxtOrders:
     async def _ask(self, call: Any, *arguments: Any) -> Any:
         try:
             return await call(*arguments)
+        except errors().AuthenticationError as error:
+            raise Refused(f"{self._venue}: {one_line(error)}", 401) from None
         except errors().BaseError as error:
-            raise VenueError(f"{self._venue}: {one_line(error)}") from None
+            raise Unheard(f"{self._venue}: {one_line(error)}") from None
 
     def _state(self, row: Any) -> OrderState:
         status = STATUS.get(row.get("status") or "", OrderStatus.UNRESOLVED)
