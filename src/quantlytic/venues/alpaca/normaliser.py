@@ -22,6 +22,7 @@ from quantlytic.venues.port import CONNECTED, FAILED, LOST, STARTED, Request
 
 MINUTE_NS = 60 * NS_PER_S
 GROUPS = ("stocks", "crypto")
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError)
 _SYMBOL = re.compile(r"[\w.\-]{1,20}(/[\w.\-]{1,20})?")
 _history = msgspec.json.Decoder(list[wire.HistoricalTrade], strict=False)
 
@@ -41,7 +42,7 @@ class AlpacaNormaliser:
         self._resumes: set[str] = set()
 
     def feed(self, frame: RawFrame) -> Sequence[Event]:
-        """See `Normaliser.feed`. What cannot be read gives an INVALID entry."""
+        """See `Normaliser.feed`. What cannot be read gives an INVALID entry, and costs no neighbour in its frame."""
         try:
             if frame.channel:
                 return self._reply(frame)
@@ -49,11 +50,15 @@ class AlpacaNormaliser:
                 messages = wire.messages.decode(frame.payload)
             except msgspec.ValidationError:
                 return self._one_by_one(frame)
-            if len(messages) == 1:
-                return self._message(messages[0], frame)
-            return [event for message in messages for event in self._message(message, frame)]
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError) as error:
+        except UNREADABLE as error:
             return (self._invalid(frame, str(error)),)
+        events: list[Event] = []
+        for message in messages:
+            try:
+                events += self._message(message, frame)
+            except UNREADABLE as error:
+                events.append(self._invalid(frame, str(error)))
+        return events
 
     def requests(self) -> list[Request]:
         """See `Normaliser.requests`."""
@@ -79,12 +84,11 @@ class AlpacaNormaliser:
             self._of(symbol).restore(trades)
 
     def _one_by_one(self, frame: RawFrame) -> Sequence[Event]:
-        """A message that cannot be read must not cost its neighbours."""
         events: list[Event] = []
         for raw in wire.raw_messages.decode(frame.payload):
             try:
                 events += self._message(wire.message.decode(raw), frame)
-            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError) as error:
+            except UNREADABLE as error:
                 events.append(self._invalid(frame, str(error)))
         return events
 
