@@ -23,12 +23,14 @@ Array = NDArray[Any]
 class HeldSession(Session):
     """A session that can be warmed with history, and held: until its indicators are ready it sees bars and sends nothing.
 
-    While it is held, the smallest order allowed is infinite, so whatever the strategy orders is refused. It ends as soon as
-    every indicator that has been given anything is ready, for every instrument. Then indicators (and other parts that the
-    strategy is made of) stay as they are, and all else begins anew: the account, and what the strategy keeps besides, which
-    may tell of orders that never were. `hold` and `warm` are for a fresh session; without them it is a session like any.
+    While it is held, it goes through each bar with an account that is as at first, so what it orders comes to nothing. It ends
+    with the bar that makes every indicator that has been given anything ready, for every instrument: orders at that bar are
+    sent. The strategy's state stays as it is if it has wished for nothing so far; else only its indicators, and other parts
+    that it is made of, do: what it keeps besides may tell of orders that never were.
 
-    Both replicas of a run, and its replay, are held for the same bars: the bars alone decide. Being held is part of the state.
+    `hold` and `warm` are for a fresh session; without them it is a session like any.
+    Both replicas of a run, and its replay, are held for the same bars: the bars alone decide. Being held is part of the state:
+    the smallest order allowed is infinite.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -52,11 +54,14 @@ class HeldSession(Session):
             self._positions["min_notional"] = np.inf
 
     def warm(self, bars: Array) -> bool:
-        """Let the indicators see history (BAR rows in order). Returns whether they are ready; if not, orders are held."""
-        self._positions["min_notional"] = np.inf
+        """Go through history (BAR rows in order) as a backtest does, then begin as if there had been none, but for what the
+        indicators know. Returns whether they are ready; if not, orders are held."""
         super().run_as_taken(bars)
         ready = self.is_ready
-        self._begin_anew(bars_kept=False)
+        self._begin_anew(is_whole=not self.orders_sent)
+        self._account.bars = self._account.time = 0
+        self._restore_desk(b"")
+        self.forget()
         if not ready:
             self.hold()
         return ready
@@ -64,13 +69,11 @@ class HeldSession(Session):
     # ---- the halves, while it is held: both replicas do the same
 
     def execute(self, event: Any, source: int | None = None) -> tuple[Array, Array, Any]:
-        if not self.is_held:
+        if not self._stays_held(event):
             return super().execute(event, source)
-        cash, row = self.cash, np.zeros(1, EQUITY)
-        self._live_through(event)
-        bar = np.atleast_1d(event)[0]
+        bar, row = np.atleast_1d(event)[0], np.zeros(1, EQUITY)
         number = int(self._account.bars) - 1
-        row[0] = bar["instrument"], bar["close_time"], cash, cash, 0.0, bar["close"], number
+        row[0] = bar["instrument"], bar["close_time"], self.cash, self.cash, 0.0, bar["close"], number
         return np.zeros(0, UPDATE_ROW.dtype), np.zeros(0, FILL), row[0]
 
     def apply(self, updates: Array, fills: Array, event: Any, source: int | None = None) -> None:
@@ -78,51 +81,61 @@ class HeldSession(Session):
             super().apply(updates, fills, event, source)
 
     def decide(self, event: Any) -> tuple[Array, Array, Array, Array]:
-        if not self.is_held:
-            return super().decide(event)
-        self._live_through(event)
-        return np.zeros(0, SIGNAL), np.zeros(0, ORDER), np.zeros(0, ORDER_CANCEL), np.zeros(0, ORDER_AMEND)
+        if self.is_held:
+            if self._stays_held(event):
+                return np.zeros(0, SIGNAL), np.zeros(0, ORDER), np.zeros(0, ORDER_CANCEL), np.zeros(0, ORDER_AMEND)
+            super().apply(np.zeros(0, UPDATE_ROW.dtype), np.zeros(0, FILL), event)
+        return super().decide(event)
 
     def run_as_taken(self, bars: Array) -> None:
         at = 0
-        while at < len(bars) and self.is_held:
-            super().run_as_taken(bars[at : at + 1])
-            for rows in self._logs:
-                rows.clear()
-            self._release_if_ready()
+        while at < len(bars) and self._stays_held(bars[at : at + 1]):
             at += 1
+        self._equity.extend(np.full(at, self.cash))
         if at < len(bars):
             super().run_as_taken(bars[at:])
 
     # ---- inside
 
-    def _live_through(self, event: Any) -> None:
+    def _stays_held(self, event: Any) -> bool:
+        """Whether it is held with this bar as well; then it has seen it. If not, the bar is still to be taken."""
+        if not self.is_held:
+            return False
+        before = self._arena[: self.state_bytes].copy()
+        logs = [len(rows.array) for rows in (self._equity, *self._logs)]
+        self._positions["min_notional"] = [one.min_notional for one in self.instruments]
         super().run_as_taken(np.atleast_1d(event))
-        self.forget()
-        self._release_if_ready()
-
-    def _release_if_ready(self) -> None:
+        for rows, count in zip((self._equity, *self._logs), logs, strict=True):
+            rows.count = count
+        has_wished = self.orders_sent > 0
         if self.is_ready:
-            self._begin_anew(bars_kept=True)
+            self._arena[: self.state_bytes] = before
+            self._begin_anew(is_whole=not self.orders_sent)
+            return False
+        self._begin_anew(is_whole=True)
+        self._account.next_order_id = 1 + has_wished
+        self._positions["min_notional"] = np.inf
+        return True
 
-    def _begin_anew(self, bars_kept: bool) -> None:
-        """Keep the strategy's parts and, if asked to, how many bars there were; all else as it was at first."""
+    def _begin_anew(self, is_whole: bool) -> None:
+        """Keep the strategy's states, or their parts alone, and how many bars there were; all else is as it was at first."""
         account = self._account
-        bars, time = (int(account.bars), int(account.time)) if bars_kept else (0, 0)
-        parts = [(place, self._arena[place].copy()) for place in self._parts()]
+        bars, time = int(account.bars), int(account.time)
+        kept = [(place, self._arena[place].copy()) for place in (self._whole_states() if is_whole else self._parts())]
         self._arena[: self.state_bytes] = self._first
-        for place, kept in parts:
-            self._arena[place] = kept
+        for place, state in kept:
+            self._arena[place] = state
         account.bars, account.time = bars, time
-        if not bars_kept:
-            self._restore_desk(b"")
-            self.forget()
 
     def _states(self) -> Iterator[int]:
         """Where the strategy's states begin."""
         count = 1 if "on_slice" in self.strategy.handlers() else len(self.instruments)
         first, size = int(self._account.states_at), int(self._account.state_bytes)
         yield from range(first, first + count * size, size)
+
+    def _whole_states(self) -> Iterator[slice]:
+        for state in self._states():
+            yield slice(state, state + self._layout.size)
 
     def _parts(self) -> Iterator[slice]:
         fields = self._layout.dtype.fields
