@@ -24,7 +24,7 @@ _UNKNOWN_SYMBOL = -1121
 
 
 class KlinesDaily:
-    """Candles over whole days of UTC; one that is not over yet is left out."""
+    """Candles over whole days of UTC."""
 
     def __init__(self, market: BinanceMarket, timeout_s: float = 10.0) -> None:
         self.name = market.venue
