@@ -131,8 +131,8 @@ def test_without_indicators_nothing_is_held() -> None:
 )
 def test_built_ins_wait_by_themselves(entry: Entry) -> None:
     """Held or not, they do the same from the first bar on: paper is not another thing than a backtest."""
-    bars = random_bars(3, 600, 2)
-    plain, waiting, warmed = (HeldSession(entry.strategy(), instruments_of(2), 1e5) for _ in range(3))
+    bars = random_bars(3, 900, 1)
+    plain, waiting, warmed = (HeldSession(entry.strategy(), instruments_of(1), 1e5) for _ in range(3))
     plain.run(bars)
     waiting.hold()
     waiting.run_as_taken(bars)

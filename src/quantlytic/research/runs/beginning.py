@@ -1,0 +1,169 @@
+"""Where a run begins: with indicators warmed by what is on disk, decided once and kept in the log."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from quantlytic.engine.held import HeldSession
+from quantlytic.model.bar import Bar
+from quantlytic.model.errors import Fenced
+from quantlytic.model.run import Run
+from quantlytic.model.time import duration_text, iso
+from quantlytic.research.runs.paper import Rows
+from quantlytic.research.runs.recorded import bar_rows
+from quantlytic.store.log.port import Log
+
+if TYPE_CHECKING:
+    from quantlytic.store.lake import Lake
+
+MOST_BARS = 1_000_000  # two years of minutes of one instrument
+MOST_GAP_BARS = 20
+_LONG_WEEKEND_NS = 4 * 86_400_000_000_000
+_ATTEMPTS = 5
+
+Warmup = Literal["lake", "none"]
+
+
+class Beginning(msgspec.Struct, frozen=True):
+    """The session's `state` before the run's first bar. `bars` of history made it, the last of which closed at `until`;
+    `note` says it in words: how it is warm, or why it is not."""
+
+    state: bytes
+    bars: int
+    until: int
+    note: str
+
+
+def begin(
+    run: Run,
+    session: HeldSession,
+    log: Log,
+    lake: Lake | None,
+    *,
+    warmup: Warmup = "lake",
+    now_ns: int,
+    most_gap_ns: int | None = None,
+) -> Beginning:
+    """Bring a fresh session to where the run begins, and keep that in the log: who comes later, another replica of the run
+    or its replay, begins with the same bytes.
+
+    "lake": all bars on disk that end before the run's first one (at most the last `MOST_BARS`), so that a strategy is where it
+    would be had it always run; orders are held while an indicator is not ready. History that ends more than `most_gap_ns`
+    before `now_ns` (20 bars, for bars of an hour and more at least four days) is not used: an average over a hole is none.
+    "none", and runs that began without this: cold, nothing is held, as in a backtest.
+    """
+    for _ in range(_ATTEMPTS):
+        writer = log.writer(_name(run))
+        fresh = session.save()
+        try:
+            if writer.snapshot is not None:
+                return _take(writer.snapshot, session)
+            if warmup == "none":
+                made = Beginning(fresh, 0, 0, "begins cold: warming up is switched off")
+            else:
+                made = _warm(run, session, log, lake, now_ns, most_gap_ns)
+            writer.commit({}, {run.bars_stream: run.first_bar_offset}, msgspec.msgpack.encode(made))
+            return made
+        except Fenced:  # another replica has begun at this very moment: its word counts
+            session.restore(fresh)
+        finally:
+            writer.close()
+    raise Fenced(f"{_name(run)}: other processes keep taking it; start them one after the other")
+
+
+def begin_again(run: Run, session: HeldSession, log: Log) -> Beginning | None:
+    """Bring a fresh session to where the run began, for a replay of it; None, and nothing done, where it began cold before
+    there was a record of it."""
+    if not log.committed(_name(run)):
+        return None
+    writer = log.writer(_name(run))
+    try:
+        assert writer.snapshot is not None
+        return _take(writer.snapshot, session)
+    finally:
+        writer.close()
+
+
+def _name(run: Run) -> str:
+    return f"warmup.{run.run_id}"
+
+
+def _take(snapshot: bytes, session: HeldSession) -> Beginning:
+    found = msgspec.msgpack.decode(snapshot, type=Beginning)
+    session.restore(found.state)
+    return found
+
+
+def history(run: Run, log: Log, lake: Lake | None) -> NDArray[Any]:
+    """The bars before the run's first one, of its instruments and size, as BAR rows by (close_time, instrument). Where one was
+    recorded and filled in from elsewhere as well, the recorded one counts."""
+    rows = Rows(run)
+    first_held = log.bounds(run.bars_stream)[0]
+    batches, position = list[Bar](), first_held
+    while position < run.first_bar_offset and (batch := log.read(run.bars_stream, position, 50_000)).events:
+        pairs = zip(batch.offsets, batch.events, strict=True)
+        batches += [e for o, e in pairs if o < run.first_bar_offset and isinstance(e, Bar) and rows.wants(e)]
+        position = batch.next_offset
+    found = [rows.bars(batches)]
+    if lake is not None:
+        found.append(_of_lake(run, lake))
+    array = np.concatenate(found)
+    # Of two bars for one time the first one counts: the log's before the lake's, there the recorded before others.
+    _, kept = np.unique(array[["open_time", "instrument"]], return_index=True)
+    array = array[np.sort(kept)]
+    array = array[np.lexsort((array["instrument"], array["close_time"]))]
+    return array[-MOST_BARS:]
+
+
+def _of_lake(run: Run, lake: Lake) -> NDArray[Any]:
+    import polars as pl
+
+    index = {one.id: k for k, one in enumerate(run.instruments)}
+    is_ours = pl.col("source") == run.bars_stream
+    frame = (
+        lake.scan("bars")
+        .filter(
+            pl.col("venue") == run.venue,
+            pl.col("instrument").is_in(list(index)),
+            pl.col("close_time") - pl.col("open_time") == run.bar_size_ns,
+            ~(is_ours & (pl.col("offset") >= run.first_bar_offset)),
+        )
+        .with_columns(is_ours=is_ours)
+        .sort("is_ours", "close_time", descending=[True, False])
+        .collect()
+    )
+    return bar_rows(frame, index)
+
+
+def _warm(
+    run: Run, session: HeldSession, log: Log, lake: Lake | None, now_ns: int, most_gap_ns: int | None
+) -> Beginning:
+    if log.bounds(run.executions_stream)[1] > 0:
+        return Beginning(session.save(), 0, 0, "began before there was a warm-up")
+    bars = history(run, log, lake)
+    first = _first_bar(run, log)
+    bars = bars[bars["close_time"] <= (now_ns if first is None else first.open_time)]
+    until = int(bars["close_time"][-1]) if len(bars) else 0
+    if most_gap_ns is None:
+        most_gap_ns = MOST_GAP_BARS * run.bar_size_ns
+        if run.bar_size_ns >= 3_600_000_000_000:
+            most_gap_ns = max(most_gap_ns, _LONG_WEEKEND_NS)
+    size = duration_text(run.bar_size_ns)
+    if not len(bars) or now_ns - until > most_gap_ns:
+        session.hold()
+        why = f"no {size} bars on disk" if not len(bars) else f"the {size} bars on disk end at {iso(until)[:19]}"
+        held = "; orders are held until its indicators are ready" if session.is_held else ""
+        return Beginning(session.save(), 0, until, f"begins cold: {why}{held}")
+    ready = session.warm(bars)
+    held = "" if ready else "; orders are held until its indicators are ready"
+    note = f"warmed with {len(bars):,} {size} bars up to {iso(until)[:19]}{held}"
+    return Beginning(session.save(), len(bars), until, note)
+
+
+def _first_bar(run: Run, log: Log) -> Bar | None:
+    rows, batch = Rows(run), log.read(run.bars_stream, max(run.first_bar_offset, log.bounds(run.bars_stream)[0]))
+    return next((one for one in batch.events if isinstance(one, Bar) and rows.wants(one)), None)
