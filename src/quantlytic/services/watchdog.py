@@ -124,7 +124,6 @@ class Watchdog:
             self._follow(change, now_ns)
         is_silent = self._deadman.is_silent(EXECUTOR, now_ns)
         if is_silent and not self._was_silent and self._on_silence is not None:
-            self._tell()
             self._on_silence("; ".join(self._deadman.troubles(now_ns)))
         self._was_silent = is_silent
         return int(change is not None)

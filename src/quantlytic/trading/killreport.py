@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 
@@ -64,6 +66,11 @@ class KillReport(msgspec.Struct, kw_only=True):
     def is_verified(self) -> bool:
         """Everything that was asked for is so, by the venue's own word."""
         return self.is_latched and self.is_quiet and self.is_flat is not False
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON: all of it, and `is_verified`."""
+        report: dict[str, Any] = msgspec.to_builtins(self)
+        return report | {"is_verified": self.is_verified}
 
     def lines(self) -> list[str]:
         """For people: what was done, what is held, whether it is verified."""

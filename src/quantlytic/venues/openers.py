@@ -79,10 +79,13 @@ def open_feed(name: str, symbols: Sequence[str], clock: GuardedClock, options: V
 
 
 @asynccontextmanager
-async def open_orders(name: str, options: VenueOptions | None = None) -> AsyncIterator[OrderEntry]:
+async def open_orders(
+    name: str, options: VenueOptions | None = None, *, patience_s: float | None = None
+) -> AsyncIterator[OrderEntry]:
     """Orders to that venue, with the key from the environment (`capabilities_of(name).key_names`); closed at the end.
 
-    Raises InputError for a venue that takes none, a missing key or a missing extra.
+    With `patience_s` a submit gives up after so long, and soon afterwards nothing of it can come any more (where the venue
+    promises that): for whoever is in a hurry. Raises InputError for a venue that takes none, a missing key or a missing extra.
     """
     options = options or VenueOptions()
     can = capabilities_of(name)
@@ -90,22 +93,29 @@ async def open_orders(name: str, options: VenueOptions | None = None) -> AsyncIt
         raise InputError(f"{name} takes no orders here: it is a venue for market data alone")
     if name in BINANCE_NAMES:
         from quantlytic.venues.binance.keys import Keys
-        from quantlytic.venues.binance.orders import BinanceOrders
+        from quantlytic.venues.binance.orders import BinanceOrders, OrderTimings
 
-        async with BinanceOrders(binance_market(name, options), Keys(*Keys.values(*can.key_names))) as orders:
+        quick = None if patience_s is None else OrderTimings(
+            request=patience_s / 2, window=patience_s / 2, patience=patience_s
+        )  # fmt: skip
+        binance = binance_market(name, options), Keys(*Keys.values(*can.key_names))
+        async with BinanceOrders(*binance, timings=quick) as orders:
             yield orders
     elif name == "alpaca":
         from quantlytic.venues.alpaca.keys import AlpacaKeys
-        from quantlytic.venues.alpaca.orders import AlpacaOrders
+        from quantlytic.venues.alpaca.orders import AlpacaOrders, AlpacaTimings
 
-        async with AlpacaOrders(alpaca_market(options), AlpacaKeys.from_environment()) as entry:
+        hurried = None if patience_s is None else AlpacaTimings(request=patience_s, patience=patience_s)
+        async with AlpacaOrders(alpaca_market(options), AlpacaKeys.from_environment(), timings=hurried) as entry:
             yield entry
     else:
         from quantlytic.venues.ccxt.orders import CcxtOrders
 
         exchange = _ccxt_exchange(name, options, _ccxt_keys(can.key_names))
         try:
-            yield CcxtOrders(name, exchange)
+            yield CcxtOrders(name, exchange) if patience_s is None else CcxtOrders(
+                name, exchange, patience_s=patience_s
+            )  # fmt: skip
         finally:
             await exchange.close()
 

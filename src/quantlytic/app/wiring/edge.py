@@ -68,13 +68,13 @@ class Edge:
 
         return open_feed(self.venue, self._settings.venue.symbols, clock, self._options())
 
-    def open_orders(self) -> AbstractAsyncContextManager[OrderEntry]:
-        """Orders to the venue, with the keys of the environment."""
+    def open_orders(self, patience_s: float | None = None) -> AbstractAsyncContextManager[OrderEntry]:
+        """Orders to the venue, with the keys of the environment; `patience_s`: see `venues.openers.open_orders`."""
         from quantlytic.venues.openers import open_orders
 
         if self.venue == "box":
             self.use_box_keys()
-        return open_orders(self.venue, self._options())
+        return open_orders(self.venue, self._options(), patience_s=patience_s)
 
     def instruments(self, control: Control) -> tuple[Instrument, ...]:
         """The venue's rules for the symbols: as stored, else asked for and stored."""
