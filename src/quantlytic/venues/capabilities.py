@@ -10,8 +10,9 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """`trade_ids`: "contiguous" (a hole is seen, and fetched where `backfill`), "unique" (a repeat is seen), or "none".
 
     `backfill`: trades missed while a connection was lost are fetched. `amend`: an open order can be changed in one step.
-    `signed_time`: requests carry our clock, which the venue compares with its own. `order_types`: what `submit` takes.
-    `key_names`: the variables of the environment that hold the key for orders (or, without orders, for data).
+    `post_only`: an order that would take can be refused by the venue. `signed_time`: requests carry our clock, which the venue
+    compares with its own. `order_types`: what `submit` takes. `key_names`: the variables of the environment that hold the key
+    for orders (or, without orders, for data).
     """
 
     trades: bool = True
@@ -22,6 +23,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     backfill: bool = False
     orders: bool = True
     amend: bool = False
+    post_only: bool = False
     signed_time: bool = False
     read_only_keys: bool = False
     order_types: tuple[str, ...] = ("MARKET", "LIMIT")
@@ -29,7 +31,9 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     data_needs_key: bool = False
 
 
-_SPOT = Capabilities(book=True, trade_ids="contiguous", backfill=True, signed_time=True, read_only_keys=True)
+_SPOT = Capabilities(
+    book=True, trade_ids="contiguous", backfill=True, post_only=True, signed_time=True, read_only_keys=True
+)
 _NATIVE = {
     "box": msgspec.structs.replace(_SPOT, key_names=("QUANTLYTIC_BOX_KEY", "QUANTLYTIC_BOX_SECRET")),
     "binance": msgspec.structs.replace(_SPOT, key_names=("BINANCE_API_KEY", "BINANCE_API_SECRET")),
@@ -65,4 +69,4 @@ def capabilities_of(venue: str) -> Capabilities:
         return _NATIVE[venue]
     prefix = venue.upper().replace("-", "_")
     names = (f"{prefix}_API_KEY", f"{prefix}_API_SECRET")
-    return Capabilities(book=True, signed_time=True, read_only_keys=True, key_names=names)
+    return Capabilities(book=True, post_only=True, signed_time=True, read_only_keys=True, key_names=names)

@@ -161,7 +161,12 @@ class CcxtOrders:
                 for row in rows:
                     yield self._state(row)
             except errors().AuthenticationError as error:
-                raise VenueError(f"{self._venue}: {one_line(error)}") from None
+                raise Refused(f"{self._venue}: {one_line(error)}", 401) from None
+            except KeyError as error:  # ccxt's own clean-up after a refused key hides the refusal
+                refusal = error.__context__
+                if not isinstance(refusal, errors().AuthenticationError):
+                    raise
+                raise Refused(f"{self._venue}: {one_line(refusal)}", 401) from None
             except errors().BaseError:
                 is_broken = True
                 await asyncio.sleep(self._poll_s)
