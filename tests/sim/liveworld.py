@@ -22,6 +22,7 @@ from quantlytic.model.instrument import Instrument
 from quantlytic.model.order import Order, OrderAmend, OrderCancel, OrderStatus, OrderType, OrderUpdate, TimeInForce
 from quantlytic.model.run import Run
 from quantlytic.model.side import Side
+from quantlytic.model.trade import Trade
 from quantlytic.services.liveexecutor import LiveExecutor
 from quantlytic.store.log import open_log
 from quantlytic.store.log.port import Log, Writer
@@ -179,6 +180,10 @@ class Strategist:
 class Dice(Strategist):
     """A strategist that orders by dice."""
 
+    def wobble(self) -> float:
+        """Prices as recorded: about the exchange's."""
+        return self._random.uniform(0.998, 1.002)
+
     def wishes(self, equity: Equity) -> Iterator[Event]:
         """Some orders, cancels and amendments."""
         dice, run, now = self._random, self._run.run_id, time.time_ns()
@@ -190,11 +195,9 @@ class Dice(Strategist):
                 quantity = dice.choice((math.nan, order.quantity * 2, order.quantity / 2))
                 yield OrderAmend(run, order.order_id, BTC.id, now, quantity, price, math.nan, equity.bar_offset)
         for _ in range(0 if self.is_quiet else dice.choice((0, 1, 2, 3))):
-            order = self._order(equity, now)
-            self._open[order.order_id] = order
-            yield order
+            yield from self._orders(equity, now)
 
-    def _order(self, equity: Equity, now: int) -> Order:
+    def _orders(self, equity: Equity, now: int) -> Iterator[Order]:
         dice = self._random
         side = dice.choice((Side.BUY, Side.BUY, Side.SELL))
         quantity = round(dice.choice((0.001, 0.01, 0.1)) * dice.uniform(0.5, 2), 6)
@@ -203,10 +206,45 @@ class Dice(Strategist):
             (OrderType.LIMIT, TimeInForce.IOC), (OrderType.LIMIT, TimeInForce.FOK),
         ))  # fmt: skip
         price = math.nan if kind == OrderType.MARKET else self._price() * (1 - side * dice.uniform(-0.001, 0.002))
+        order = self._new(now, side, kind, force, quantity, price, equity)
+        if dice.random() < 0.3:  # a bracket: what is bought is sold again, with a loss or with a profit
+            entry, low, high = (
+                order.order_id,
+                self._price() * dice.uniform(0.998, 1),
+                self._price() * dice.uniform(1, 1.002),
+            )
+            more: dict[str, Any] = {"reduce_only": True, "parent_id": entry, "group_id": entry}
+            yield msgspec.structs.replace(order, side=Side.BUY)
+            yield self._new(
+                now, Side.SELL, OrderType.STOP, TimeInForce.GTC, quantity, math.nan, equity, stop_price=low, **more
+            )
+            yield self._new(now, Side.SELL, OrderType.LIMIT, TimeInForce.GTC, quantity, high, equity, **more)
+        elif dice.random() < 0.2:
+            more = (
+                {"trail": 0.05, "trail_percent": True}
+                if dice.random() < 0.5
+                else {"stop_price": self._price() * 1.0005}
+            )
+            kind = OrderType.TRAILING_STOP if "trail" in more else OrderType.TAKE_PROFIT
+            yield msgspec.structs.replace(
+                order,
+                type=kind,
+                time_in_force=TimeInForce.GTD,
+                expire_time=now + dice.choice((1, 10**9)) * 10**7,
+                **more,
+            )
+        else:
+            yield order
+
+    def _new(
+        self, now: int, side: Side, kind: OrderType, force: TimeInForce, quantity: float, price: float, equity: Equity,
+        **more: Any,
+    ) -> Order:  # fmt: skip
         order = Order(
-            self._run.run_id, self._next_id, BTC.id, now, side, kind, force, quantity, price, equity.bar_offset
+            self._run.run_id, self._next_id, BTC.id, now, side, kind, force, quantity, price, equity.bar_offset, **more
         )
         self._next_id += 1
+        self._open[order.order_id] = order
         return order
 
 
@@ -232,7 +270,8 @@ class World:
         self.deaths = 0
         self.born_s = self.ready_s = 0.0
         self.reconciled_s: list[float] = []
-        self._bars = self.log.writer("barmaker.box")
+        self._bars, self._market = self.log.writer("barmaker.box"), self.log.writer("recorder.box")
+        self._ticks = 0
         self._price, self._price_s = 0.0, 0.0
 
     def price(self) -> float:
@@ -269,10 +308,18 @@ class World:
         finally:
             self.log.close()
 
+    def tick(self, price: float) -> None:
+        """A recorded trade at a price of the test's choosing: what waits for a price sees it."""
+        now = time.time_ns()
+        self._ticks += 1
+        self._market.commit({"market.box": [Trade(BTC.id, now, now, self._ticks, price, 1.0, Side.BUY)]})
+
     def add_bar(self) -> None:
         """A bar that ends now."""
         now, price = time.time_ns(), self.price()
         self._bars.commit({"bars.box": [Bar(BTC.id, now - BAR_NS, now, price, price, price, price, 1.0)]})
+        if isinstance(self.dice, Dice):
+            self.tick(price * self.dice.wobble())
 
     def step(self) -> int:
         """One turn of everybody; a dead executor is replaced."""
@@ -380,6 +427,12 @@ class World:
                 largest[event.order_id] = max(largest[event.order_id], event.quantity)
         for name, quantity in by_order.items():
             assert quantity <= largest[int(name)] * (1 + 1e-9), (name, quantity, largest[int(name)])
+        exits: dict[int, float] = defaultdict(float)
+        for event in self.events(self.run.decisions_stream):
+            if isinstance(event, Order) and event.parent_id:
+                exits[event.parent_id] += by_order.get(str(event.order_id), 0.0)
+        for entry_id, quantity in exits.items():
+            assert quantity <= by_order.get(str(entry_id), 0.0) * (1 + 1e-9), "a bracket sold more than it had bought"
 
     def _truth(self) -> dict[str, Any]:
         """What the exchange knows of the account, read on its own thread."""
