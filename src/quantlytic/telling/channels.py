@@ -100,7 +100,7 @@ class Smtp:
         self._host, self._port, self._user, self._password = host, port, user, password
         self._starttls, self._timeout_s, self._deadline_s = starttls, timeout_s, deadline_s
         self._server: smtplib.SMTP | None = None
-        self._used_s, self._mails = 0.0, 0
+        self._used_s, self._mails, self._is_ready = 0.0, 0, False
 
     def deliver(self, letter: Letter, envelope: Envelope, claim: Claim) -> bool:
         content = bytes_of(mail_of(letter, envelope))
@@ -159,23 +159,21 @@ class Smtp:
             except (OSError, smtplib.SMTPException):
                 self._drop()
         with _deadline(self._deadline_s) as watch:
+            self._is_ready = self._server is not None
             server = self._server or self._connect(watch)
+            self._is_ready = True
             assert server.sock is not None
             watch(server.sock)
             yield server
         self._used_s, self._mails = time.monotonic(), self._mails + 1
 
     def _connect(self, watch: Callable[[socket.socket], None]) -> smtplib.SMTP:
-        if self._port == 465:
-            context = ssl.create_default_context()
-            server: smtplib.SMTP = smtplib.SMTP_SSL(timeout=self._timeout_s, context=context)
-        else:
-            server = smtplib.SMTP(timeout=self._timeout_s)
-        server._host = self._host  # type: ignore[attr-defined]  # what a TLS certificate has to name; set by SMTP(host) only
+        kind = _Tls if self._port == 465 else _Plain
+        server = kind(timeout=self._timeout_s)
+        server.watch = watch
+        server._host = self._host  # type: ignore[attr-defined]  # what a certificate has to name; set by SMTP(host) alone
         self._server, self._mails = server, 0
         _expect(server.connect(self._host, self._port), 220)
-        assert server.sock is not None
-        watch(server.sock)
         server.ehlo_or_helo_if_needed()
         if self._starttls and self._port != 465:
             server.starttls(context=ssl.create_default_context())
@@ -196,9 +194,32 @@ class Smtp:
             return DeliveryFailed(f"{where} refuses the user name or password ({error.smtp_code})", is_channels=True)
         if isinstance(error, smtplib.SMTPResponseException) and error.smtp_code > 0:
             said = f"{where} says {error.smtp_code}{_words(error.smtp_error)}"
-            return DeliveryFailed(said, is_channels=error.smtp_code in (421, 454))
+            return DeliveryFailed(said, is_channels=not self._is_ready or error.smtp_code in (421, 454))
         reason = "took too long" if isinstance(error, TimeoutError) else _plain(error)
         return DeliveryFailed(f"{where}: {reason}", is_channels=not claimed, may_have_arrived=claimed)
+
+
+class _Plain(smtplib.SMTP):
+    """Tells of its socket before the first word is read from it."""
+
+    watch: Callable[[socket.socket], None]
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        made = socket.create_connection((host, port), timeout)
+        # Else the dot waits up to 40 ms in the kernel for an acknowledgement, and is sent even if we are dead by then.
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.watch(made)
+        return made
+
+
+class _Tls(_Plain):
+    """TLS from the start."""
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        plain = super()._get_socket(host, port, timeout)
+        secured = ssl.create_default_context().wrap_socket(plain, server_hostname=host)
+        self.watch(secured)
+        return secured
 
 
 class Webhook:
