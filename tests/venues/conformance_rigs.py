@@ -53,7 +53,9 @@ class BoxRig(Rig):
     def __enter__(self) -> Self:
         accounts = (AccountConfig(deposits={"USDT": "10000000"}), AccountConfig(name="looker", read_only=True))
         self.box = ExchangeServer(
-            ExchangeConfig(port=0, trades_per_s=50, accounts=accounts, weight_limit=10**9)
+            ExchangeConfig(
+                port=0, trades_per_s=50, accounts=accounts, weight_limit=10**9, delisted=("ETHUSDT",), order_limit=10**6
+            )
         ).start()
         while self.box.state()["symbols"]["BTCUSDT"]["last_price"] is None:
             time.sleep(0.01)
@@ -95,6 +97,7 @@ class BinanceRig(BoxRig):
     name = "box"
     can = capabilities_of("box")
     symbol = "BTCUSDT"
+    delisted = "ETHUSDT"
     quote = "USDT"
 
     def feed(
@@ -123,6 +126,7 @@ class CcxtRig(BoxRig):
     name = "ccxtbox"
     can = capabilities_of("ccxtbox")
     symbol = "BTC/USDT"
+    delisted = "ETH/USDT"
     unknown = "NOPE/USDT"
     quote = "USDT"
 

@@ -115,6 +115,8 @@ class BinanceFeed:
         unknown = [symbol for symbol in self._symbols if symbol not in known]
         if unknown:
             raise InputError(f"{market.venue} does not list {', '.join(unknown)}")
+        if closed := sorted(wire.closed_symbols(market.venue, payload) & set(self._symbols)):
+            raise InputError(f"{market.venue} does not trade {', '.join(closed)} any more: leave it out")
         self.instruments = [known[symbol] for symbol in self._symbols]
 
     async def _first_socket(self) -> ClientConnection:

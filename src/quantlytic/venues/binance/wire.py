@@ -115,10 +115,11 @@ class Filter(msgspec.Struct):
     notional: Quantity = 0.0
 
 
-class SymbolRules(msgspec.Struct):
-    """One symbol of `/exchangeInfo`."""
+class SymbolRules(msgspec.Struct, kw_only=True):
+    """One symbol of `/exchangeInfo`. `status` BREAK: it is not traded any more."""
 
     symbol: str
+    status: str = "TRADING"
     base: str = field(name="baseAsset")
     quote: str = field(name="quoteAsset")
     filters: list[Filter] = []
@@ -149,14 +150,22 @@ api_error = msgspec.json.Decoder(ApiError)
 _exchange_info = msgspec.json.Decoder(ExchangeInfo, strict=False)
 
 
+def closed_symbols(venue: str, payload: bytes) -> set[str]:
+    """The symbols of an `/exchangeInfo` reply that are listed, but not traded any more. Raises as `instruments`."""
+    return {rules.symbol for rules in _rules(venue, payload) if rules.status == "BREAK"}
+
+
+def _rules(venue: str, payload: bytes) -> list[SymbolRules]:
+    try:
+        return _exchange_info.decode(payload).symbols
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise VenueError(f"{venue}: the exchangeInfo reply cannot be read: {error}") from None
+
+
 def instruments(venue: str, payload: bytes) -> list[Instrument]:
     """The instruments of an `/exchangeInfo` reply, in its order. Raises VenueError when it cannot be read."""
-    try:
-        info = _exchange_info.decode(payload)
-    except msgspec.DecodeError as error:
-        raise VenueError(f"{venue}: the exchangeInfo reply cannot be read: {error}") from None
     found = []
-    for rules in info.symbols:
+    for rules in _rules(venue, payload):
         by_kind = {rule.kind: rule for rule in rules.filters}
         price, lot = by_kind.get("PRICE_FILTER"), by_kind.get("LOT_SIZE")
         notional = by_kind.get("NOTIONAL") or by_kind.get("MIN_NOTIONAL")

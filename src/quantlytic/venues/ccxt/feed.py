@@ -14,7 +14,7 @@ from quantlytic.model.frame import RawFrame
 from quantlytic.model.instrument import Instrument
 from quantlytic.venues.ccxt.library import errors, one_line
 from quantlytic.venues.clock import GuardedClock
-from quantlytic.venues.port import CONNECTED, LOST, Inbox, Request
+from quantlytic.venues.port import CONNECTED, FAILED, LOST, Inbox, Request
 
 BOOK_LEVELS = 20
 KINDS = ("trades", "book", "quotes")
@@ -65,7 +65,12 @@ class CcxtFeed:
             async with asyncio.TaskGroup() as tasks:
                 for symbol in self._symbols:
                     for kind in KINDS:
-                        tasks.create_task(self._watch(kind, symbol, inbox))
+                        if self._streams(kind):
+                            tasks.create_task(self._watch(kind, symbol, inbox))
+                        else:
+                            marker = f"{FAILED}{kind} {symbol}"
+                            reason = f"{self._exchange.id} streams no {kind}".encode()
+                            await inbox.put(RawFrame("ccxt", self._clock.now(), marker, reason))
         finally:
             await self._exchange.close()
 
@@ -81,6 +86,15 @@ class CcxtFeed:
         unknown = [symbol for symbol in self._symbols if symbol not in markets]
         if unknown:
             raise InputError(f"{name} does not list {', '.join(unknown)}; ccxt's symbols look like BTC/USDT")
+        if closed := [symbol for symbol in self._symbols if markets[symbol].get("active") is False]:
+            raise InputError(f"{name} does not trade {', '.join(closed)} any more, or not now: leave it out")
+        if not self._exchange.has.get("watchTrades"):
+            raise InputError(f"{name} streams no trades to ccxt: it cannot be recorded")
+
+    def _streams(self, kind: str) -> bool:
+        can = self._exchange.has
+        methods = {"trades": ("watchTrades",), "book": ("watchOrderBook",), "quotes": ("watchBidsAsks", "watchTicker")}
+        return any(can.get(method) for method in methods[kind])
 
     async def _watch(self, kind: str, symbol: str, inbox: Inbox) -> None:
         connection = f"{kind} {symbol}"
@@ -88,7 +102,9 @@ class CcxtFeed:
         while True:
             try:
                 message = await self._next(kind, symbol)
-            except errors().BaseError as error:
+            except (
+                Exception
+            ) as error:  # ccxt's own mistakes too: a message it did not expect must not end the recording
                 failures += 1
                 self.reconnects += 1
                 await inbox.put(RawFrame(connection, self._clock.now(), LOST, one_line(error).encode()))

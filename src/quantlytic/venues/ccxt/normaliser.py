@@ -16,7 +16,7 @@ from quantlytic.model.side import Side
 from quantlytic.model.time import NS_PER_MS
 from quantlytic.model.trade import Trade
 from quantlytic.venues.ccxt.unified import UnifiedBook, UnifiedTicker, UnifiedTrade, trade_number
-from quantlytic.venues.port import CONNECTED, LOST, STARTED, Request
+from quantlytic.venues.port import CONNECTED, FAILED, LOST, STARTED, Request
 
 RECENT_TRADES = 2000
 
@@ -103,6 +103,9 @@ class CcxtNormaliser:
         elif frame.channel == CONNECTED and frame.connection in self._lost:
             detail = f"{frame.connection}: {self._lost.pop(frame.connection)}"
             return (self._entry("*", "raw", LedgerKind.RECONNECT, frame, detail),)
+        elif frame.channel.startswith(FAILED):
+            detail = f"{frame.channel[len(FAILED) :]}: {frame.payload.decode(errors='replace')[:120]}"
+            return (self._entry("*", "raw", LedgerKind.INVALID, frame, detail),)
         return ()
 
     def _entry(

@@ -106,10 +106,10 @@ class Box:
         return ReplayMarket(Tape(self.config.replay), self.journal)
 
     def _faces(self) -> tuple[RestApp, SocketApp]:
-        api = PublicApi(self.market, self.config.weight_limit, self.config.order_limit)
+        api = PublicApi(self.market, self.config.weight_limit, self.config.order_limit, self.config.delisted)
         endpoints = public_endpoints(api)
         if isinstance(self.market, SyntheticMarket):
-            trading = TradingApi(self.market, self.access, self.limits, self.publish)
+            trading = TradingApi(self.market, self.access, self.limits, self.publish, self.config.delisted)
             endpoints |= trading_endpoints(trading) | listen_key_endpoints(self.access)
         else:
             endpoints |= closed_endpoints() | futures_endpoints(api)

@@ -24,9 +24,12 @@ class AccountConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 class ExchangeConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Defaults give a synthetic market in memory. With `replay` the recorded files are served instead, at `speed` times
-    their pace (0: as fast as clients take them). `port` 0 takes any free port. `folder` None: nothing is kept."""
+    their pace (0: as fast as clients take them). `port` 0 takes any free port. `folder` None: nothing is kept.
+    `delisted`: those of `symbols` that take no orders any more.
+    """
 
     symbols: tuple[str, ...] = ("BTCUSDT", "ETHUSDT")
+    delisted: tuple[str, ...] = ()
     seed: int = 7
     host: str = "127.0.0.1"
     port: int = 8788

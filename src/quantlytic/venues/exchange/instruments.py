@@ -81,12 +81,12 @@ class Listing(msgspec.Struct, frozen=True):
         if last_ticks and not last_ticks <= 5 * ticks <= 25 * last_ticks:
             raise rejects.filtered("PERCENT_PRICE_BY_SIDE")
 
-    def info(self, trading: bool = True) -> dict[str, Any]:
+    def info(self, status: str = "TRADING") -> dict[str, Any]:
         """The symbol's entry in exchangeInfo."""
         lot, most = e8_text(self.lot_e8), e8_text(self.max_lots * self.lot_e8)
         return {
             "symbol": self.symbol,
-            "status": "TRADING" if trading else "HALT",
+            "status": status,
             "baseAsset": self.base,
             "baseAssetPrecision": 8,
             "quoteAsset": self.quote,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -17,8 +18,9 @@ from quantlytic.venues.exchange.units import e8_text
 class PublicApi:
     """Answers as JSON values, or as `msgspec.Raw` where the text is at hand. Raises Reject."""
 
-    def __init__(self, market: Market, weight_limit: int, order_limit: int) -> None:
+    def __init__(self, market: Market, weight_limit: int, order_limit: int, delisted: Collection[str] = ()) -> None:
         self.market = market
+        self._delisted = frozenset(delisted)
         self._limits = (weight_limit, order_limit)
         self.trading = True
 
@@ -43,8 +45,13 @@ class PublicApi:
                 {"rateLimitType": "ORDERS", "interval": "SECOND", "intervalNum": 10, "limit": orders},
             ],
             "exchangeFilters": [],
-            "symbols": [self.market.listing(symbol).info(self.trading) for symbol in wanted],
+            "symbols": [self.market.listing(symbol).info(self._status(symbol)) for symbol in wanted],
         }
+
+    def _status(self, symbol: str) -> str:
+        if symbol in self._delisted:
+            return "BREAK"
+        return "TRADING" if self.trading else "HALT"
 
     def depth(self, sent: Params) -> Any:
         """The book."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from quantlytic.venues.exchange import params, rejects, render
@@ -12,6 +12,7 @@ from quantlytic.venues.exchange.access import Access, Limits
 from quantlytic.venues.exchange.instruments import ORDER_TYPES
 from quantlytic.venues.exchange.matching import BUY, SELL, Order
 from quantlytic.venues.exchange.params import Params
+from quantlytic.venues.exchange.rejects import Reject
 from quantlytic.venues.exchange.synthetic import SyntheticMarket
 from quantlytic.venues.exchange.units import E8, e8, e8_text
 
@@ -27,8 +28,16 @@ class TradingApi:
     safer to test against.)
     """
 
-    def __init__(self, market: SyntheticMarket, access: Access, limits: Limits, publish: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        market: SyntheticMarket,
+        access: Access,
+        limits: Limits,
+        publish: Callable[[], None],
+        delisted: Collection[str] = (),
+    ) -> None:
         self.market = market
+        self._delisted = frozenset(delisted)
         self.core = market.core
         self._access = access
         self._limits = limits
@@ -38,6 +47,8 @@ class TradingApi:
         """Place an order and answer with what became of it (ACK, RESULT or FULL)."""
         self._limits.order(account)
         order = self._read(account, sent)
+        if order.symbol in self._delisted:
+            raise Reject(-1013, "Market is closed.")
         market = order.type == "MARKET"
         kind = params.choice(sent, "newOrderRespType", ("ACK", "RESULT", "FULL"), "FULL" if market else "RESULT")
         if order.type == "LIMIT" and not sent.get("newOrderRespType"):
