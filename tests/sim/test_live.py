@@ -244,7 +244,9 @@ def test_reports_that_never_come_are_found_and_explained(live: World) -> None:
     live.box.faults.set({"drop.user": 1})
     by_hand_cancel(live, f"{live.run.run_id}.1")
     live.until(lambda: live.updates(first) == [S.NEW, S.CANCELED])
-    assert [(each.what, each.action) for each in live.discrepancies() if each.what == "order"] == [("order", "taken over")]
+    assert [(each.what, each.action) for each in live.discrepancies() if each.what == "order"] == [
+        ("order", "taken over")
+    ]
     live.calm()
     live.check(OPENING)
 
@@ -430,10 +432,15 @@ def test_wrong_keys_are_said_in_one_line_at_the_start(box: ExchangeServer, tmp_p
         assert "\n" not in str(caught.value)
 
 
-def test_html_at_the_start_is_waited_out(live: World) -> None:
-    live.box.faults.set({"html": 1, "html.times": 12})
+def test_html_at_the_start_is_waited_out_and_said(live: World) -> None:
+    live.box.faults.set({"html": 1})
+    live.add_bar()
+    live.until(lambda: live.executor is not None and "502" in live.executor.stats.error)
+    assert live.executor is not None
+    assert not live.executor.stats.is_ready
+    live.box.faults.clear()
     live.run_bars(1)
-    assert live.box.faults.injected["html.rest"] == 12
+    assert (live.executor.stats.is_ready, live.executor.stats.error) == (True, "")
 
 
 def test_every_report_is_in_the_log(live: World) -> None:

@@ -30,6 +30,19 @@ LAST_WORDS_S = 2.0  # so long a close waits for answers that are under way
 BEHIND = 20_000  # market events; a reader further behind goes on at the end: only the last price counts
 
 
+class LiveStats(msgspec.Struct, frozen=True, kw_only=True):
+    """`reconciled_ns`: when our books were last compared with the venue's; `error`: why the last try failed, "" if it did not.
+    Orders: `at_venue`, `unresolved` (sent, not heard of yet), `held` here. `suspects`: assets whose balance is in doubt."""
+
+    is_ready: bool
+    reconciled_ns: int
+    error: str
+    at_venue: int
+    unresolved: int
+    held: int
+    suspects: tuple[str, ...]
+
+
 class _Snapshot(msgspec.Struct, array_like=True):
     account: AccountState
     gate: bytes
@@ -107,6 +120,20 @@ class LiveExecutor:
             raise StoreError(f"{self.name}: the saved state cannot be read: {error}") from None
         self._gate.restore(saved.gate)
         return saved.account
+
+    @property
+    def stats(self) -> LiveStats:
+        """How it stands, for a screen."""
+        legs = [leg for _, leg in self._account.book.legs()]
+        return LiveStats(
+            is_ready=self._dispatcher.is_ready,
+            reconciled_ns=self._dispatcher.swept_ns,
+            error=self._dispatcher.sweep_error,
+            at_venue=sum(not leg.is_waiting for leg in legs),
+            unresolved=sum(leg.is_waiting for leg in legs),
+            held=len(self._account.book.working) - len(legs),
+            suspects=tuple(sorted(self._account.state.suspects)),
+        )
 
     # ---- the service
 

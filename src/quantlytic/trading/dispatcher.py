@@ -26,12 +26,15 @@ RESWEEP_NS = 200_000_000  # a balance that does not agree is looked at again so 
 
 
 class Dispatcher:
-    """`is_ready`: the account has been reconciled since this process began; until then nothing is sent."""
+    """`is_ready`: the account has been reconciled since this process began; until then nothing is sent. `failure`: the venue
+    refuses the account, trying again is of no use. `swept_ns`: when the venue was last compared with; `sweep_error`: why the
+    last try failed."""
 
     def __init__(self, account: Account, link: Link, rules: LiveRules) -> None:
         self.account, self._link, self._rules = account, link, rules
         self.is_ready = False
-        self.failure = ""
+        self.failure = self.sweep_error = ""
+        self.swept_ns = 0
         self.prices: dict[str, tuple[float, int]] = {}
         self._calls: list[Callable[[], None]] = []
         self._under_way: dict[str, int] = {}
@@ -77,12 +80,14 @@ class Dispatcher:
 
     def _swept(self, sweep: Sweep, now_ns: int) -> None:
         self._under_way.pop("sweep", None)
+        self.sweep_error = sweep.error
         if sweep.error:
             if sweep.is_fatal and not self.is_ready:
                 self.failure = sweep.error
             self._retry.failed("sweep", now_ns)
             return
         self._retry.done("sweep")
+        self.swept_ns = now_ns
         quiet = {name.partition(" ")[2] for name in self._under_way}
         if self.account.reconcile(sweep, self._link.void_after_ns, quiet, now_ns):
             self.is_ready = True
@@ -212,7 +217,7 @@ class Dispatcher:
         if reason:
             self._reject(working, reason, now_ns)
             return
-        price, _ = self.prices.get(working.order.instrument, (math.nan, 0))
+        price, price_time = self.prices.get(working.order.instrument, (math.nan, 0))
         watch = working.watch
         if watch is not None and watch.trail and not working.order.parent_id:
             if math.isnan(price):
@@ -220,6 +225,7 @@ class Dispatcher:
             watch.follow(price)
         working.told = OrderStatus.NEW
         self.account.tell(working.update(OrderStatus.NEW, "", now_ns))
+        self.account.see(working.order.instrument, (price,), price_time, now_ns)  # it may be there already
 
     def _recall_group(self, working: Working) -> bool:
         """Before a member of a group is sent, no other may be at the venue. True while one is."""

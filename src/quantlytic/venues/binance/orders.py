@@ -111,6 +111,7 @@ class BinanceOrders:
             except Throttled as error:
                 reason = str(error)
             except Refused as error:
+                reason = str(error)
                 state = await self._refused(error, order, client_order_id)
                 if state is not None:
                     return self._note(state)
@@ -238,7 +239,12 @@ class BinanceOrders:
             if error.code != TIMESTAMP:
                 raise
         await self._set_clock()
-        return await self._rest.repeat(method, lambda: self._path(name, params), weight, headers)
+        try:
+            return await self._rest.repeat(method, lambda: self._path(name, params), weight, headers)
+        except Refused as error:
+            if error.code != TIMESTAMP:
+                raise
+            raise Unheard(f"{error} (requests take longer than the window of {self._timings.window:g} s)") from None
 
     def _path(self, name: str, params: dict[str, str]) -> str:
         stamped = {**params, **self._stamp()}
