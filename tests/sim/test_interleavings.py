@@ -7,275 +7,22 @@ survivors leave on the tape must be, byte for byte, what an undisturbed run leav
 from __future__ import annotations
 
 import os
-import random
-from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tests.sim.churn import Churn
-from tests.sim.truth import check_lake, check_mails, check_run, events_of
+from tests.sim.mortal import STREAMS, Case, Simulation, Undisturbed, torture, undisturbed_of
+from tests.sim.truth import check_lake, events_of
 
-from quantlytic.engine.market.fees import Fees
-from quantlytic.engine.session import Session
-from quantlytic.model.book import BookDelta
-from quantlytic.model.codec import encode
-from quantlytic.model.errors import Fenced
-from quantlytic.model.event import Event
 from quantlytic.model.fill import Fill
-from quantlytic.model.instrument import Instrument
 from quantlytic.model.ledger import LedgerEntry, LedgerKind
 from quantlytic.model.order import Order, OrderCancel, OrderStatus, OrderUpdate
-from quantlytic.model.run import Run
-from quantlytic.model.side import Side
 from quantlytic.model.signal import Signal
-from quantlytic.model.time import NS_PER_MS, NS_PER_S
-from quantlytic.model.trade import Trade
-from quantlytic.research.runs.parity import check_parity
-from quantlytic.services.archiver import Archiver
-from quantlytic.services.barmaker import Barmaker
-from quantlytic.services.channels import Outbox
-from quantlytic.services.executor import PaperExecutor
-from quantlytic.services.notice import Notice
-from quantlytic.services.notifier import Notifier
-from quantlytic.services.service import Service
-from quantlytic.services.strategist import Strategist
 from quantlytic.store.lake import Lake
-from quantlytic.store.log import open_log
-from quantlytic.store.log.port import Batch, Log, Writer
 
-VENUE = "sim"
-INSTRUMENTS = (
-    Instrument("sim:BTCUSDT", "BTC", "USDT", 0.01, 0.00001, 5.0),
-    Instrument("sim:ETHUSDT", "ETH", "USDT", 0.01, 0.0001, 5.0),
-)
-EVENTS = 300  # of a market
-MARKETS = 5
-GRACE_NS = 50 * NS_PER_MS
-T0 = 1_700_000_000 * NS_PER_S
-STREAMS = ("bars.sim", "decisions.sim-run", "executions.sim-run", "deliveries")
+CHURN = Case(Churn(span=3, weight=0.3))
 SEEDS = int(os.environ.get("SIM_SEEDS", "300"))
-
-
-def make_run() -> Run:
-    return Run(
-        run_id="sim-run", mode="paper", venue=VENUE, strategy="churn", params={"span": 3.0, "weight": 0.3},
-        instruments=INSTRUMENTS, bar_size_ns=NS_PER_S, cash=50_000.0, fee_bps=10.0, first_bar_offset=0, code_hash="",
-    )  # fmt: skip
-
-
-def session() -> Session:
-    """As `paper_session` makes it, of a class that is imported once."""
-    return Session(Churn(span=3, weight=0.3), INSTRUMENTS, cash=50_000.0, fees=Fees(maker_bps=10.0, taker_bps=10.0))
-
-
-def market_events(seed: int, count: int) -> list[Event]:
-    """Trades and book changes of two instruments: bursts, pauses, some trades late, some of no use."""
-    source = random.Random(seed)
-    prices = {"sim:BTCUSDT": 60_000.0, "sim:ETHUSDT": 3_000.0}
-    time, events = T0, list[Event]()
-    for number in range(count):
-        time += int(source.expovariate(1 / 0.12) * NS_PER_S)
-        name = source.choice(sorted(prices))
-        if source.random() < 0.01:
-            events.append(LedgerEntry("sim:*", "raw", LedgerKind.RECONNECT, time))
-        if source.random() < 0.15:
-            events.append(BookDelta(name, time, time, number, number, (prices[name],), (1.0,), (), ()))
-            continue
-        prices[name] = round(prices[name] * (1 + source.gauss(0, 4e-4)), 2)
-        at = time - (2 * NS_PER_S if source.random() < 0.02 else source.randrange(40) * NS_PER_MS)
-        quantity = 0.0 if source.random() < 0.005 else round(source.lognormvariate(-3, 1), 5)
-        events.append(Trade(name, at, time, number, prices[name], quantity, source.choice((Side.BUY, Side.SELL))))
-    return events
-
-
-class Death(BaseException):
-    """kill -9, as far as one thread can do it to itself."""
-
-
-class Mortality:
-    """When to die: `rate` is the chance at each point where it could matter."""
-
-    def __init__(self, seed: int, rate: float) -> None:
-        self.source = random.Random(f"{seed} deaths")
-        self.rate = rate
-        self.deaths = 0
-        self.suspended: Callable[[], object] | None = None
-        """The commit before which it struck: what a process that only stood still would go on with."""
-
-    def may_strike(self) -> None:
-        if self.source.random() < self.rate:
-            self.deaths += 1
-            raise Death
-
-
-class MortalWriter:
-    """A writer whose owner may die just before, or just after, the commit has happened."""
-
-    def __init__(self, writer: Writer, mortality: Mortality) -> None:
-        self._writer, self._mortality = writer, mortality
-        self.name = writer.name
-        self.close = writer.close
-
-    @property
-    def positions(self) -> Mapping[str, int]:
-        return self._writer.positions
-
-    @property
-    def snapshot(self) -> bytes | None:
-        return self._writer.snapshot
-
-    def commit(self, *args: Any, **kwargs: Any) -> Mapping[str, Sequence[int]]:
-        self._mortality.suspended = lambda: self._writer.commit(*args, **kwargs)
-        self._mortality.may_strike()
-        self._mortality.suspended = None
-        offsets = self._writer.commit(*args, **kwargs)
-        self._mortality.may_strike()
-        return offsets
-
-
-class MortalLog:
-    """A log that hands out mortal writers, and reads as short as the port allows."""
-
-    def __init__(self, log: Log, mortality: Mortality) -> None:
-        self._log, self._mortality = log, mortality
-        self.wait, self.bounds, self.streams = log.wait, log.bounds, log.streams
-        self.committed, self.trim, self.close = log.committed, log.trim, log.close
-
-    def writer(self, name: str) -> MortalWriter:
-        return MortalWriter(self._log.writer(name), self._mortality)
-
-    def read(self, stream: str, offset: int, max_events: int = 5000) -> Batch:
-        return self._log.read(stream, offset, min(max_events, self._mortality.source.choice((1, 3, 20, 5000, 5000))))
-
-
-class MortalOutbox(Outbox):
-    """An outbox that may die before, while and after it writes a mail."""
-
-    def __init__(self, folder: Path, mortality: Mortality) -> None:
-        super().__init__(folder, "quantlytic@localhost", "you@localhost")
-        self._mortality, self._where = mortality, folder
-
-    def deliver(self, notice: Notice) -> None:
-        try:
-            self._mortality.may_strike()
-        except Death:
-            (self._where / f"{notice.event_time:020d}-{notice.message_id}.part").write_bytes(b"half a ma")
-            raise
-        super().deliver(notice)
-        self._mortality.may_strike()
-
-
-class MortalLake(Lake):
-    """A lake whose archiver may die between any two of its writes."""
-
-    def __init__(self, folder: Path, mortality: Mortality) -> None:
-        super().__init__(folder)
-        self._mortality = mortality
-
-    def append(self, stream: str, offsets: Sequence[int], events: Sequence[Event]) -> int:
-        self._mortality.may_strike()
-        kinds = sorted({type(event) for event in events}, key=lambda kind: kind.__name__)
-        if len(kinds) > 1 and self._mortality.source.random() < self._mortality.rate:
-            some = [pair for pair in zip(offsets, events, strict=True) if type(pair[1]) is kinds[0]]
-            super().append(stream, [at for at, _ in some], [event for _, event in some])  # one table of several
-            self._mortality.deaths += 1
-            raise Death
-        added = super().append(stream, offsets, events)
-        self._mortality.may_strike()
-        return added
-
-    def advance(self, stream: str, progress: Any) -> None:
-        super().advance(stream, progress)
-        self._mortality.may_strike()
-
-
-class Simulation:
-    """A market that comes in by pieces, and services that are stepped, dropped, replaced and left behind as zombies."""
-
-    def __init__(self, folder: Path, seed: int, rate: float, archived: bool = False) -> None:
-        self.folder, self.run = folder, make_run()
-        self.source = random.Random(f"{seed} steps")
-        self.mortality = Mortality(seed, rate)
-        self.log = open_log("sqlite", folder=folder / "log")
-        self._recorder = self.log.writer("recorder.sim")
-        self._names = ["barmaker", "executor", "strategist", "notifier", *(["archiver"] if archived else [])]
-        self._handles: list[Log] = []
-        self._alive: dict[str, Service] = {}
-        self.zombies: list[tuple[str, Callable[[], object]]] = []
-        self.fenced = 0
-
-    def play(self, events: Sequence[Event]) -> None:
-        """Feed all events and step until nothing moves any more."""
-        at = 0
-        while at < len(events) or not self._is_settled():
-            if at < len(events) and self.source.random() < 0.3:
-                size = self.source.randrange(1, 60)
-                self._recorder.commit({"market.sim": events[at : at + size]})
-                at += size
-            self._step(self.source.choice(self._names))
-            if self.zombies and self.source.random() < 0.2:
-                self._wake_zombie()
-        self._finish()
-
-    def close(self) -> None:
-        for handle in [*self._handles, self.log]:
-            handle.close()
-
-    def _step(self, name: str) -> int:
-        go_on: Callable[[], object] | None = None
-        self.mortality.suspended = None
-        try:
-            if name not in self._alive:
-                self._alive[name] = self._build(name)
-            count = self._alive[name].pump()
-            go_on = self._alive[name].pump
-            self.mortality.may_strike()
-            return count
-        except Death:
-            dead = self._alive.pop(name, None)
-            go_on = go_on or self.mortality.suspended
-            if dead is not None and go_on is not None and name != "archiver" and self.source.random() < 0.5:
-                self.zombies.append((dead.name, go_on))  # not dead after all: it only stood still, and was replaced
-            return 1
-
-    def _wake_zombie(self) -> None:
-        """It may work on its stale state, but not one byte of it may reach the tape."""
-        name, go_on = self.zombies.pop(self.source.randrange(len(self.zombies)))
-        if any(service.name == name for service in self._alive.values()):
-            before = {stream: self.log.bounds(stream) for stream in STREAMS}
-            rate, self.mortality.rate = self.mortality.rate, 0.0
-            try:
-                go_on()
-            except Fenced:
-                self.fenced += 1
-            self.mortality.rate = rate
-            assert {stream: self.log.bounds(stream) for stream in STREAMS} == before
-
-    def _is_settled(self) -> bool:
-        return all(self._step(name) == 0 for name in self._names for _ in range(2))
-
-    def _finish(self) -> None:
-        """A clean end: what is uncommitted is committed."""
-        self.mortality.rate = 0.0
-        while not self._is_settled():
-            pass
-        for service in self._alive.values():
-            service.close()
-
-    def _build(self, name: str) -> Service:
-        if not self._handles or self.source.random() < 0.2:
-            self._handles.append(open_log("sqlite", folder=self.folder / "log"))
-        log = MortalLog(self._handles[-1], self.mortality)
-        make: dict[str, Callable[[], Service]] = {
-            "barmaker": lambda: Barmaker(log, VENUE, NS_PER_S, GRACE_NS),
-            "executor": lambda: PaperExecutor(log, self.run, session()),
-            "strategist": lambda: Strategist(log, self.run, session()),
-            "notifier": lambda: Notifier(log, self.run, MortalOutbox(self.folder / "outbox", self.mortality)),
-            "archiver": lambda: Archiver(log, MortalLake(self.folder / "lake", self.mortality), batch_s=0.0),
-        }
-        return make[name]()
 
 
 @pytest.fixture(autouse=True)
@@ -285,81 +32,27 @@ def _no_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], dict[str, list[bytes]]]:
-    """Market number -> the streams of a run in which nothing goes wrong, made once each."""
-    known: dict[int, dict[str, list[bytes]]] = {}
-
-    def streams_of(market: int) -> dict[str, list[bytes]]:
-        if market not in known:
-            known[market] = reference(tmp_path_factory.mktemp("undisturbed"), market_events(market, EVENTS))
-        return known[market]
-
-    return streams_of
-
-
-def reference(folder: Path, events: Sequence[Event]) -> dict[str, list[bytes]]:
-    """All at once, in chain order, nobody dies."""
-    run = make_run()
-    with closing(open_log("sqlite", folder=folder / "log")) as log:
-        log.writer("recorder.sim").commit({"market.sim": events})
-        outbox = Outbox(folder / "outbox", "quantlytic@localhost", "you@localhost")
-        chain = (
-            Barmaker(log, VENUE, NS_PER_S, GRACE_NS),
-            PaperExecutor(log, run, session()),
-            Strategist(log, run, session()),
-            Notifier(log, run, outbox),
-        )
-        while sum(service.pump() for service in chain):
-            pass
-        for service in chain:
-            service.close()
-        return streams(log)
-
-
-def streams(log: Log) -> dict[str, list[bytes]]:
-    return {stream: [encode(event) for _, event in events_of(log, stream)] for stream in STREAMS}
-
-
-def torture(folder: Path, seeds: Sequence[int], undisturbed: Callable[[int], dict[str, list[bytes]]]) -> None:
-    """A simulation a seed; the death rate is drawn too, from now and then to at almost every step."""
-    deaths = fenced = 0
-    for seed in seeds:
-        simulation = Simulation(folder / str(seed), seed, random.Random(seed).choice((0.003, 0.02, 0.1, 0.3)))
-        with closing(simulation):
-            simulation.play(market_events(seed % MARKETS, EVENTS))
-            assert streams(simulation.log) == undisturbed(seed % MARKETS), f"seed {seed}"
-            check_run(simulation.log, simulation.run)
-            check_mails(simulation.log, simulation.run, simulation.folder / "outbox")
-            parity = check_parity(simulation.log, simulation.run, session())
-            assert (parity.mismatches, parity.first_mismatch) == (0, None), f"seed {seed}"
-            assert parity.compared > 100
-        deaths, fenced = deaths + simulation.mortality.deaths, fenced + simulation.fenced
-    print(f"seeds {seeds[0]} to {seeds[-1]}: {deaths} deaths, {fenced} zombies refused")
-    assert deaths > 20 * len(seeds), "the test must hurt"
-    assert fenced > len(seeds)
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+    return undisturbed_of(CHURN, tmp_path_factory.mktemp("undisturbed"))
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("block", range(4))
-def test_dying_anywhere_changes_nothing(
-    block: int, tmp_path: Path, undisturbed: Callable[[int], dict[str, list[bytes]]]
-) -> None:
-    torture(tmp_path, range(6 * block, 6 * block + 6), undisturbed)
+def test_dying_anywhere_changes_nothing(block: int, tmp_path: Path, undisturbed: Undisturbed) -> None:
+    torture(tmp_path, CHURN, range(6 * block, 6 * block + 6), undisturbed)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_dying_anywhere_many_times_changes_nothing(
-    tmp_path: Path, undisturbed: Callable[[int], dict[str, list[bytes]]]
-) -> None:
-    torture(tmp_path, range(1000, 1000 + SEEDS), undisturbed)
+def test_dying_anywhere_many_times_changes_nothing(tmp_path: Path, undisturbed: Undisturbed) -> None:
+    torture(tmp_path, CHURN, range(1000, 1000 + SEEDS), undisturbed)
 
 
-def test_the_market_exercises_everything(undisturbed: Callable[[int], dict[str, list[bytes]]], tmp_path: Path) -> None:
+def test_the_market_exercises_everything(tmp_path: Path) -> None:
     """The made-up market and strategy bring every kind of event about, or the test above proves little."""
-    simulation = Simulation(tmp_path, 0, 0.0)
+    simulation = Simulation(tmp_path, CHURN, 0, 0.0)
     with closing(simulation):
-        simulation.play(market_events(1, EVENTS))
+        simulation.play(CHURN.market(1))
         found = [event for stream in STREAMS for _, event in events_of(simulation.log, stream)]
         statuses = {event.status for event in found if isinstance(event, OrderUpdate)}
         kinds = {type(event) for event in found}
@@ -371,8 +64,8 @@ def test_the_market_exercises_everything(undisturbed: Callable[[int], dict[str, 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_archiver_may_die_between_any_two_writes(seed: int, tmp_path: Path) -> None:
-    simulation = Simulation(tmp_path, seed, 0.05, archived=True)
+    simulation = Simulation(tmp_path, CHURN, seed, 0.05, archived=True)
     with closing(simulation):
-        simulation.play(market_events(seed, 100))
+        simulation.play(CHURN.market(seed, 100))
         check_lake(simulation.log, Lake(tmp_path / "lake"))
     assert simulation.mortality.deaths > 5

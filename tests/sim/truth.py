@@ -14,6 +14,7 @@ import polars as pl
 
 from quantlytic.engine.data.barbuilder import TimeBars
 from quantlytic.model.bar import Bar
+from quantlytic.model.barsclosed import BarsClosed
 from quantlytic.model.book import BookDelta
 from quantlytic.model.codec import encode
 from quantlytic.model.delivery import Delivery
@@ -177,6 +178,62 @@ def check_run(log: Log, run: Run) -> dict[str, int]:
     assert executed == bars[: len(executed)], "bars were executed twice, or left out"
     assert decided == executed[: len(decided)], "bars were decided on twice, or left out"
     assert len(bars) - len(decided) <= len(names), f"{len(bars) - len(decided)} bars were never decided on"
+    return {"bars": len(decided)} | _check_deeds(decisions, executions)
+
+
+def check_turns(log: Log, run: Run, sliced: bool = True, period_ns: int = 0) -> dict[str, int]:
+    """As `check_run`, of a run with slices or timers: what was executed and decided, in which order, told in another way.
+
+    A bar has its turn when BarsClosed covers it, a slice when all bars of its time have had theirs, a timer when no bar of its
+    time or before can come any more. Nothing is early, late, twice or left out.
+    """
+    names = [instrument.id for instrument in run.instruments]
+    covered, waiting, closed = list[tuple[int, int, int]](), list[tuple[int, int, int]](), 0
+    turns = list[tuple[str, int, int]]()
+    timer: int | None = None
+    open_slice: int | None = None
+    last = -1
+
+    def moments(until: int) -> None:
+        nonlocal timer, open_slice
+        if open_slice is not None and open_slice < until:
+            turns.append(("moment", open_slice, last))
+            open_slice = None
+        while timer is not None and timer < until:
+            turns.append(("moment", timer, last))
+            timer += period_ns
+
+    for offset, event in events_of(log, run.bars_stream):
+        if isinstance(event, Bar) and event.instrument in names and event.close_time > closed:
+            waiting.append((event.close_time, names.index(event.instrument), offset))
+        elif isinstance(event, BarsClosed) and event.bar_size_ns == run.bar_size_ns:
+            closed, before = event.event_time, len(turns)
+            covered = sorted(one for one in waiting if one[0] <= closed)
+            waiting = [one for one in waiting if one[0] > closed]
+            for time, _, at in covered:
+                moments(time)
+                turns.append(("bar", time, at))
+                last = at
+                open_slice = time if sliced else None
+                timer = -(-time // period_ns) * period_ns if period_ns and timer is None else timer
+            moments(closed + 1)
+            if len(turns) > before:
+                turns.append(("end", closed, offset))
+    decisions = [event for _, event in events_of(log, run.decisions_stream)]
+    executions = [event for _, event in events_of(log, run.executions_stream)]
+    done = [
+        ("bar", event.event_time, event.bar_offset) if isinstance(event, Equity) else ("mark", event.event_time, 0)
+        for event in executions
+        if isinstance(event, Equity | BarsClosed)
+    ]
+    assert done == [one if one[0] == "bar" else ("mark", one[1], 0) for one in turns]
+    assert [event.bar_offset for event in decisions if isinstance(event, Decided)] == [one[2] for one in turns]
+    kinds = Counter(kind for kind, _, _ in turns)
+    return {"bars": kinds["bar"], "moments": kinds["moment"]} | _check_deeds(decisions, executions)
+
+
+def _check_deeds(decisions: Sequence[Event], executions: Sequence[Event]) -> dict[str, int]:
+    """Ids are contiguous, fills have orders."""
     orders = [event for event in decisions if isinstance(event, Order)]
     fills = [event for event in executions if isinstance(event, Fill)]
     signals = [event for event in decisions if isinstance(event, Signal)]
@@ -195,7 +252,7 @@ def check_run(log: Log, run: Run) -> dict[str, int]:
     assert all(total <= round(by_id[number].quantity * 1e8) for number, total in filled.items()), (
         "an order was overfilled"
     )
-    return {"bars": len(decided), "orders": len(orders), "fills": len(fills), "signals": len(signals)}
+    return {"orders": len(orders), "fills": len(fills), "signals": len(signals)}
 
 
 def _check_contiguous(what: str, numbers: Sequence[int]) -> None:
