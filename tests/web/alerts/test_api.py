@@ -271,6 +271,7 @@ def test_what_is_no_json(service: Service, content: bytes) -> None:
 def test_what_is_not_there(service: Service) -> None:
     refused(service.http.get("/api/nothing"), 404, "nothing at this address")
     refused(service.http.get("/api/confirm"), 405)
+    assert service.http.post("/api/mine").headers["Allow"] == "GET, PUT"
     refused(service.http.get("/static/../api.py"), 404)
     refused(service.http.get("/static/%2e%2e/app.py"), 404)
 

@@ -159,14 +159,13 @@ def _add_telling(router: APIRouter, desk: Desk) -> None:
     def test(bearer: Bearer, body: Recipient | None = None) -> Answer:
         """Send a test message: to yourself, or, as an operator, to whom you name. At most three in an hour each."""
         recipient = body.recipient if body else None
-        if _is_operator(desk, bearer):
-            if not recipient:
-                raise InputError("name the recipient: a subscriber's address or id, or a channel")
-            desk.test(recipient)
+        token = _own_token(desk, bearer, recipient)
+        if token is not None:
+            desk.test_mine(token)
         elif recipient is not None:
-            raise InputError("only operators may name a recipient")
+            desk.test(recipient)
         else:
-            desk.test_mine(_subscriber(desk, bearer))
+            raise InputError("name the recipient: a subscriber's address or id, or a channel")
         return Answer(message="A test message is on its way.")
 
     @router.get("/history", tags=["delivery"], responses=refused)
@@ -178,15 +177,20 @@ def _add_telling(router: APIRouter, desk: Desk) -> None:
         ] = None,
     ) -> list[Told]:
         """What was sent, newest first: to you, or, as an operator, to anybody."""
-        if _is_operator(desk, bearer):
-            return [_told(one, is_operator=True) for one in desk.history(recipient, limit)]
-        if recipient is not None:
-            raise InputError("only operators may name a recipient")
-        return [_told(one, is_operator=False) for one in desk.history_of_mine(_subscriber(desk, bearer), limit)]
+        token = _own_token(desk, bearer, recipient)
+        if token is not None:
+            return [_told(one, is_operator=False) for one in desk.history_of_mine(token, limit)]
+        return [_told(one, is_operator=True) for one in desk.history(recipient, limit)]
 
 
-def _is_operator(desk: Desk, bearer: HTTPAuthorizationCredentials | None) -> bool:
-    return bearer is not None and desk.operator_of(bearer.credentials) is not None
+def _own_token(desk: Desk, bearer: HTTPAuthorizationCredentials | None, recipient: str | None) -> str | None:
+    """A subscriber's token, None for an operator: only that one may name a recipient."""
+    if bearer is not None and desk.operator_of(bearer.credentials) is not None:
+        return None
+    token = _subscriber(desk, bearer)
+    if recipient is not None:
+        raise InputError("only operators may name a recipient")
+    return token
 
 
 def _subscriber(desk: Desk, bearer: HTTPAuthorizationCredentials | None) -> str:

@@ -119,6 +119,9 @@ def _add_errors(app: FastAPI) -> None:
         reason = "There is nothing at this address." if error.status_code == 404 else str(error.detail)
         response = refuse(request.scope, error.status_code, reason)
         response.headers.update(error.headers or {})
+        methods = app.openapi()["paths"].get(request.url.path)
+        if error.status_code == 405 and methods:  # the first route of that path knows of its own method only
+            response.headers["Allow"] = ", ".join(sorted(methods)).upper()
         return response
 
 

@@ -70,7 +70,7 @@ class Choices(BaseModel):
         default=["signal", "digest"], min_length=1, max_length=10, description='What to be told about; "*" for all.'
     )
     near_bps: float = Field(
-        default=50.0, ge=0.0, le=1000.0, allow_inf_nan=False,
+        default=50.0, ge=0.0, le=1000.0, allow_inf_nan=False, strict=True,
         description="Look-ahead is told when the price is within so many basis points of what sets it off.",
     )  # fmt: skip
     time_zone: Name = Field(default="UTC", description="IANA name of the zone in which the quiet hours are meant.")

@@ -59,6 +59,8 @@ class Shield:
             body = await _read(receive)
             refusal = refuse(scope, 413, "The request is too large.") if body is None else None
         if refusal is None:
+            if scope["method"] == "HEAD":  # answered as GET; the server leaves the body away
+                scope = {**scope, "method": "GET"}
             await self._app(scope, _replay(body or b"", receive), send)
         else:
             await refusal(scope, receive, send)
