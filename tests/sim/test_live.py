@@ -23,6 +23,7 @@ from quantlytic.model.side import Side
 from quantlytic.trading.holdings import NO_ORDER
 from quantlytic.trading.limits import InstrumentLimits
 from quantlytic.venues.binance.keys import Keys
+from quantlytic.venues.binance.orders import OrderTimings
 from quantlytic.venues.exchange.server import ExchangeServer
 
 OPENING = {"USDT": 100_000.0, "BTC": 1.0}
@@ -88,7 +89,7 @@ def by_hand(live: World, order: Order, client_order_id: str = "by-hand-1") -> An
     """Place an order in the account, past the executor."""
 
     async def place() -> Any:
-        async with entry(live.box, live.account) as orders:
+        async with entry(live.box, live.account, OrderTimings()) as orders:
             return await orders.submit(order, client_order_id)
 
     return asyncio.run(place())
@@ -253,7 +254,7 @@ def test_reports_that_never_come_are_found_and_explained(live: World) -> None:
 
 def by_hand_cancel(live: World, client_order_id: str) -> None:
     async def withdraw() -> None:
-        async with entry(live.box, live.account) as orders:
+        async with entry(live.box, live.account, OrderTimings()) as orders:
             await orders.cancel(BTC.id, client_order_id)
 
     asyncio.run(withdraw())
