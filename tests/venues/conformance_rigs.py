@@ -185,7 +185,6 @@ class AlpacaRig(Rig):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.server.__exit__(kind, error, trace)
-        assert self.server.agents, "nobody asked"
         assert all(agent.startswith("APCA-PY/") for agent in self.server.agents), "not by alpaca-py"
 
     def market(self, is_dead: bool = False) -> AlpacaMarket:

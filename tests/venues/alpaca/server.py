@@ -83,11 +83,9 @@ class AlpacaServer:
         row = {"T": "q", "S": symbol, "bp": bid, "bs": 2, "ap": ask, "as": 3, "t": _timestamp(ns)}
         self.do(lambda: self._send_data("quotes", symbol, row))
 
-    def send(self, *rows: Row) -> None:
-        """These rows to every data stream, whatever they are."""
-        self.do(
-            lambda: [self._post(s, msgpack.packb(rows)) for s, (kind, _) in self._sockets.items() if kind != "account"]
-        )
+    def send_bar(self, row: Row) -> None:
+        row = {**row, "t": _timestamp(self.brokerage.now_ns() // 60_000_000_000 * 60_000_000_000)}
+        self.do(lambda: self._send_data("bars", row["S"], row))
 
     def cut(self, kind: str = "") -> None:
         """Break WebSockets off: all, or those of "stocks", "crypto", "account"."""

@@ -1,109 +1,161 @@
-"""Alpaca's market data by the unmodified SDK, against a local server that speaks its protocol."""
+"""Alpaca's market data by the unmodified SDK, beyond what the conformance suite asks of every venue."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from tests.venues.conformance import Recording, record, until
+from tests.venues.conformance_rigs import AlpacaRig
 
-pytest.importorskip("alpaca", reason="needs alpaca-py (pip install quantlytic[alpaca])")
-pytest.importorskip("aiohttp", reason="the local server needs aiohttp")
-
-from tests.venues.alpaca.server import AlpacaServer
-from tests.venues.alpaca.test_alpaca_orders import market_at
-
-from quantlytic.model.codec import encode_batch
-from quantlytic.model.event import Event
-from quantlytic.model.frame import RawFrame
-from quantlytic.model.ledger import LedgerEntry, LedgerKind
+from quantlytic.model.bar import Bar
+from quantlytic.model.errors import InputError, VenueError
+from quantlytic.model.ledger import LedgerKind
 from quantlytic.model.trade import Trade
+from quantlytic.services.recorder import Recorder
+from quantlytic.store.log import open_log
 from quantlytic.venues.alpaca.feed import AlpacaFeed, AlpacaFeedTimings
 from quantlytic.venues.alpaca.keys import AlpacaKeys
-from quantlytic.venues.alpaca.normaliser import AlpacaNormaliser
 from quantlytic.venues.clock import GuardedClock
-from quantlytic.venues.port import STARTED
+from quantlytic.venues.port import LOST
 
-QUICK = AlpacaFeedTimings(start=5, backoff=0.05, request=2)
-
-
-class Recording(list[RawFrame]):
-    """An `Inbox` that normalises what comes, and hands on what the normaliser asks for."""
-
-    def __init__(self, normaliser: AlpacaNormaliser) -> None:
-        super().__init__()
-        self.normaliser = normaliser
-        self.events: list[Event] = []
-        self.feed: AlpacaFeed | None = None
-
-    async def put(self, frame: RawFrame) -> None:
-        self.append(frame)
-        self.events += self.normaliser.feed(frame)
-        for request in self.normaliser.requests():
-            assert self.feed is not None
-            self.feed.request(request)
-
-    def trades(self) -> list[float]:
-        return [event.price for event in self.events if isinstance(event, Trade)]
-
-    def ledger(self) -> list[LedgerKind]:
-        return [event.kind for event in self.events if isinstance(event, LedgerEntry)]
+AAPL, BTC = "AAPL", "BTC/USD"
 
 
 @pytest.fixture
-def server() -> Iterator[AlpacaServer]:
-    with AlpacaServer() as server:
-        yield server
+def rig() -> Iterator[AlpacaRig]:
+    with AlpacaRig() as rig:
+        yield rig
 
 
-def record(
-    server: AlpacaServer, symbols: list[str], work: Callable[[Recording], Awaitable[None]], **more: object
-) -> Recording:
-    async def scenario() -> Recording:
-        clock = GuardedClock()
-        feed = AlpacaFeed(market_at(server), symbols, AlpacaKeys("KEY", "SECRET"), clock, timings=QUICK, **more)  # type: ignore[arg-type]
-        recording = Recording(AlpacaNormaliser())
-        recording.feed = feed
-        await recording.put(RawFrame("recorder", clock.now(), STARTED, b""))
-        running = asyncio.create_task(feed.run(recording))
-        try:
-            async with asyncio.timeout(20):
-                worker = asyncio.ensure_future(work(recording))
-                await asyncio.wait({worker, running}, return_when=asyncio.FIRST_COMPLETED)
-                if running.done():
-                    worker.cancel()
-                    await running
-                await worker
-        finally:
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
-        return recording
-
-    return asyncio.run(scenario())
+def prices(recording: Recording, instrument: str = "alpaca:AAPL") -> list[float]:
+    return [trade.price for trade in recording.of(Trade) if trade.instrument == instrument]
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    while not condition():
-        await asyncio.sleep(0.005)
+def was_lost(recording: Recording) -> bool:
+    return any(frame.channel == LOST for frame in recording)
 
 
-def test_what_was_printed_while_nobody_listened_is_fetched_and_comes_first(server: AlpacaServer) -> None:
+async def nothing(_: Recording) -> None:
+    await asyncio.sleep(30)
+
+
+def test_shares_and_crypto_have_a_stream_each_and_are_interrupted_apart(rig: AlpacaRig) -> None:
     async def work(recording: Recording) -> None:
-        await until(lambda: server.listeners("stocks") == 1 and server.listeners("crypto") == 1)
-        server.quote("AAPL", 149.9, 150.1)
+        await until(lambda: rig.server.listeners("stocks") == 1 and rig.server.listeners("crypto") == 1)
         for price in (150.1, 150.0, 149.9):
-            await asyncio.to_thread(server.print, "AAPL", price)
-        await asyncio.to_thread(server.print, "BTC/USD", 60_001.0, 0.5)
-        await until(lambda: len(recording.trades()) == 4)
-        server.cut("stocks")
+            await asyncio.to_thread(rig.server.print, AAPL, price)
+        await asyncio.to_thread(rig.server.print, BTC, 60_001.0, 0.5)
+        await until(lambda: len(recording.of(Trade)) == 4)
+        rig.server.cut("stocks")
+        await until(lambda: was_lost(recording))
         for price in (151.0, 152.0):
-            await asyncio.to_thread(server.print, "AAPL", price, 1.0, False)
-        await until(lambda: server.listeners("stocks") == 1)
-        await asyncio.to_thread(server.print, "AAPL", 153.0)
-        await until(lambda: len(recording.trades()) == 7)
+            await asyncio.to_thread(rig.server.print, AAPL, price, 1.0, False)
+        await until(lambda: rig.server.listeners("stocks") == 1)
+        await asyncio.to_thread(rig.server.print, AAPL, 153.0)
+        await until(lambda: len(recording.of(Trade)) == 7)
 
-    recording = record(server, ["AAPL", "BTC/USD"], work)
-    assert [price for price in recording.trades() if price < 1000] == [150.1, 150.0, 149.9, 151.0, 152.0, 153.0]
-    assert recording.ledger() == [LedgerKind.RECONNECT, LedgerKind.BACKFILL]
-    fresh = AlpacaNormaliser()
-    assert encode_batch([event for frame in recording for event in fresh.feed(frame)]) == encode_batch(recording.events)
+    recording = record(rig, work, symbols=[AAPL, BTC])
+    assert prices(recording) == [150.1, 150.0, 149.9, 151.0, 152.0, 153.0]
+    assert prices(recording, f"alpaca:{BTC}") == [60_001.0]
+    assert [entry.kind for entry in recording.ledger()] == [LedgerKind.RECONNECT, LedgerKind.BACKFILL]
+    assert "stocks" in recording.ledger(LedgerKind.RECONNECT)[0].detail
+
+
+def test_history_that_cannot_be_had_is_a_gap_and_the_stream_goes_on(rig: AlpacaRig) -> None:
+    async def work(recording: Recording) -> None:
+        await until(lambda: rig.server.listeners("stocks") == 1)
+        await asyncio.to_thread(rig.server.print, AAPL, 150.0)
+        await until(lambda: recording.of(Trade))
+        rig.server.fail("history_5xx", 100)
+        rig.server.cut("stocks")
+        await until(lambda: recording.ledger(LedgerKind.GAP))
+        await asyncio.to_thread(rig.server.print, AAPL, 151.0)
+        await until(lambda: len(recording.of(Trade)) == 2)
+
+    recording = record(rig, work)
+    (gap,) = recording.ledger(LedgerKind.GAP)
+    assert gap.stream == "trades"
+    assert "unknown number" in gap.detail
+
+
+@pytest.mark.parametrize("fault", ["connection_limit", "html_socket"])
+def test_a_connection_that_is_refused_once_is_tried_again(rig: AlpacaRig, fault: str) -> None:
+    rig.server.fail(fault, 2)
+    record(rig, lambda _: until(lambda: rig.server.listeners("stocks") == 1))
+
+
+def test_a_subscription_that_is_refused_is_told_in_the_venues_words(rig: AlpacaRig) -> None:
+    rig.server.fail("symbol_limit")
+    with pytest.raises(VenueError, match=r"symbol limit exceeded \(405\)"):
+        record(rig, nothing)
+
+
+def test_only_what_exists_can_be_asked_for(rig: AlpacaRig) -> None:
+    keys, clock = AlpacaKeys("KEY", "SECRET"), GuardedClock()
+    with pytest.raises(InputError, match="no symbols"):
+        AlpacaFeed(rig.market(), [], keys, clock)
+    with pytest.raises(InputError, match="trades, quotes, bars"):
+        AlpacaFeed(rig.market(), [AAPL], keys, clock, kinds=["book"])
+
+
+def test_the_venues_own_bars_come_when_they_are_asked_for(rig: AlpacaRig) -> None:
+    async def scenario() -> list[Bar]:
+        feed = AlpacaFeed(rig.market(), [AAPL], AlpacaKeys("KEY", "SECRET"), GuardedClock(), kinds=["bars"])
+        recording = Recording(rig, feed)
+        running = asyncio.create_task(feed.run(recording))
+        async with asyncio.timeout(10):
+            await until(lambda: rig.server.listeners("stocks") == 1)
+            row = {"T": "b", "S": AAPL, "o": 1, "h": 3, "l": 1, "c": 2, "v": 10, "n": 4, "vw": 2.5}
+            await asyncio.to_thread(rig.server.send_bar, row)
+            await until(lambda: recording.of(Bar))
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        return recording.of(Bar)
+
+    (bar,) = asyncio.run(scenario())
+    assert (bar.open, bar.high, bar.low, bar.close, bar.volume, bar.trades) == (1, 3, 1, 2, 10, 4)
+    assert bar.close_time - bar.open_time == 60 * 10**9
+
+
+@pytest.mark.parametrize(("fractional", "lot", "least"), [(False, 1.0, 0.0), (True, 1e-9, 1.0)])
+def test_rules_are_the_assets(rig: AlpacaRig, fractional: bool, lot: float, least: float) -> None:
+    symbols = [AAPL, "PENNY", BTC]
+    feed = AlpacaFeed(rig.market(), symbols, AlpacaKeys("KEY", "SECRET"), GuardedClock(), fractional=fractional)
+    share, penny, crypto = asyncio.run(feed.load_instruments())
+    assert (share.tick_size, share.lot_size, share.min_notional) == (0.01, lot, least)
+    assert (penny.tick_size, penny.lot_size) == (0.0001, 1.0)  # below a dollar; not to be had in fractions
+    assert (crypto.base, crypto.quote, crypto.tick_size, crypto.lot_size) == ("BTC", "USD", 0.5, 0.0001)
+
+
+def test_a_recorder_that_is_started_again_fetches_what_was_missed(rig: AlpacaRig, tmp_path: Path) -> None:
+    def run(wanted: int) -> list[float]:
+        with_log = open_log("sqlite", folder=tmp_path / "log", servers="", durability="process")
+        clock = GuardedClock()
+        timings = AlpacaFeedTimings(start=5, backoff=0.05, request=2)
+        feed = AlpacaFeed(rig.market(), [AAPL], AlpacaKeys("KEY", "SECRET"), clock, timings=timings)
+        recorder = Recorder(with_log, "alpaca", feed, rig.normaliser(), clock)
+        try:
+            found: list[float] = []
+            was_asked = False
+            for _ in range(2000):
+                recorder.pump()
+                if rig.server.listeners("stocks") and not was_asked:
+                    was_asked = True
+                    rig.server.print(AAPL, 150.0 + wanted)
+                events = with_log.read("market.alpaca", 0).events
+                found = [event.price for event in events if isinstance(event, Trade)]
+                if len(found) == wanted:
+                    break
+                recorder.wait(0.01)
+            return found
+        finally:
+            recorder.close()
+            with_log.close()
+
+    assert run(1) == [151.0]
+    for price in (151.5, 152.0):
+        rig.server.print(AAPL, price, told=False)
+    assert run(4) == [151.0, 151.5, 152.0, 154.0]
