@@ -135,7 +135,7 @@ class FanOut:
             if occasion is not None:
                 messages += self._messages(occasion, stream.run)
             elif isinstance(event, Decided) and stream.run is not None:
-                self._replica(stream.run).follow(event.bar_offset)
+                self._replica(stream.run, event.bar_offset)
         stream.position = batch.next_offset
         if messages:
             self._put(messages)
@@ -150,7 +150,7 @@ class FanOut:
         """Save where it is. The replicas after the positions: they may lag behind, and never be ahead."""
         self._keep_due_s = self._timer_s() + _KEEP_S
         self._put(())
-        self._saved |= {run: saved for run, one in self._replicas.items() if (saved := one.save()) is not None}
+        self._saved |= {run: one.save() for run, one in self._replicas.items()}
         if self._replicas:
             self._writer.commit({}, snapshot=msgspec.msgpack.encode(self._saved))
 
@@ -183,8 +183,8 @@ class FanOut:
         assert run is not None
         if isinstance(event, Fill):
             return fill_letter(event, run)
-        replica = self._replica(run)
         assert isinstance(event, Signal | Intent)
+        replica = self._replica(run, event.bar_offset)
         instrument = instrument_of(run, event.instrument)
         side = Side(event.side)
 
@@ -204,10 +204,16 @@ class FanOut:
             return intent_letter(event, run, chart)
         return signal_letter(event, run, reason=reason, idea=replica.idea, record=record, chart=chart)
 
-    def _replica(self, run: Run) -> Replica:
-        if run.run_id not in self._replicas:
-            self._replicas[run.run_id] = Replica(run, self._log, self._saved.get(run.run_id))
-        return self._replicas[run.run_id]
+    def _replica(self, run: Run, offset: int) -> Replica:
+        """The run's replica as it was after the bar at that offset; one that is further than that begins anew."""
+        replica = self._replicas.get(run.run_id)
+        if replica is None:
+            replica = Replica(run, self._log, self._saved.get(run.run_id))
+        if replica.at > offset:
+            replica = Replica(run, self._log)
+        replica.follow(offset)
+        self._replicas[run.run_id] = replica
+        return replica
 
 
 def messages_for(

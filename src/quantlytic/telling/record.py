@@ -10,12 +10,14 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from quantlytic.model.errors import QuantlyticError
 from quantlytic.model.run import Run
 from quantlytic.research import text
 from quantlytic.research.advice.finding import Finding
 from quantlytic.research.advice.recommendtext import sharpe, yearly
 from quantlytic.store.control.control import Control
 from quantlytic.store.control.records import RunRecord
+from quantlytic.strategies.catalogue import find
 from quantlytic.telling.words import strategy_name
 
 FRESH_S = 300.0
@@ -55,7 +57,7 @@ class Records:
                 f"No back-test of {name} with these parameters on {symbol} is on record: nothing is known of its past."
             ]
         else:
-            lines = [_tested(tested, symbol), self._verdict(tested)]
+            lines = [_tested(tested, symbol, run), self._verdict(tested)]
         finding = self._finding(symbol)
         if finding is not None:
             lines.append(_advice(finding, name))
@@ -63,10 +65,11 @@ class Records:
 
     def _newest(self, run: Run, symbol: str) -> RunRecord | None:
         """Of several, one that ran on this instrument alone is preferred, then the newest."""
+        names = {strategy_name(run.strategy), _class_name(run.strategy)}
         like = [
             one
             for one in self._control.runs.list("backtest")
-            if one.status == "finished" and strategy_name(one.strategy) == strategy_name(run.strategy)
+            if one.status == "finished" and strategy_name(one.strategy) in names
             and one.params == run.params and any(own.symbol == symbol for own in one.instruments)
         ]  # fmt: skip
         alone = [one for one in like if len(one.instruments) == 1]
@@ -97,9 +100,12 @@ class Records:
         return None
 
 
-def _tested(run: RunRecord, symbol: str) -> str:
-    summary = run.summary
-    others = len(run.instruments) - 1
+def _tested(tested: RunRecord, symbol: str, run: Run) -> str:
+    summary = tested.summary
+    others = len(tested.instruments) - 1
+    same = "with these parameters"
+    if tested.code_hash and run.code_hash and tested.code_hash != run.code_hash:
+        same += ", but with another version of its code"
     where = symbol + (f" and {others} other instrument{'s' if others > 1 else ''}" if others else "")
     gained = summary.get("cagr")
     years = f"{text.percent(gained, sign=True)} a year" if gained is not None else ""
@@ -108,7 +114,7 @@ def _tested(run: RunRecord, symbol: str) -> str:
     trips = summary.get("round_trips") or 0
     trips_text = f"{trips:,} round trip{'s' if trips != 1 else ''}"
     return (
-        f"Back-tested on {where} with these parameters, {span}: {years or total}, Sharpe {text.ratio(summary.get('sharpe'))}, "
+        f"Back-tested on {where} {same}, {span}: {years or total}, Sharpe {text.ratio(summary.get('sharpe'))}, "
         f"worst drawdown {text.percent(summary.get('max_drawdown'))}, {trips_text}, after costs."
     )
 
@@ -122,6 +128,14 @@ def _advice(finding: Finding, name: str) -> str:
     if finding.strategy is not None:
         return f"For {finding.symbol} another strategy is recommended: {finding.strategy}."
     return f"For {finding.symbol} no strategy is recommended: nothing that was tried is proven to be better than luck."
+
+
+def _class_name(strategy: str) -> str:
+    """What a run from Python calls it."""
+    try:
+        return find(strategy).__name__
+    except QuantlyticError:
+        return ""
 
 
 def _read(path: Path) -> Any:

@@ -1,7 +1,8 @@
 """A paper run followed from outside: the same strategy on the same bars and fills, so that what it did can be explained.
 
 It reads what the strategist reads and repeats what it decided, in plain Python and with notes (`trace`); it writes nothing and
-nobody waits for it. Where a run cannot be followed, the alert is told all the same, without reason and averages.
+nobody waits for it. Where a run cannot be followed (portfolios and timers, a strategy whose file is gone), the alert is told all
+the same, with the bars alone.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import msgspec
 
 from quantlytic.engine.indicators.indicator import Indicator
 from quantlytic.engine.market.fees import Fees
+from quantlytic.engine.plain import PythonStrategy
 from quantlytic.engine.session import Session
 from quantlytic.engine.strategy import Strategy
 from quantlytic.model.bar import Bar
@@ -46,6 +48,7 @@ class Point(msgspec.Struct, array_like=True):
 
 class _Saved(msgspec.Struct, array_like=True):
     session: bytes
+    at: int
     bars_position: int
     reports_position: int
     points: dict[str, list[Point]]
@@ -57,8 +60,8 @@ class Replica:
 
     def __init__(self, run: Run, log: Log, saved: bytes | None = None) -> None:
         self.idea = idea_of(run)
-        self.is_lost = False
-        """It could not follow: nothing is explained any more."""
+        self.at = -1
+        """Offset of the last bar that it took in."""
         self._run, self._log, self._rows = run, log, Rows(run)
         self._bars_position, self._reports_position = run.first_bar_offset, 0
         self._bars: deque[tuple[int, Bar]] = deque()
@@ -66,30 +69,29 @@ class Replica:
         self._points: dict[str, deque[Point]] = {one.id: deque(maxlen=CHART_BARS) for one in run.instruments}
         self._before: dict[str, dict[int, Seen]] = {}
         self._after: dict[str, dict[int, Seen]] = {}
-        self._at = -1
+        self._session: Session | None = None
+        """None where the strategy cannot be followed: nothing is explained any more."""
         try:
             kind, self._notes = traced(find(run.strategy))
             fees = Fees(maker_bps=run.fee_bps, taker_bps=run.fee_bps)
             strategy = kind(**run.params)
-            self._vocabulary = Vocabulary(strategy, len(run.instruments))
-            self._session = Session(strategy, run.instruments, run.cash, fees, compiled=False)
+            if strategy.handlers() <= {"on_bar", "on_fill"} and not isinstance(strategy, PythonStrategy):
+                self._vocabulary = Vocabulary(strategy)
+                self._outputs = _outputs_of(strategy)
+                self._session = Session(strategy, run.instruments, run.cash, fees, compiled=False)
             if saved is not None:
                 self._restore(saved)
         except QuantlyticError:
-            self.is_lost = True
+            self._session = None
 
     def follow(self, offset: int) -> None:
         """Take in all up to the decision on the bar at that offset. To be asked for in rising order."""
-        try:
-            while not self.is_lost and self._at < offset and self._step():
-                pass
-        except (QuantlyticError, KeyError, ValueError, AssertionError, ArithmeticError):
-            self.is_lost = True  # the strategist works on; it is not this one's business to stop anybody
+        while self.at < offset and self._step():
+            pass
 
     def reason(self, offset: int, instrument: str, price: str, number: Format) -> str:
         """Why the strategy acted on the bar at that offset; "" where that cannot be told."""
-        self.follow(offset)
-        if self.is_lost or self._at != offset:
+        if self._session is None or self.at != offset:
             return ""
         return Reasons(self._notes, self._vocabulary, self._before.get(instrument, {}), number).sentence(price)
 
@@ -97,10 +99,8 @@ class Replica:
         """The instrument's last bars, oldest first; at most `CHART_BARS`."""
         return list(self._points.get(instrument, ()))
 
-    def save(self) -> bytes | None:
-        """What it takes to go on without the tape's beginning; None where there is nothing to save."""
-        if self.is_lost:
-            return None
+    def save(self) -> bytes:
+        """What it takes to go on without the tape's beginning."""
         before = {
             one: {number: (_number(seen.left), _number(seen.right), seen.outcome) for number, seen in notes.items()}
             for one, notes in self._after.items()
@@ -108,14 +108,16 @@ class Replica:
         points = {one: list(kept) for one, kept in self._points.items()}
         bars = self._bars[0][0] if self._bars else self._bars_position
         reports = self._reports[0][0] if self._reports else self._reports_position
-        saved = _Saved(self._session.save(), bars, reports, points, before)
-        return msgspec.msgpack.encode(saved)
+        session = self._session.save() if self._session is not None else b""
+        return msgspec.msgpack.encode(_Saved(session, self.at, bars, reports, points, before))
 
     # ---- inside
 
     def _restore(self, saved: bytes) -> None:
         found = msgspec.msgpack.decode(saved, type=_Saved)
-        self._session.restore(found.session)
+        if self._session is not None:
+            self._session.restore(found.session)
+        self.at = found.at
         self._bars_position, self._reports_position = found.bars_position, found.reports_position
         for one, points in found.points.items():
             self._points[one].extend(points)
@@ -135,17 +137,24 @@ class Replica:
         equity = taken[-1]
         assert isinstance(equity, Equity)
         bar = self._bar_at(equity.bar_offset)
+        self.at = equity.bar_offset
+        lines: dict[str, float] = {}
+        if self._session is not None:
+            try:
+                self._decide(self._session, bar, taken)
+                lines = self._lines(self._session, bar.instrument)
+            except (QuantlyticError, KeyError, ValueError, AssertionError, ArithmeticError):
+                self._session = None  # the strategist works on; it is not this one's business to stop anybody
+        self._points[bar.instrument].append(Point(bar.close_time, bar.open, bar.high, bar.low, bar.close, lines))
+        return True
+
+    def _decide(self, session: Session, bar: Bar, reports: list[Event]) -> None:
         row = self._rows.bars([bar])
         self._notes.clear()
-        self._session.apply(self._rows.updates(taken), self._rows.fills(taken), row)
-        self._session.decide(row)
-        self._at = equity.bar_offset
+        session.apply(self._rows.updates(reports), self._rows.fills(reports), row)
+        session.decide(row)
         self._before[bar.instrument] = self._after.get(bar.instrument, {})
         self._after[bar.instrument] = dict(self._notes.seen)
-        self._points[bar.instrument].append(
-            Point(bar.close_time, bar.open, bar.high, bar.low, bar.close, self._lines(bar.instrument))
-        )
-        return True
 
     def _read_reports(self) -> bool:
         batch = self._log.read(self._run.executions_stream, self._reports_position)
@@ -167,10 +176,10 @@ class Replica:
         assert at == offset, f"offset {offset} of {self._run.bars_stream} is no bar"
         return bar
 
-    def _lines(self, instrument: str) -> dict[str, float]:
+    def _lines(self, session: Session, instrument: str) -> dict[str, float]:
         """The strategy's own averages, bands and stops that are prices."""
         found: dict[str, float] = {}
-        state = self._session.state_of(instrument)
+        state = session.state_of(instrument)
         for name, words in self._vocabulary.indicators.items():
             fields = state.get(name)
             if isinstance(fields, dict):
@@ -180,24 +189,14 @@ class Replica:
                 }
         return {words: value for words, value in found.items() if math.isfinite(value)}
 
-    @property
-    def _outputs(self) -> dict[str, tuple[str, ...]]:
-        return _outputs_of(self._session.strategy)
-
-
-_known: dict[type[Strategy], dict[str, tuple[str, ...]]] = {}
-
 
 def _outputs_of(strategy: Strategy) -> dict[str, tuple[str, ...]]:
     """Attribute -> what its indicator gives, as far as it may be a price."""
-    if type(strategy) not in _known:
-        made = vars(strategy.prepared())
-        _known[type(strategy)] = {
-            name: tuple(one for one in value.outputs if one not in _NOT_PRICES)
-            for name, value in made.items()
-            if isinstance(value, Indicator)
-        }
-    return _known[type(strategy)]
+    return {
+        name: tuple(one for one in value.outputs if one not in _NOT_PRICES)
+        for name, value in vars(strategy.prepared()).items()
+        if isinstance(value, Indicator)
+    }
 
 
 def idea_of(run: Run) -> str:
