@@ -30,6 +30,15 @@ def keep_tracking(control: Control, instruments: Sequence[str]) -> None:
         control.preferences.put(TRACKED, sorted({*kept, *instruments}))
 
 
+def refuse_unnamed(control: Control, now_ns: int) -> None:
+    """What was asked for and is no name of an instrument will never be had: that is entered."""
+    for one in control.wanted.list():
+        try:
+            check_instrument(one.instrument)
+        except InputError as error:
+            control.wanted.done(one.instrument, now_ns, str(error))
+
+
 def _is_named(instrument: str) -> bool:
     try:
         check_instrument(instrument)

@@ -10,7 +10,7 @@ import polars as pl
 from quantlytic.daily import calendar
 from quantlytic.daily.day import Day, Summary, Work
 from quantlytic.daily.shelf import rows_before
-from quantlytic.daily.tracked import tracked, wanted
+from quantlytic.daily.tracked import refuse_unnamed, tracked, wanted
 from quantlytic.model.errors import InputError
 from quantlytic.model.time import iso
 
@@ -19,6 +19,7 @@ def run(day: Day) -> Summary:
     """Write the plan; refuse a day that is not over."""
     works = works_of(day)
     refuse_unfinished(day, works)
+    refuse_unnamed(day.control, day.now_ns())
     day.staging.put("plan", works)
     day.staging.trim(day.date)
     return {
