@@ -254,12 +254,13 @@ class World:
     def __init__(
         self, folder: Path, box: ExchangeServer, account: str, seed: int, *,
         rules: LiveRules = RULES, timings: OrderTimings = QUICK, limits: Limits = FREE, cash: float = 50_000.0,
-        strategist: type[Strategist] = Dice, keys: Keys | None = None,
+        strategist: Callable[..., Any] = Dice, keys: Keys | None = None,
+        run: Run | None = None,
     ) -> None:  # fmt: skip
         self.box, self.account, self.rules, self.timings, self.limits = box, account, rules, timings, limits
         self.log = open_log("sqlite", folder=folder / "log")
         self.latch = Latch(folder / "latches", account)
-        self.run = Run(
+        self.run = run or Run(
             f"live-{account}-{seed}", "live", "box", "dice", {}, (BTC,), BAR_NS, cash, 10.0, 0, "x",
         )  # fmt: skip
         self._keys = keys
@@ -314,9 +315,9 @@ class World:
         self._ticks += 1
         self._market.commit({"market.box": [Trade(BTC.id, now, now, self._ticks, price, 1.0, Side.BUY)]})
 
-    def add_bar(self) -> None:
-        """A bar that ends now."""
-        now, price = time.time_ns(), self.price()
+    def add_bar(self, price: float = 0.0) -> None:
+        """A bar that ends now, at the exchange's price if no other is given."""
+        now, price = time.time_ns(), price or self.price()
         self._bars.commit({"bars.box": [Bar(BTC.id, now - BAR_NS, now, price, price, price, price, 1.0)]})
         if isinstance(self.dice, Dice):
             self.tick(price * self.dice.wobble())

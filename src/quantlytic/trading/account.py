@@ -152,8 +152,12 @@ class Account:
     def unknown_there(self, working: Working, asked_ns: int, void_ns: int, now_ns: int) -> None:
         """The venue has said that it has never heard of the present leg. `void_ns` < 0: that is never the last word."""
         leg = working.leg
-        if leg is not None and leg.is_waiting and 0 <= void_ns < asked_ns - leg.sent_ns:
+        if leg is None or leg.is_ended or not 0 <= void_ns < asked_ns - leg.sent_ns:
+            return
+        if leg.is_waiting:
             self.never_sent(working, "it never reached the venue", now_ns)
+        else:
+            self.refuse(working, OrderStatus.CANCELED, "the venue does not know it any more", "asked", now_ns)
 
     def settle(self, working: Working, now_ns: int) -> None:
         """Tell what there is to tell of an order."""
@@ -321,11 +325,12 @@ class Account:
 
     def note(self, finding: Finding, now_ns: int) -> None:
         """A difference goes to the log, with what is done about it; a foreign thing once."""
-        if finding.kind == "foreign":
+        if finding.kind in ("foreign", "unknown"):
             mark = f"{finding.what} {finding.name}"
             if mark in self.state.seen:
                 return
             self.state.seen = [*self.state.seen[-SEEN:], mark]
+        if finding.kind == "foreign":
             action = ACTIONS[self._foreign] if finding.what != "order" or self._foreign != "adopt" else "ignored"
         elif finding.kind == "balance":
             action = "halted" if self._halts_on_balance else "taken over"
