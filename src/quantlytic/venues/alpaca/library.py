@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import logging
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,11 +16,10 @@ from quantlytic.venues.alpaca.keys import AlpacaKeys
 from quantlytic.venues.alpaca.market import AlpacaMarket
 from quantlytic.venues.answers import Refused, Throttled, Unheard
 from quantlytic.venues.budget import WeightBudget
+from quantlytic.venues.quiet import SILENT
 
 PATIENCE = 3  # an answer that comes in drips may take this many times as long as one that does not come
 MAX_THREADS = 4
-_SILENT = logging.getLogger("quantlytic.wire")
-_SILENT.disabled = True  # at level DEBUG websockets writes what it sends, keys included
 
 
 class _Refusal(msgspec.Struct):
@@ -48,7 +46,7 @@ def socket_params(open_timeout_s: float) -> dict[str, Any]:
         "max_size": 16 * 2**20,
         "open_timeout": open_timeout_s,
         "close_timeout": 1,
-        "logger": _SILENT,
+        "logger": SILENT,
     }
 
 

@@ -28,6 +28,7 @@ from quantlytic.venues.binance.keys import Keys
 from quantlytic.venues.binance.market import BinanceMarket
 from quantlytic.venues.binance.rest import Refused, RestClient, Throttled, Unheard, WeightBudget
 from quantlytic.venues.port import Balance, Difference, OrderState, VenueFill
+from quantlytic.venues.quiet import SILENT
 from quantlytic.venues.reconcile import ask_differences
 
 MAX_ID = 36
@@ -173,7 +174,9 @@ class BinanceOrders:
         connected = False
         while True:
             try:
-                async with connect(self._market.trading_url, compression=None, close_timeout=1) as socket:
+                async with connect(
+                    self._market.trading_url, compression=None, close_timeout=1, logger=SILENT
+                ) as socket:
                     await self._subscribe(socket)
                     failures = 0
                     self.connected()

@@ -13,6 +13,7 @@ import msgspec
 from quantlytic.venues.answers import Refused, Throttled, Unheard
 from quantlytic.venues.binance import wire
 from quantlytic.venues.budget import WeightBudget
+from quantlytic.venues.quiet import mask_logger
 
 MAX_THROTTLES = 10
 MAX_REPLY_BYTES = 64 * 2**20
@@ -42,6 +43,7 @@ class RestClient:
         self._random = random.Random(seed)
         self._blocked_until = 0.0
         self._timeout_s = timeout_s
+        mask_logger("httpx")
         has_tls = self._base_url.startswith("https:")  # else reading all certificates would cost 50 ms for nothing
         self._client = httpx.AsyncClient(timeout=timeout_s, headers={"User-Agent": "quantlytic"}, verify=has_tls)
 

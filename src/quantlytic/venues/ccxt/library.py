@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import importlib
-import re
 from typing import Any
 
 from quantlytic.model.errors import InputError
-
-_SECRETS = re.compile(r"(?i)\b(signature|sign|apikey|api_key|access_?key|token|passphrase)=[^&\s]+")
+from quantlytic.venues.quiet import masked
 
 
 def open_exchange(name: str, config: dict[str, Any] | None = None) -> Any:
@@ -29,4 +27,4 @@ def errors() -> Any:
 
 def one_line(error: Exception) -> str:
     """The error in one short line. Addresses in it lose their signatures and keys."""
-    return _SECRETS.sub(r"\1=***", " ".join(f"{type(error).__name__}: {error}".split()))[:160]
+    return masked(" ".join(f"{type(error).__name__}: {error}".split()))[:160]

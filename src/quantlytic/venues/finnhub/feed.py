@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import logging
 import random
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -24,11 +23,10 @@ from quantlytic.venues.finnhub.keys import FinnhubKeys
 from quantlytic.venues.finnhub.library import FinnhubRest
 from quantlytic.venues.finnhub.normaliser import NEWS
 from quantlytic.venues.port import CONNECTED, FAILED, LOST, Inbox, Request
+from quantlytic.venues.quiet import SILENT
 
 VENUE = "finnhub"
 TICK = 0.01
-_SILENT = logging.getLogger("quantlytic.wire")
-_SILENT.disabled = True  # at level DEBUG websockets writes the address, key included
 
 
 class FinnhubTimings(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,7 +138,7 @@ class FinnhubFeed:
             open_timeout=self._timings.start,
             close_timeout=1,
             compression=None,
-            logger=_SILENT,
+            logger=SILENT,
         )
 
     async def _first_socket(self) -> ClientConnection:
