@@ -131,8 +131,8 @@ def test_live_must_be_said() -> None:
 
 
 def test_a_sandbox_of_ccxts_is_used_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable in capabilities_of("bitmex").key_names:
+    for variable in capabilities_of("bybit").key_names:
         monkeypatch.setenv(variable, "k")
-    assert "testnet" in str(opened("bitmex", VenueOptions(environment="sandbox"))._exchange.urls["api"])
+    assert "testnet" in str(opened("bybit", VenueOptions(environment="sandbox"))._exchange.urls["api"])
     with pytest.raises(InputError, match="no sandbox of kraken"):
         opened("kraken", VenueOptions(environment="sandbox"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from typing import Any
 
 import pytest
@@ -64,7 +65,10 @@ def test_binances_secret_and_signatures_are_not_logged(caplog: pytest.LogCapture
     caplog.set_level(logging.DEBUG)
 
     async def order(entry: Any) -> None:
+        listening = asyncio.ensure_future(anext(entry.updates()))
+        await asyncio.sleep(0.3)
         await entry.submit(rig.order(0.01, rig.away()), "log.1")
+        await listening
 
     with BinanceRig() as rig:
         key, secret = rig.box.keys()
@@ -72,6 +76,8 @@ def test_binances_secret_and_signatures_are_not_logged(caplog: pytest.LogCapture
     text = all_that_was_logged(caplog)
     assert secret not in text
     assert key not in text
+    assert "signature=***" in text
+    assert not re.search(r"signature\W+[0-9a-f]{20}", text)
 
 
 def test_addresses_in_ccxts_errors_lose_their_secrets() -> None:
