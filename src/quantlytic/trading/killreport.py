@@ -96,7 +96,7 @@ class KillReport(msgspec.Struct, kw_only=True):
         sure = f"confirmed over {self.quiet_s:g} s" if self.is_quiet else "NOT CONFIRMED by the venue"
         lines.append(f"orders: {gone} cancelled, {open_now}, {sure}")
         holdings = ", ".join(f"{held:,.10g} {asset}" for asset, held in sorted(self.held.items())) or "nothing"
-        state = {None: "as it was (--flatten sells it)", True: "flat", False: "NOT FLAT"}[self.is_flat]
+        state = {None: "as it was: nothing was to be sold", True: "flat", False: "NOT FLAT"}[self.is_flat]
         lines.append(
             f"held above what is kept: {holdings}; {state}" if self.held or self.flatten else "held: not looked up"
         )

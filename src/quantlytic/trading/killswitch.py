@@ -24,6 +24,7 @@ from quantlytic.venues.answers import Refused
 from quantlytic.venues.port import OrderEntry, OrderState
 
 T = TypeVar("T")
+BY_HAND = "stopped by hand"
 MAX_PROBLEMS = 20
 MAX_LAST_QUESTIONS = 8
 LAST_WORD_S = 1.0  # also when time is up, so long an answer may take
@@ -78,7 +79,7 @@ async def kill(
     Done twice, the second finds nothing to do. Cancel the task to stop early: the latch stays shut.
     """
     switch = _Switch(target, flatten, timings or KillTimings(), prices or {}, tell, clock_ns)
-    switch.shut(by, text or f"killed by {by}")
+    switch.shut(by, text or BY_HAND)
     try:
         async with target.open_entry() as entry:
             await switch.pull(entry)

@@ -14,6 +14,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, gen
 from starlette.responses import FileResponse, JSONResponse, Response
 
 from quantlytic.model.errors import InputError
+from quantlytic.web.halt import HaltDesk, add_halt_routes
 from quantlytic.web.pages import FOLDER, mail_frame, main_page
 from quantlytic.web.reader import TapeReader
 from quantlytic.web.stream import Hub
@@ -37,8 +38,8 @@ def chart_library() -> Path:
     return path
 
 
-def make_app(reader: TapeReader, hub: Hub, venue: str) -> FastAPI:
-    """Routes without protection: wrap the application in a `Guard`."""
+def make_app(reader: TapeReader, hub: Hub, venue: str, halt: HaltDesk | None = None) -> FastAPI:
+    """Routes without protection: wrap the application in a `Guard`. With `halt` the page can stop trading."""
     library = chart_library()
 
     @asynccontextmanager
@@ -58,7 +59,7 @@ def make_app(reader: TapeReader, hub: Hub, venue: str) -> FastAPI:
 
     @app.get("/")
     def index() -> Response:
-        return main_page(venue)
+        return main_page(venue, can_halt=halt is not None)
 
     @app.get("/health")
     def health() -> Response:
@@ -87,6 +88,9 @@ def make_app(reader: TapeReader, hub: Hub, venue: str) -> FastAPI:
     def mail_html(name: str) -> Response:
         found = reader.open_mail(name)
         return mail_frame(found) if found else JSONResponse({"error": "there is no such mail"}, 404)
+
+    if halt is not None:
+        add_halt_routes(app, halt)
 
     @app.websocket("/stream")
     async def stream(socket: WebSocket) -> None:

@@ -27,9 +27,9 @@ def _templates() -> Environment:
     )
 
 
-def main_page(venue: str) -> Response:
-    """The shell of the page; its content comes by the WebSocket."""
-    return HTMLResponse(_templates().get_template("index.html").render(venue=venue))
+def main_page(venue: str, can_halt: bool = False) -> Response:
+    """The shell of the page; its content comes by the WebSocket. `can_halt`: with the red button."""
+    return HTMLResponse(_templates().get_template("index.html").render(venue=venue, can_halt=can_halt))
 
 
 def refusal_page(status: int, reason: str) -> Response:

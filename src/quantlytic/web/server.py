@@ -12,6 +12,7 @@ from quantlytic.model.time import duration_ns
 from quantlytic.store.log.port import Log
 from quantlytic.web.api import make_app
 from quantlytic.web.guard import Guard
+from quantlytic.web.halt import HaltDesk
 from quantlytic.web.reader import TapeReader
 from quantlytic.web.serving import Serving, address_of
 from quantlytic.web.stream import Hub
@@ -34,6 +35,7 @@ class WebServer:
                   the reader's thread every two seconds.
     warmup_bars   bars the strategy needs before its first signal, if known.
     stale_after_s a feed silent for longer is marked stale.
+    halt          what the red button does; None: there is none.
     """
 
     def __init__(
@@ -50,11 +52,12 @@ class WebServer:
         list_runs: Callable[[], Iterable[Run]] = tuple,
         warmup_bars: int | None = None,
         stale_after_s: float = 2.0,
+        halt: HaltDesk | None = None,
     ) -> None:
         if len(token) < _MIN_TOKEN:
             raise InputError(f"the page's token is too short: take at least {_MIN_TOKEN} random characters")
         self._venue, self._host, self._port, self._token = venue, host, port, token
-        self._allowed_hosts = (host, *allowed_hosts)
+        self._allowed_hosts, self._halt = (host, *allowed_hosts), halt
         dashboard = Dashboard(venue, [duration_ns(size) for size in bar_sizes], stale_after_s, warmup_bars)
         self._hub = Hub()
         self._reader = TapeReader(open_log, dashboard, outbox, list_runs=list_runs, publish=self._hub.publish)
@@ -86,10 +89,10 @@ class WebServer:
         """
         serving = Serving(self._host, self._port, "web")
         self._port, self._serving = serving.port, serving
-        app = Guard(make_app(self._reader, self._hub, self._venue), self._token, self._allowed_hosts, self._port)
+        app = make_app(self._reader, self._hub, self._venue, self._halt)
         self._reader.start()
         try:
-            serving.start(app)
+            serving.start(Guard(app, self._token, self._allowed_hosts, self._port))
         except StoreError:
             self.stop()
             raise

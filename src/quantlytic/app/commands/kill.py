@@ -83,8 +83,10 @@ def _kill(target: KillTarget, flatten: bool, confirm: str | None, timings: KillT
 
 def _shut_first(target: KillTarget, by: str) -> None:
     """Nothing new is sent while a person types. A disk that is full is told by the kill itself, which goes on."""
+    from quantlytic.trading.killswitch import BY_HAND
+
     try:
-        target.latch.engage("kill", by, f"killed by {by}", time.time_ns())
+        target.latch.engage("kill", by, BY_HAND, time.time_ns())
         click.echo(f"the latch of account {target.account} is shut: nothing new is sent", err=True)
     except StoreError as error:
         click.echo(str(error), err=True)

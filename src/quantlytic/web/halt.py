@@ -1,0 +1,104 @@
+"""The red button: stop the account's trading from the page, see that it is stopped, let it go again by name."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from quantlytic.model.errors import InputError, QuantlyticError
+
+MAX_BODY_BYTES = 4096
+
+
+class KillBody(msgspec.Struct, forbid_unknown_fields=True):
+    """POST /api/kill. `typed`: the account's name, needed to `flatten` (sell what is held)."""
+
+    flatten: bool = False
+    typed: str = ""
+
+
+class ReleaseBody(msgspec.Struct, forbid_unknown_fields=True):
+    """POST /api/release. `typed`: the account's name."""
+
+    typed: str
+
+
+class HaltDesk:
+    """What the page may do about trading. The callables may block, for a minute too; they are called in threads.
+
+    kill     (flatten, typed) -> the report, with `is_verified` and `lines` for people. Raises InputError for a wrong name.
+    release  (typed) -> the state afterwards. Raises InputError for a wrong name.
+    state    () -> {account, mode, halted, cause, by, text, event_time (ns UTC)}; quick, never needs the log.
+    """
+
+    def __init__(
+        self,
+        kill: Callable[[bool, str], dict[str, Any]],
+        release: Callable[[str], dict[str, Any]],
+        state: Callable[[], dict[str, Any]],
+    ) -> None:
+        self._kill, self._release, self._state = kill, release, state
+        self._turn = threading.Lock()
+        self._report: dict[str, Any] | None = None
+
+    def state(self) -> dict[str, Any]:
+        """The account's state; `is_working` while a kill is under way; `report`: of the last one from this page."""
+        return self._state() | {"is_working": self._turn.locked(), "report": self._report}
+
+    def kill(self, body: KillBody) -> dict[str, Any]:
+        """Pull it, once at a time."""
+        if not self._turn.acquire(blocking=False):
+            raise InputError("a kill is under way: its result will be shown when it is done")
+        try:
+            self._report = self._kill(body.flatten, body.typed)
+        finally:
+            self._turn.release()
+        return self.state()
+
+    def release(self, body: ReleaseBody) -> dict[str, Any]:
+        """Let the account trade again."""
+        self._release(body.typed)
+        self._report = None
+        return self.state()
+
+
+def add_halt_routes(app: FastAPI, desk: HaltDesk) -> None:
+    """GET /api/halt, POST /api/kill, POST /api/release. The guard has checked token and origin."""
+
+    @app.get("/api/halt")
+    def state() -> JSONResponse:
+        return JSONResponse(desk.state())
+
+    @app.post("/api/kill")
+    async def kill(request: Request) -> JSONResponse:
+        return await _answer(request, KillBody, desk.kill)
+
+    @app.post("/api/release")
+    async def release(request: Request) -> JSONResponse:
+        return await _answer(request, ReleaseBody, desk.release)
+
+
+async def _answer(request: Request, kind: type[Any], work: Callable[[Any], dict[str, Any]]) -> JSONResponse:
+    """Errors are one line, as on the command line: 400 what cannot be read, 422 what is refused, 503 what failed."""
+    payload = bytearray()
+    async for piece in request.stream():
+        payload += piece
+        if len(payload) > MAX_BODY_BYTES:
+            return JSONResponse({"error": f"more than {MAX_BODY_BYTES} bytes"}, 413)
+    try:
+        body = msgspec.json.decode(bytes(payload), type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        return JSONResponse({"error": f"the request cannot be read: {error}"}, 400)
+    try:
+        return JSONResponse(await run_in_threadpool(work, body))
+    except InputError as error:
+        return JSONResponse({"error": str(error)}, 422)
+    except QuantlyticError as error:
+        return JSONResponse({"error": str(error)}, 503)

@@ -1,0 +1,160 @@
+"""The red button's routes: who may press it, what is refused, one at a time."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from tests.web.conftest import TOKEN, wait_until
+
+from quantlytic.model.errors import InputError, StoreError
+from quantlytic.store.log.sqlite import SqliteLog
+from quantlytic.web.halt import HaltDesk
+from quantlytic.web.server import WebServer
+
+
+class Account:
+    """Stands for the account: remembers what was asked of it."""
+
+    def __init__(self) -> None:
+        self.halted = False
+        self.kills: list[tuple[bool, str]] = []
+        self.go_on = threading.Event()
+        self.go_on.set()
+        self.broken = False
+
+    def kill(self, flatten: bool, typed: str) -> dict[str, Any]:
+        if flatten and typed != "main":
+            raise InputError("to sell everything, type the account's name: 'main'")
+        if self.broken:
+            raise StoreError("the latch cannot be written")
+        self.halted = True
+        self.kills.append((flatten, typed))
+        self.go_on.wait(20)
+        return {"is_verified": True, "lines": ["VERIFIED"]}
+
+    def release(self, typed: str) -> dict[str, Any]:
+        if typed != "main":
+            raise InputError("its name has to be typed: 'main'")
+        self.halted = False
+        return self.state()
+
+    def state(self) -> dict[str, Any]:
+        return {"account": "main", "mode": "live", "halted": self.halted}
+
+
+@pytest.fixture
+def account() -> Account:
+    return Account()
+
+
+@pytest.fixture
+def server(tmp_path: Path, account: Account) -> Iterator[WebServer]:
+    desk = HaltDesk(account.kill, account.release, account.state)
+    with WebServer(
+        lambda: SqliteLog(tmp_path / "log"), venue="box", outbox=tmp_path / "outbox", token=TOKEN, port=0, halt=desk
+    ) as made:
+        yield made
+
+
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+
+
+def post(server: WebServer, path: str, body: Any, **headers: str) -> httpx.Response:
+    return httpx.post(f"{server.address}api/{path}", json=body, headers=BEARER | headers, timeout=30)
+
+
+def state(server: WebServer) -> Any:
+    return httpx.get(server.address + "api/halt", headers=BEARER).json()
+
+
+def test_killed_seen_and_released(server: WebServer, account: Account) -> None:
+    assert state(server) == {"account": "main", "mode": "live", "halted": False, "is_working": False, "report": None}
+    answer = post(server, "kill", {"flatten": False})
+    assert answer.status_code == 200
+    assert answer.json()["halted"] is True
+    assert state(server)["report"]["lines"] == ["VERIFIED"]
+    assert post(server, "kill", {"flatten": True, "typed": "main"}).status_code == 200
+    assert account.kills == [(False, ""), (True, "main")]
+    refused = post(server, "release", {"typed": "Main"})
+    assert (refused.status_code, "main" in refused.json()["error"]) == (422, True)
+    assert state(server)["halted"] is True
+    assert post(server, "release", {"typed": "main"}).json()["halted"] is False
+    assert state(server)["report"] is None
+
+
+def test_a_wrong_name_sells_nothing(server: WebServer, account: Account) -> None:
+    for typed in ("", "yes", "MAIN"):
+        assert post(server, "kill", {"flatten": True, "typed": typed}).status_code == 422
+    assert account.kills == []
+    assert state(server)["is_working"] is False
+
+
+def test_strangers_other_sites_and_programs_without_a_token_cannot_press_it(
+    server: WebServer, account: Account
+) -> None:
+    cookie = httpx.get(server.url).cookies
+    foreign = {"Origin": "http://evil.example"}
+    for path, body in (("kill", {}), ("release", {"typed": "main"})):
+        url = f"{server.address}api/{path}"
+        assert httpx.post(url, json=body).status_code in (401, 403)
+        assert httpx.post(url, json=body, headers=foreign, cookies=cookie).status_code == 403
+        assert httpx.post(url, json=body, headers=BEARER | foreign).status_code == 403
+        assert httpx.post(url, json=body, cookies=cookie).status_code == 403  # a form of a browser names its origin
+        assert httpx.get(url, headers=BEARER).status_code == 405
+    assert httpx.get(server.address + "api/halt").status_code == 401
+    assert account.kills == []
+
+
+def test_the_pages_own_cookie_and_origin_are_enough(server: WebServer, account: Account) -> None:
+    client = httpx.Client(base_url=server.address, follow_redirects=True)
+    page = client.get(server.url).text
+    assert 'id="stop"' in page
+    assert client.post("api/kill", json={}, headers={"Origin": server.address.rstrip("/")}).status_code == 200
+    assert account.kills == [(False, "")]
+    client.close()
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [(b"", 400), (b"{", 400), (b"[]", 400), (b'{"flaten": true}', 400), (b'{"flatten": "yes"}', 400),
+     (b'{"typed": 1}', 400), (b"\xff", 400), (b" " * 5000, 413)],
+)  # fmt: skip
+def test_what_cannot_be_read_does_nothing(server: WebServer, account: Account, body: bytes, code: int) -> None:
+    answer = httpx.post(server.address + "api/kill", content=body, headers=BEARER)
+    assert answer.status_code == code
+    assert "error" in answer.json()
+    assert account.kills == []
+
+
+def test_one_at_a_time_and_the_result_is_there_after_a_lost_connection(server: WebServer, account: Account) -> None:
+    account.go_on.clear()
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(server.address + "api/kill", json={}, headers=BEARER, timeout=0.3)
+    assert state(server)["is_working"] is True
+    again = post(server, "kill", {})
+    assert (again.status_code, "under way" in again.json()["error"]) == (422, True)
+    account.go_on.set()
+    wait_until(lambda: not state(server)["is_working"])
+    assert state(server)["report"]["is_verified"] is True
+    assert account.kills == [(False, "")]
+
+
+def test_what_fails_is_told_in_one_line(server: WebServer, account: Account) -> None:
+    account.broken = True
+    answer = post(server, "kill", {})
+    assert (answer.status_code, answer.json()) == (503, {"error": "the latch cannot be written"})
+    assert state(server)["is_working"] is False
+
+
+def test_without_an_account_there_is_no_button(tmp_path: Path) -> None:
+    with WebServer(
+        lambda: SqliteLog(tmp_path / "log"), venue="box", outbox=tmp_path / "outbox", token=TOKEN, port=0
+    ) as server:
+        assert 'id="stop"' not in httpx.get(server.address, headers=BEARER).text
+        assert httpx.get(server.address + "api/halt", headers=BEARER).status_code == 404
+        assert post(server, "kill", {}).status_code in (404, 405)
