@@ -127,6 +127,17 @@ def test_a_claim_expires(control: Control) -> None:
     assert control.messages.stuck()[0].attempts == 2
 
 
+def test_texts_may_hold_anything(control: Control) -> None:
+    odd = "a\x00b\ud800\u2028\r\n"
+    message = a_message(odd, subject=odd)
+    control.messages.put([message])
+    control.messages.retry(message.message_id, 1, odd)
+    [found] = control.messages.history(None, 9)
+    assert found.cause == found.subject == found.last_error == "a\ufffdb?\u2028\r\n"
+    assert control.messages.put([message]) == 0
+    assert control.messages.failed(message.message_id, 2, odd)
+
+
 def test_history_and_counts(control: Control) -> None:
     for number, recipient in enumerate(("ann", "bob", "ann", "ann")):
         control.messages.put([a_message(str(number), recipient)])

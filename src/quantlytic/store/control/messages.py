@@ -34,9 +34,7 @@ class SqlMessages:
             for known in _known(connection, list(made)):
                 del made[known]
             if made:
-                connection.execute(
-                    messages.insert(), [msgspec.structs.asdict(one) | {"claimed_ns": 0} for one in made.values()]
-                )
+                connection.execute(messages.insert(), [_row(one) for one in made.values()])
             for stream, position in (positions or {}).items():
                 where = sa.and_(reader_positions.c.reader == reader, reader_positions.c.stream == stream)
                 connection.execute(reader_positions.delete().where(where))
@@ -65,14 +63,18 @@ class SqlMessages:
         return self._change(message_id, messages.c.state.in_(_OPEN), state="sent", sent_ns=now_ns, last_error="")
 
     def retry(self, message_id: str, not_before_ns: int, error: str) -> None:
-        values = {"state": "queued", "not_before_ns": not_before_ns, "last_error": error}
+        values = {"state": "queued", "not_before_ns": not_before_ns, "last_error": _text(error)}
         self._change(message_id, messages.c.state.in_(_OPEN), **values)
 
     def failed(self, message_id: str, now_ns: int, error: str) -> bool:
-        return self._change(message_id, messages.c.state.in_(_OPEN), state="failed", sent_ns=now_ns, last_error=error)
+        return self._change(
+            message_id, messages.c.state.in_(_OPEN), state="failed", sent_ns=now_ns, last_error=_text(error)
+        )
 
     def dropped(self, message_id: str, now_ns: int, reason: str) -> bool:
-        return self._change(message_id, messages.c.state.in_(_OPEN), state="dropped", sent_ns=now_ns, last_error=reason)
+        return self._change(
+            message_id, messages.c.state.in_(_OPEN), state="dropped", sent_ns=now_ns, last_error=_text(reason)
+        )
 
     def stuck(self, now_ns: int | None = None) -> list[Message]:
         where = messages.c.state == "sending" if now_ns is None else _expired(now_ns - self._lease_ns)
@@ -111,6 +113,16 @@ def _known(connection: sa.Connection, ids: list[str]) -> list[str]:
         some = ids[first : first + _PARAMETERS]
         found += connection.execute(sa.select(messages.c.message_id).where(messages.c.message_id.in_(some))).scalars()
     return found
+
+
+def _row(message: Message) -> dict[str, Any]:
+    texts = {name: _text(getattr(message, name)) for name in ("cause", "subject", "last_error")}
+    return msgspec.structs.asdict(message) | texts | {"claimed_ns": 0}
+
+
+def _text(text: str) -> str:
+    """What mail servers and venues say may hold anything; no database takes half characters, PostgreSQL no NUL."""
+    return text.encode(errors="replace").decode().replace("\x00", "\ufffd")
 
 
 def _expired(claimed_before_ns: int) -> sa.ColumnElement[bool]:

@@ -149,7 +149,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
 
 def message_id_of(cause: str, recipient: str, kind: str) -> str:
     """SHA-256 in hexadecimal over the three, each with its length before it."""
-    parts = (part.encode() for part in (cause, recipient, kind))
+    parts = (part.encode(errors="surrogatepass") for part in (cause, recipient, kind))
     return hashlib.sha256(b"".join(b"%d:%s" % (len(part), part) for part in parts)).hexdigest()
 
 
