@@ -165,7 +165,7 @@ def _ccxt_exchange(name: str, options: VenueOptions, config: dict[str, Any]) -> 
         raise InputError(f"{name} has no environment {options.environment!r}; there are live and sandbox")
     exchange = open_exchange(name, config)
     if options.environment == "sandbox":
-        if "test" not in exchange.urls:
+        if not exchange.urls.get("test"):
             raise InputError(f"ccxt knows no sandbox of {name}")
         exchange.set_sandbox_mode(True)
     return exchange
