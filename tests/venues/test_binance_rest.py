@@ -6,8 +6,10 @@ import asyncio
 
 import pytest
 
+from quantlytic.venues.answers import Unheard
 from quantlytic.venues.binance import rest
-from quantlytic.venues.binance.rest import RestClient, Unheard, WeightBudget
+from quantlytic.venues.binance.rest import RestClient
+from quantlytic.venues.budget import WeightBudget
 
 
 def fetch(chunk: bytes, pause_s: float, timeout_s: float) -> bytes:

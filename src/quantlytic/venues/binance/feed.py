@@ -15,9 +15,11 @@ from websockets.exceptions import WebSocketException
 from quantlytic.model.errors import InputError, VenueError
 from quantlytic.model.frame import RawFrame
 from quantlytic.model.instrument import Instrument
+from quantlytic.venues.answers import Refused
 from quantlytic.venues.binance import wire
 from quantlytic.venues.binance.market import BinanceMarket
-from quantlytic.venues.binance.rest import Refused, RestClient, WeightBudget
+from quantlytic.venues.binance.rest import RestClient
+from quantlytic.venues.budget import WeightBudget
 from quantlytic.venues.clock import GuardedClock
 from quantlytic.venues.port import CONNECTED, FAILED, LOST, Inbox, Request
 

@@ -23,10 +23,12 @@ from websockets.exceptions import WebSocketException
 from quantlytic.model.errors import InputError, VenueError
 from quantlytic.model.order import Order, OrderStatus, OrderType
 from quantlytic.model.time import NS_PER_MS
+from quantlytic.venues.answers import Refused, Throttled, Unheard
 from quantlytic.venues.binance import order_wire
 from quantlytic.venues.binance.keys import Keys
 from quantlytic.venues.binance.market import BinanceMarket
-from quantlytic.venues.binance.rest import Refused, RestClient, Throttled, Unheard, WeightBudget
+from quantlytic.venues.binance.rest import RestClient
+from quantlytic.venues.budget import WeightBudget
 from quantlytic.venues.port import Balance, Difference, OrderState, VenueFill
 from quantlytic.venues.quiet import SILENT
 from quantlytic.venues.reconcile import ask_differences

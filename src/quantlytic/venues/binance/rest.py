@@ -20,9 +20,6 @@ MAX_REPLY_BYTES = 64 * 2**20
 PATIENCE = 3  # a reply that comes in drips may take this many times as long as one that does not come
 
 
-__all__ = ["Refused", "RestClient", "Throttled", "Unheard", "WeightBudget"]
-
-
 class RestClient:
     """One venue's REST interface. `tries` and `backoff_s` (doubled each time, with seeded jitter) are for `get`."""
 
