@@ -101,22 +101,21 @@ def _take(snapshot: bytes, session: HeldSession) -> Beginning:
 def history(run: Run, log: Log, lake: Lake | None) -> NDArray[Any]:
     """The bars before the run's first one, of its instruments and size, as BAR rows by (close_time, instrument). Where one was
     recorded and filled in from elsewhere as well, the recorded one counts."""
-    rows = Rows(run)
-    first_held = log.bounds(run.bars_stream)[0]
-    batches, position = list[Bar](), first_held
+    old = [_of_lake(run, lake)] if lake is not None else []
+    progress = lake.progress(run.bars_stream) if lake is not None else None
+    position = max(log.bounds(run.bars_stream)[0], progress.next_offset if progress else 0)
+    rows, events = Rows(run), list[Bar]()
     while position < run.first_bar_offset and (batch := log.read(run.bars_stream, position, 50_000)).events:
         pairs = zip(batch.offsets, batch.events, strict=True)
-        batches += [e for o, e in pairs if o < run.first_bar_offset and isinstance(e, Bar) and rows.wants(e)]
+        events += [e for o, e in pairs if o < run.first_bar_offset and isinstance(e, Bar) and rows.wants(e)]
         position = batch.next_offset
-    found = [rows.bars(batches)]
-    if lake is not None:
-        found.append(_of_lake(run, lake))
-    array = np.concatenate(found)
-    # Of two bars for one time the first one counts: the log's before the lake's, there the recorded before others.
-    _, kept = np.unique(array[["open_time", "instrument"]], return_index=True)
-    array = array[np.sort(kept)]
+    array = np.concatenate(
+        [rows.bars(events), *old]
+    )  # what was recorded before the rest: the first one of a time counts
     array = array[np.lexsort((array["instrument"], array["close_time"]))]
-    return array[-MOST_BARS:]
+    is_new = np.ones(len(array), np.bool_)
+    is_new[1:] = (np.diff(array["close_time"]) != 0) | (np.diff(array["instrument"]) != 0)
+    return array[is_new][-MOST_BARS:]
 
 
 def _of_lake(run: Run, lake: Lake) -> NDArray[Any]:

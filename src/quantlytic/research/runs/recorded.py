@@ -1,4 +1,4 @@
-"""What a run has done, as arrays: from the log, and from the lake where the log does not reach back any more."""
+"""What a run has done, as arrays: from the lake as far as it is filled, where columns are read at once, then from the log."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 Offsets = NDArray[np.int64]
+_TAIL = 1_000
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,10 @@ class Recorded:
 
 
 def read_recorded(run: Run, log: Log, lake: Lake | None = None) -> Recorded:
-    """Read all that a run's executor has recorded. Raises DataError when a bar that it executed is in neither place."""
+    """Read all that a run's executor has recorded. Raises DataError when a part of it is in neither place."""
     rows = Rows(run)
-    offsets, events = _stream(log, run.executions_stream, 0)
+    seam = _seam(run.executions_stream, lake)
+    offsets, events = _stream(log, run.executions_stream, seam)
     kinds: dict[type[Event], tuple[list[int], list[Any]]] = {kind: ([], []) for kind in (Equity, Fill, OrderUpdate)}
     for offset, event in zip(offsets, events, strict=True):
         if type(event) in kinds:
@@ -60,9 +62,8 @@ def read_recorded(run: Run, log: Log, lake: Lake | None = None) -> Recorded:
     at = {kind: np.array(found, np.int64) for kind, (found, _) in kinds.items()}
     done = np.array([event.bar_offset for event in kinds[Equity][1]], np.int64)
     fills, updates = rows.fills(kinds[Fill][1]), rows.updates(kinds[OrderUpdate][1])
-    before = log.bounds(run.executions_stream)[0] if offsets else None
-    if lake is not None and before != 0:
-        old = _OldReports(run, lake, before)
+    if lake is not None and seam:
+        old = _OldReports(run, lake, seam)
         at = {kind: np.append(old.at[kind], at[kind]) for kind in at}
         done, fills = np.append(old.done, done), np.append(old.fills, fills)
         updates = np.append(old.updates, updates)
@@ -79,9 +80,9 @@ def read_recorded(run: Run, log: Log, lake: Lake | None = None) -> Recorded:
 
 
 class _OldReports:
-    """The executor's reports that are in the lake, up to where the log begins (None: all)."""
+    """The executor's reports that are in the lake, before that offset."""
 
-    def __init__(self, run: Run, lake: Lake, before: int | None) -> None:
+    def __init__(self, run: Run, lake: Lake, before: int) -> None:
         self._index = {one.id: k for k, one in enumerate(run.instruments)}
         equity, fills, updates = (
             _of_run(lake, table, run, run.executions_stream, before) for table in ("equity", "fills", "order_updates")
@@ -105,11 +106,11 @@ class _OldReports:
 
 def _bars(run: Run, rows: Rows, log: Log, lake: Lake | None) -> tuple[Array, Offsets]:
     """All bars of the run, in the order of the stream, and their offsets there."""
-    offsets, events = _stream(log, run.bars_stream, run.first_bar_offset)
+    seam = _seam(run.bars_stream, lake)
+    offsets, events = _stream(log, run.bars_stream, max(run.first_bar_offset, seam))
     wanted = [(o, e) for o, e in zip(offsets, events, strict=True) if isinstance(e, Bar) and rows.wants(e)]
     found, at = rows.bars([event for _, event in wanted]), np.array([offset for offset, _ in wanted], np.int64)
-    first = log.bounds(run.bars_stream)[0] if offsets else None
-    if lake is None or (first is not None and first <= run.first_bar_offset):
+    if lake is None or seam <= run.first_bar_offset:
         return found, at
     import polars as pl
 
@@ -118,10 +119,11 @@ def _bars(run: Run, rows: Rows, log: Log, lake: Lake | None) -> tuple[Array, Off
         pl.col("venue") == run.venue,
         pl.col("source") == run.bars_stream,
         pl.col("offset") >= run.first_bar_offset,
+        pl.col("offset") < seam,
         pl.col("instrument").is_in(list(index)),
         pl.col("close_time") - pl.col("open_time") == run.bar_size_ns,
     )
-    frame = (old if first is None else old.filter(pl.col("offset") < first)).sort("offset").collect()
+    frame = old.sort("offset").collect()
     return np.append(bar_rows(frame, index), found), np.append(_numbers(frame["offset"]), at)
 
 
@@ -138,18 +140,18 @@ def bar_rows(frame: pl.DataFrame, index: dict[str, int]) -> Array:
 
 def _decided(run: Run, log: Log, lake: Lake | None, done: Offsets) -> tuple[int, Offsets, int]:
     """(the last bar that is known to be decided on, those at which something was wished, the last order that came of it)."""
-    offsets, events = _stream(log, run.decisions_stream, 0)
+    seam = _seam(run.decisions_stream, lake)
+    _, events = _stream(log, run.decisions_stream, seam)
     last = max((event.bar_offset for event in events if isinstance(event, Decided)), default=-1)
     wishes = [event for event in events if isinstance(event, Order | OrderCancel | OrderAmend)]
     found = [np.array([event.bar_offset for event in wishes], np.int64)]
     orders = [np.array([event.order_id for event in wishes if isinstance(event, Order)], np.int64)]
     at = [np.array([event.bar_offset for event in wishes if isinstance(event, Order)], np.int64)]
-    before = log.bounds(run.decisions_stream)[0] if offsets else None
-    if lake is not None and before != 0:
-        if last < 0 and len(done) > 1:
-            last = int(done[-2])  # a bar is executed only when the one before it has been decided on
+    if lake is not None and seam:
+        if last < 0:
+            last = _last_decided(run, log, done)
         for table in ("orders", "order_cancels", "order_amends"):
-            frame = _of_run(lake, table, run, run.decisions_stream, before)
+            frame = _of_run(lake, table, run, run.decisions_stream, seam)
             found.append(_numbers(frame["bar_offset"]))
             if table == "orders":
                 orders.append(_numbers(frame["order_id"]))
@@ -158,17 +160,38 @@ def _decided(run: Run, log: Log, lake: Lake | None, done: Offsets) -> tuple[int,
     return last, wished[wished <= last], int(ids[ids_at <= last].max(initial=0))
 
 
-def _of_run(lake: Lake, table: str, run: Run, source: str, before: int | None) -> pl.DataFrame:
+def _last_decided(run: Run, log: Log, done: Offsets) -> int:
+    """The last `Decided` that the log holds; `Decided` has no table. Without it, the last but one bar that was executed: a
+    bar is executed only when the one before it has been decided on."""
+    first, end = log.bounds(run.decisions_stream)
+    for start in range(end - _TAIL, first - _TAIL, -_TAIL):
+        events = log.read(run.decisions_stream, max(start, first), _TAIL).events if end > first else ()
+        found = [event.bar_offset for event in events if isinstance(event, Decided)]
+        if found:
+            return found[-1]
+    return int(done[-2]) if len(done) > 1 else -1
+
+
+def _seam(stream: str, lake: Lake | None) -> int:
+    """Before this offset the lake is read, from it on the log."""
+    progress = lake.progress(stream) if lake is not None else None
+    return progress.next_offset if progress else 0
+
+
+def _of_run(lake: Lake, table: str, run: Run, source: str, before: int) -> pl.DataFrame:
     """A run's rows of a table that came from that stream, before an offset, in order."""
     import polars as pl
 
     rows = lake.scan(table).filter(pl.col("run") == run.run_id, pl.col("source") == source)
-    return (rows if before is None else rows.filter(pl.col("offset") < before)).sort("offset").collect()
+    return rows.filter(pl.col("offset") < before).sort("offset").collect()
 
 
 def _stream(log: Log, stream: str, offset: int) -> tuple[list[int], list[Event]]:
     """What the log holds of a stream from an offset on."""
-    position, offsets, events = max(offset, log.bounds(stream)[0]), list[int](), list[Event]()
+    first = log.bounds(stream)[0]
+    if first > offset:
+        raise DataError(f"offsets {offset} to {first - 1} of {stream} are neither in the lake nor in the log any more")
+    position, offsets, events = offset, list[int](), list[Event]()
     while True:
         batch = log.read(stream, position, 50_000)
         if not batch.events:
