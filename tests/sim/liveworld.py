@@ -255,7 +255,7 @@ class World:
         self, folder: Path, box: ExchangeServer, account: str, seed: int, *,
         rules: LiveRules = RULES, timings: OrderTimings = QUICK, limits: Limits = FREE, cash: float = 50_000.0,
         strategist: Callable[..., Any] = Dice, keys: Keys | None = None,
-        run: Run | None = None,
+        run: Run | None = None, open_entry: Callable[[], Any] | None = None,
     ) -> None:  # fmt: skip
         self.box, self.account, self.rules, self.timings, self.limits = box, account, rules, timings, limits
         self.log = open_log("sqlite", folder=folder / "log")
@@ -263,7 +263,7 @@ class World:
         self.run = run or Run(
             f"live-{account}-{seed}", "live", "box", "dice", {}, (BTC,), BAR_NS, cash, 10.0, 0, "x",
         )  # fmt: skip
-        self._keys = keys
+        self._open_entry = open_entry or (lambda: entry(box, account, timings, keys))
         self.dice = strategist(self.log, self.run, seed, self.price)
         self.fate: Callable[[str], None] = lambda _: None
         self.executor: LiveExecutor | None = None
@@ -285,7 +285,7 @@ class World:
     def start(self) -> None:
         """A new executor."""
         self.born_s, self.ready_s = time.monotonic(), 0.0
-        self.link = MortalLink(lambda: entry(self.box, self.account, self.timings, self._keys), hand_over_s=HAND_OVER_S)
+        self.link = MortalLink(self._open_entry, hand_over_s=HAND_OVER_S)
         self.link.fate = self.meet
         gate = RiskGate(self.account, self.limits, [BTC])
         log: Any = MortalLog(self.log, self.meet)

@@ -51,8 +51,8 @@ def point_at(urls: dict[str, Any], server: ExchangeServer) -> None:
             urls[name] = server.rest_url + "/" + url.partition("://")[2].partition("/")[2]
 
 
-def exchange_at(server: ExchangeServer) -> Any:
-    key, secret = server.keys()
+def exchange_at(server: ExchangeServer, account: str = "demo") -> Any:
+    key, secret = server.keys(account)
     options = {"fetchMarkets": {"types": ["spot"]}, "fetchCurrencies": False}
     exchange = open_exchange("binance", {"apiKey": key, "secret": secret, "options": options})
     point_at(exchange.urls["api"], server)

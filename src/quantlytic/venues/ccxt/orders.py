@@ -15,7 +15,7 @@ from quantlytic.model.side import Side
 from quantlytic.model.time import NS_PER_MS
 from quantlytic.venues.answers import Refused, Unheard
 from quantlytic.venues.ccxt.library import errors, one_line
-from quantlytic.venues.ccxt.unified import UnifiedTrade, trade_number, whole
+from quantlytic.venues.ccxt.unified import order_number, own_trade_number, time_of_trade_number
 from quantlytic.venues.port import Balance, Difference, OrderState, VenueFill
 from quantlytic.venues.reconcile import ask_differences
 
@@ -129,12 +129,14 @@ class CcxtOrders:
         return {row.asset: row for row in rows if row.free or row.locked}
 
     async def my_trades(self, instrument: str, from_id: int = 0) -> list[VenueFill]:
-        """See `OrderEntry.my_trades`. As many as the venue gives in one answer."""
-        rows = await self._ask(self._exchange.fetch_my_trades, self._symbol(instrument))
-        return [
+        """See `OrderEntry.my_trades`. ccxt has no common way to ask from an id on: the venue's last trades are asked for, or
+        those since the time that `from_id` was made from; more than it gives in one answer cannot be had."""
+        since = time_of_trade_number(from_id)
+        rows = await self._ask(self._exchange.fetch_my_trades, self._symbol(instrument), since)
+        fills = [
             VenueFill(
-                trade_id=trade_number(msgspec.convert(row, UnifiedTrade, strict=False)),
-                venue_order_id=whole(row.get("order")),
+                trade_id=own_trade_number(row.get("id"), row.get("timestamp") or 0),
+                venue_order_id=order_number(row.get("order")),
                 instrument=instrument,
                 event_time=(row.get("timestamp") or 0) * NS_PER_MS,
                 side=Side.SELL if row["side"] == "sell" else Side.BUY,
@@ -144,8 +146,8 @@ class CcxtOrders:
                 fee_asset=(row.get("fee") or {}).get("currency") or "",
             )
             for row in rows
-            if whole(row.get("id")) >= from_id or from_id == 0
         ]
+        return sorted((each for each in fills if each.trade_id >= from_id), key=lambda each: each.trade_id)
 
     async def updates(self) -> AsyncIterator[OrderState]:
         """See `OrderEntry.updates`. ccxt does not say when it has connected: `connected` is called before the first
@@ -216,7 +218,7 @@ class CcxtOrders:
             client_order_id=row.get("clientOrderId") or "",
             instrument=f"{self._venue}:{row['symbol']}",
             status=status,
-            venue_order_id=whole(row.get("id")),
+            venue_order_id=order_number(row.get("id")),
             side=Side.SELL if row.get("side") == "sell" else Side.BUY,
             quantity=row.get("amount") or 0.0,
             price=row.get("price") or 0.0,
