@@ -160,7 +160,7 @@ class CcxtRig(BoxRig):
         exchange = self.exchange(key, skew_s=skew_s)
         try:
             await exchange.load_markets()
-            yield CcxtOrders(self.name, exchange, poll_s=0.05, patience_s=3)
+            yield CcxtOrders(self.name, exchange, poll_s=0.05, patience_s=1)
         finally:
             await exchange.close()
 
