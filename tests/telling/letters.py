@@ -14,7 +14,9 @@ from quantlytic.model.intent import Intent
 from quantlytic.model.ledger import LedgerEntry, LedgerKind
 from quantlytic.model.side import Side
 from quantlytic.model.signal import Signal
+from quantlytic.store.control.records import DigestAdvice, DigestNotice, DigestQuote, DigestSignal
 from quantlytic.telling.chart import chart_of
+from quantlytic.telling.digest import digest_letter
 from quantlytic.telling.letter import Chart, Letter
 from quantlytic.telling.replica import Point
 from quantlytic.telling.words import (
@@ -41,6 +43,23 @@ BREACH = RiskBreach(
 HALT = Halt("spot", T0, True, "kill", "ann", "pressed on the page")
 DISCREPANCY = Discrepancy(
     "spot", T0, "position", BTC.id, "1.5", "1.0", "0.5 BTC were sold by hand at the venue", "adopted"
+)  # fmt: skip
+DIGEST = DigestNotice(
+    day="2026-11-20",
+    quotes=tuple(
+        DigestQuote(name, close, change, {"7": close, "21": close * 0.97, "50": close * 0.9, "100": None, "200": 0.8 * close})
+        for name, close, change in (
+            ("binance:BTCUSDT", 64_210.5, 0.021), ("yahoo:AAPL", 271.49, -0.004), ("yahoo:BRK-B", 0.1234, None),
+        )
+    ),
+    signals=(
+        DigestSignal("binance:BTCUSDT", "sma-cross", 1, 64_210.5), DigestSignal("yahoo:AAPL", "rsi-reversion", -1, 271.49),
+    ),
+    advice=(
+        DigestAdvice("binance:BTCUSDT", "turtle", "BTCUSDT: turtle. It made 12 % a year out of sample, after costs.", True),
+        DigestAdvice("yahoo:AAPL", "", "AAPL: none. Nothing that was tried is proven to be better than luck.", True),
+    ),
+    trouble=("yahoo:AAPL: a dividend of 0.26 was missing on 2026-11-10 and has been added",),
 )  # fmt: skip
 GAP = LedgerEntry(BTC.id, "trades", LedgerKind.GAP, T0, 100, 111, 12)
 
@@ -83,4 +102,5 @@ def of_each_kind() -> dict[str, Letter]:
         "confirm": link_letter("confirm", "https://alerts.example.com/confirm?token=abc", T0 + 48 * HOUR_NS, T0),
         "mine": link_letter("mine", "https://alerts.example.com/mine?token=abc", T0 + 24 * HOUR_NS, T0),
         "test": check_letter(T0),
+        "digest": digest_letter(DIGEST),
     }

@@ -168,7 +168,7 @@ def test_look_ahead_is_told_to_those_for_whom_it_is_near(office: Office) -> None
     office.write(f"intents.{RUN.run_id}", *again)
     told = office.told(office.fanout(Operator("x", "hook", near_bps=1.0)))
     assert [message.recipient for message in told] == [far]
-    assert told[0].subject.startswith("SOON? BTCUSDT: buys if the 1-hour close is above 64,466.84 (+0.4 %)")
+    assert told[0].subject == "SOON? BTCUSDT: buys if the 1-hour close is above 64,466.84 (+0.4 %) (sma-cross, paper)"
 
 
 def test_old_news_is_not_told(traded: Office) -> None:

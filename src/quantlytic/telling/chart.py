@@ -58,10 +58,10 @@ def _draw(chart: Chart) -> bytes | None:
         from matplotlib.figure import Figure
     except ModuleNotFoundError:
         return None
-    with matplotlib.rc_context({"font.family": "DejaVu Sans", "font.size": 9.0, "path.simplify": False}):
+    with matplotlib.rc_context({"font.family": "DejaVu Sans", "font.size": 10.5, "path.simplify": False}):
         figure = Figure(figsize=(WIDTH_PX / 200, HEIGHT_PX / 200), dpi=200, facecolor="white")
         FigureCanvasAgg(figure)
-        axes = figure.add_axes((0.015, 0.115, 0.865, 0.815))
+        axes = figure.add_axes((0.015, 0.105, 0.865, 0.815))
         _candles(axes, chart)
         for (name, values), color in zip(chart.lines.items(), _LINES, strict=False):
             axes.plot(range(len(values)), values, color=color, linewidth=1.3, label=name, zorder=3)
@@ -119,7 +119,7 @@ def _dress(axes: Any, chart: Chart) -> None:
     axes.set_axisbelow(True)
     for side in axes.spines.values():
         side.set_visible(False)
-    at = [round(k * (count - 1) / 4) for k in range(5)] if count > 8 else [0, count - 1]
+    at = [round(k * (count - 1) / 3) for k in range(4)] if count > 8 else [0, count - 1]
     form = "%Y-%m-%d" if duration_ns(chart.bar) >= _DAY_NS else "%d %b %H:%M"
     if duration_ns(chart.bar) < 60 * NS_PER_S:
         form = "%H:%M:%S"
@@ -127,11 +127,9 @@ def _dress(axes: Any, chart: Chart) -> None:
     labels = axes.get_xticklabels()
     labels[0].set_horizontalalignment("left")
     labels[-1].set_horizontalalignment("right")
-    axes.set_title(
-        f"{chart.symbol}  {chart.bar}  (UTC)", loc="left", fontsize=9.5, color=_INK, fontweight="bold", pad=5
-    )
+    axes.set_title(f"{chart.symbol}  {chart.bar}  (UTC)", loc="left", fontsize=11, color=_INK, fontweight="bold", pad=5)
     if chart.lines:
-        legend = axes.legend(loc="upper left", frameon=True, framealpha=0.85, edgecolor="none", fontsize=8, ncols=3)
+        legend = axes.legend(loc="upper left", frameon=True, framealpha=0.85, edgecolor="none", fontsize=9.5, ncols=3)
         for text in legend.get_texts():
             text.set_color(_INK)
 

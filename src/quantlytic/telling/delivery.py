@@ -14,9 +14,10 @@ from quantlytic.model.errors import InputError, StoreError
 from quantlytic.model.time import NS_PER_S
 from quantlytic.store.control.control import Control
 from quantlytic.store.control.links import Links
-from quantlytic.store.control.records import LinkNotice, Message, Subscriber
+from quantlytic.store.control.records import DigestNotice, LinkNotice, Message, Subscriber
 from quantlytic.store.log.port import Log
 from quantlytic.telling.channels import Channel, DeliveryFailed
+from quantlytic.telling.digest import digest_letter
 from quantlytic.telling.letter import Letter, unpack
 from quantlytic.telling.mail import Envelope
 from quantlytic.telling.manners import HOUR_NS, LONGEST_PAUSE_NS, LONGEST_RETRY_NS, quiet_until_ns, retry_ns
@@ -249,10 +250,12 @@ def letter_of(message: Message) -> Letter:
     """What a message says. Raises StoreError when it cannot be read."""
     if message.kind == "test":
         return check_letter(message.created_ns)
-    if message.kind not in LINK_KINDS:
-        return unpack(message.payload)
     try:
-        notice = msgspec.json.decode(message.payload, type=LinkNotice)
+        if message.kind == "digest":
+            return digest_letter(msgspec.json.decode(message.payload, type=DigestNotice))
+        if message.kind in LINK_KINDS:
+            notice = msgspec.json.decode(message.payload, type=LinkNotice)
+            return link_letter(message.kind, notice.url, notice.expires_ns, message.created_ns)
     except msgspec.DecodeError as error:
         raise StoreError(f"a message's content cannot be read: {error}") from None
-    return link_letter(message.kind, notice.url, notice.expires_ns, message.created_ns)
+    return unpack(message.payload)

@@ -40,6 +40,25 @@ class Chart(msgspec.Struct, frozen=True, array_like=True):
         return f"{self.symbol}, the last {len(self.closes)} bars of {self.bar}{lines}{mark}"
 
 
+class Table(msgspec.Struct, frozen=True, array_like=True):
+    """Cells in words, a row each; numbers from the second column on."""
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    @property
+    def text(self) -> str:
+        """In columns of one width each."""
+        rows = [self.header, *self.rows]
+        widths = [max(len(row[k]) for row in rows) for k in range(len(self.header))]
+        lines = [
+            "  ".join(f"{cell:<{width}}" if k == 0 else f"{cell:>{width}}" for k, (cell, width) in enumerate(pairs))
+            for pairs in (list(zip(row, widths, strict=True)) for row in rows)
+        ]
+        return "\n".join([self.title.upper(), *(line.rstrip() for line in lines)])
+
+
 class Letter(msgspec.Struct, frozen=True, array_like=True):
     """One thing told. `lines` are sentences, the first the most important; `facts` label and value; `record` what is known of
     the strategy's past; `small` what stands at the end.
@@ -60,6 +79,8 @@ class Letter(msgspec.Struct, frozen=True, array_like=True):
     is_urgent: bool = False
     expires_ns: int = 0
     run: str = ""
+    record_title: str = "Its record"
+    tables: tuple[Table, ...] = ()
 
     @property
     def text(self) -> str:
@@ -69,7 +90,8 @@ class Letter(msgspec.Struct, frozen=True, array_like=True):
             "\n".join(self.lines),
             ": ".join(self.link) if self.link[1] else "",
             "\n".join(f"{label + ':':<{width + 1}} {value}" for label, value in self.facts),
-            "\n".join(self.record),
+            *(table.text for table in self.tables),
+            "\n".join([self.record_title.upper(), *self.record]) if self.record else "",
             "\n".join(self.small),
         ]
         return "\n\n".join(block for block in blocks if block) + "\n"

@@ -91,8 +91,8 @@ def intent_letter(intent: Intent, run: Run, chart: Chart | None = None) -> Lette
     now = price_text(intent.seen_price, instrument)
     quantity = (("Quantity", f"{intent.quantity:,.8g}"),) if intent.quantity > 0.0 else ()
     return _letter(
-        "look-ahead", intent.event_time, f"SOON? {words} ({name}, {run.mode})",
-        lines=(f"{name}, {words}.", f"The price was {now} when this was seen. Nothing has been decided yet."),
+        "look-ahead", intent.event_time, f"SOON? {words.partition(', within')[0]} ({name}, {run.mode})",
+        lines=(f"{words}.", f"So says {name}, when the price was {now}. Nothing has been decided yet."),
         facts=(
             ("Price now", now), ("Ends", time_text(intent.until)), ("Seen", time_text(intent.event_time)), *quantity,
             *_facts(run),
@@ -108,7 +108,10 @@ def risk_letter(event: RiskBreach | Halt | Discrepancy) -> Letter:
         order = f"order {event.order_id} of {event.run}" if event.order_id else "the account itself"
         return _letter(
             "risk", event.event_time, f"REFUSED by {event.limit}: {event.instrument or event.account}",
-            lines=(event.text, f"The limit {event.limit} allows {event.allowed:,.8g}; it would have been {event.asked:,.8g}."),
+            lines=(
+                _sentence(event.text),
+                f"The limit {event.limit} allows {event.allowed:,.8g}; it would be {event.asked:,.8g}.",
+            ),
             facts=(("Account", event.account), ("What", order), ("When", time_text(event.event_time))),
             small=("Further refusals by this limit within the minute are not told one by one.",), is_urgent=True, run=event.run,
         )  # fmt: skip
@@ -120,13 +123,13 @@ def risk_letter(event: RiskBreach | Halt | Discrepancy) -> Letter:
         )
         return _letter(
             "risk", event.event_time, f"{state}: {event.account} ({event.cause})",
-            lines=(line, event.text), is_urgent=True,
+            lines=(line, _sentence(event.text)), is_urgent=True,
             facts=(("Account", event.account), ("By", event.by or "–"), ("When", time_text(event.event_time))),
             small=("No order is sent until somebody releases it.",) if event.is_halted else (),
         )  # fmt: skip
     return _letter(
         "risk", event.event_time, f"BOOKS DIFFER: {event.what} {event.name} of {event.account}",
-        lines=(event.explanation, f"What was done: {event.action}."), is_urgent=True,
+        lines=(_sentence(event.explanation), f"What was done: {event.action}."), is_urgent=True,
         facts=(("Ours", event.ours), ("The venue's", event.venue), ("When", time_text(event.event_time))),
     )  # fmt: skip
 
@@ -177,6 +180,12 @@ def _facts(run: Run) -> tuple[tuple[str, str], ...]:
         ("Strategy", strategy_name(run.strategy) + (f" ({params})" if params else "")),
         ("Bars", duration_text(run.bar_size_ns)), ("Venue", run.venue),
     )  # fmt: skip
+
+
+def _sentence(text: str) -> str:
+    """With a capital and a full stop, if it is one."""
+    text = text.strip()
+    return text[:1].upper() + text[1:] + ("" if not text or text[-1] in ".!?:" else ".")
 
 
 def _mode(run: Run) -> str:
