@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 from quantlytic.app.config import Settings
 from quantlytic.app.wiring.account import TradedAccount
 from quantlytic.app.wiring.edge import Edge
+from quantlytic.app.wiring.halting import Halting
 from quantlytic.app.wiring.runs import Runs
 from quantlytic.app.wiring.services import Services
 from quantlytic.app.wiring.stores import Stores
 
 if TYPE_CHECKING:
     from quantlytic.app.monitor import Meter, Monitor
+    from quantlytic.web.alerts.server import AlertsServer
+    from quantlytic.web.halt import HaltDesk
     from quantlytic.web.server import WebServer
 
 
@@ -26,7 +29,8 @@ class Bootstrap:
         self.edge = Edge(settings, self.stores)
         self.runs = Runs(settings, self.stores, self.edge)
         self.account = TradedAccount(settings, self.stores)
-        self.services = Services(settings, self.stores, self.edge, self.runs, self.account)
+        self.halting = Halting(settings, self.stores, self.edge, self.account)
+        self.services = Services(settings, self.stores, self.edge, self.runs, self.account, self.halting)
 
     def web(self) -> WebServer:
         """The page's server, not started."""
@@ -43,6 +47,30 @@ class Bootstrap:
             port=web.port,
             bar_sizes=tuple(dict.fromkeys(one.bar for one in self.settings.running)),
             list_runs=self.runs.known,
+            halt=self._halt_desk(),
+        )
+
+    def _halt_desk(self) -> HaltDesk | None:
+        """The red button; there is none where nothing is traded."""
+        from quantlytic.web.halt import HaltDesk
+
+        if self.settings.mode != "live":
+            return None
+        return HaltDesk(self.halting.kill, self.halting.release, self.halting.halt_state)
+
+    def alerts(self) -> AbstractContextManager[AlertsServer]:
+        """The alert service's pages and API, not started."""
+        from quantlytic.strategies.catalogue import BUILT_IN
+        from quantlytic.web.alerts.server import AlertsServer
+
+        given, control = self.settings.alerts, self.stores.control()
+        known = {one.id for one in control.instruments.list()} | set(self.settings.daily.instruments)
+        return AlertsServer(
+            control,
+            secret=self.stores.secret("alerts-secret", "the secret that signs links").encode(),
+            instruments=sorted(known),
+            strategies=sorted(BUILT_IN),
+            **given.model_dump(),
         )
 
     def monitor(self, meters: list[Meter]) -> AbstractContextManager[Monitor | None]:

@@ -23,11 +23,14 @@ SECTIONS: dict[str, dict[str, str]] = {
         "compare": "Lay back-tests side by side: figures, equity, what differs.",
         "runs": "List runs: back-tests and paper.",
     },
-    "Record, and trade on paper": {
+    "Record, trade and tell": {
         "up": "Run the whole line in one process: venue to paper trades and page.",
         "run": "Run one service, or several, in this process.",
         "exchange": "Run the exchange in a box.",
-        "parity": "Replay a paper run through the back-test; compare everything.",
+        "parity": "Replay a run, on paper or live; compare everything it decided.",
+        "kill": "Stop an account at once; cancel, sell, verify at the venue.",
+        "daily": "The day's bars, checked; signals, recommendations, digests.",
+        "alerts": "Subscribers: list, add, allow, what was sent.",
     },
     "Data and machine": {
         "data": "Recorded data and files: list, check, import, export, rebuild, make.",

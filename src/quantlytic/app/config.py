@@ -25,6 +25,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from quantlytic.app.dailysettings import DailySection
 from quantlytic.model.errors import InputError
 from quantlytic.model.time import duration_ns
 
@@ -57,13 +58,16 @@ class VenueSettings(_Section):
 class AccountSettings(_Section):
     """The account that live orders go to. `confirm`, its name, starts live trading with nobody at the keyboard.
 
-    `rules` and `limits` are those of docs/trading.md; `keep` is what a flattening leaves alone, by asset.
+    `rules`, `limits` and `deadman` are those of docs/trading.md; `keep` is what a flattening leaves alone, by asset.
+    `watchdog_cancels`: an executor that falls silent has its orders cancelled at the venue as well.
     """
 
     name: str = "main"
     confirm: str = ""
     rules: dict[str, Any] = {}
     limits: dict[str, Any] = {}
+    deadman: dict[str, Any] = {}
+    watchdog_cancels: bool = False
     keep: dict[str, FiniteFloat] = {}
 
 
@@ -81,6 +85,31 @@ class StrategySettings(_Section):
     def _bar_is_duration(cls, value: str) -> str:
         duration_ns(value)
         return value
+
+
+class LookaheadSettings(_Section):
+    """What strategies will do is said before they do it: so many bars ahead, looked at this often while a bar forms."""
+
+    enabled: bool = True
+    horizons: int = Field(default=1, ge=1, le=20)
+    check_every: str = "250ms"
+
+    @field_validator("check_every")
+    @classmethod
+    def _is_duration(cls, value: str) -> str:
+        duration_ns(value)
+        return value
+
+
+class AlertsSettings(_Section):
+    """The alert service: where people sign up. `allow`: addresses, "*@example.com", or "anyone"; more by `quantlytic alerts`."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8789, ge=0, le=65535)
+    base_url: str = ""
+    allow: list[str] = []
+    allowed_hosts: list[str] = []
+    trusted_proxies: list[str] = []
 
 
 class LogSettings(_Section):
@@ -132,6 +161,9 @@ class Settings(BaseSettings):
     strategy: StrategySettings = StrategySettings()
     strategies: list[StrategySettings] = []
     account: AccountSettings = AccountSettings()
+    lookahead: LookaheadSettings = LookaheadSettings()
+    alerts: AlertsSettings = AlertsSettings()
+    daily: DailySection = DailySection()
     log: LogSettings = LogSettings()
     web: WebSettings = WebSettings()
     monitor: MonitorSettings = MonitorSettings()

@@ -12,6 +12,7 @@ import click
 
 from quantlytic.app.bootstrap import Bootstrap
 from quantlytic.app.config import Settings, load_settings
+from quantlytic.app.confirm import confirm_mode
 from quantlytic.app.host import Host
 from quantlytic.app.status import Status
 from quantlytic.app.summary import Summary
@@ -26,6 +27,7 @@ def run_line(venue: dict[str, Any], open_page: bool) -> None:
     settings = load_settings()
     if venue:
         settings = load_settings(venue={**settings.venue.model_dump(exclude_unset=True), **venue})
+    confirm_mode(settings)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     bootstrap = Bootstrap(settings)
     bootstrap.stores.make_home()
@@ -55,8 +57,11 @@ def run_line(venue: dict[str, Any], open_page: bool) -> None:
 def _start(bootstrap: Bootstrap, host: Host) -> None:
     """The recorder first, what has to finish last at the end; none more once somebody wants it to stop."""
     host.add(bootstrap.services.named("recorder")[0], endless=True)
+    watch = bootstrap.services.named("watchdog") if bootstrap.settings.mode == "live" else []
     for build in (
+        *watch,
         bootstrap.services.chain(DECIDERS),
+        *bootstrap.services.named("lookahead"),
         *bootstrap.services.named("notifier"),
         *bootstrap.services.named("archiver"),
     ):

@@ -10,16 +10,15 @@ import click
 @click.command()
 @click.option(
     "--venue",
-    type=click.Choice(["box", "binance", "ccxt"]),
-    help="box: a simulated exchange. binance, ccxt: real feeds.",
+    help="box: a simulated exchange. binance, alpaca, finnhub, or any exchange of ccxt by its name: real feeds.",
 )
 @click.option("--symbols", help="Comma-separated, such as BTCUSDT,ETHUSDT.")
 @click.option("--open/--no-open", "open_page", default=False, help="Open the page in the browser.")
 def command(venue: str | None, symbols: str | None, open_page: bool) -> None:
-    """Record, make bars, decide, trade on paper, tell, archive and show: everything, in this process.
+    """Record, make bars, decide, trade, tell, archive and show: everything, in this process.
 
-    Trades on paper only. Ends with a summary on Ctrl-C, SIGTERM or after QUANTLYTIC_RUN_FOR seconds; the next start
-    goes on where this one stopped.
+    Trades on paper, unless the settings say mode = "live" and the account's name is confirmed. Ends with a summary on
+    Ctrl-C, SIGTERM or after QUANTLYTIC_RUN_FOR seconds; the next start goes on where this one stopped.
     """
     from quantlytic.app.line import run_line
 

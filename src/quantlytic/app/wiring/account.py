@@ -13,6 +13,7 @@ from quantlytic.model.errors import InputError
 from quantlytic.model.instrument import Instrument
 
 if TYPE_CHECKING:
+    from quantlytic.trading.deadman import DeadManRules
     from quantlytic.trading.latch import Latch
     from quantlytic.trading.risk import RiskGate
     from quantlytic.trading.rules import LiveRules
@@ -39,6 +40,12 @@ class TradedAccount:
         from quantlytic.trading.risk import RiskGate
 
         return RiskGate(self.name, _struct_of(Limits, self._given.limits, "account.limits"), instruments)
+
+    def deadman(self) -> DeadManRules:
+        """What may be silent for how long."""
+        from quantlytic.trading.deadman import DeadManRules
+
+        return _struct_of(DeadManRules, self._given.deadman, "account.deadman")
 
     def latch(self) -> Latch:
         """What stops all of them."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import date
 from typing import TYPE_CHECKING
 
 from quantlytic.app.config import Settings
 from quantlytic.app.wiring.account import TradedAccount
 from quantlytic.app.wiring.edge import Edge
+from quantlytic.app.wiring.halting import Halting
 from quantlytic.app.wiring.runs import Runs
 from quantlytic.app.wiring.stores import Stores
 from quantlytic.model.errors import InputError
@@ -16,13 +18,14 @@ from quantlytic.model.time import NS_PER_MS, duration_ns
 from quantlytic.store.log.port import Log
 
 if TYPE_CHECKING:  # each of these is imported by the service that needs it: starting one must not load all
+    from quantlytic.daily.day import Day
     from quantlytic.services.channels import Channel
     from quantlytic.services.service import Service
 
 GRACE_NS = 50 * NS_PER_MS  # how long after a bar's end its last trades may still come
 ARCHIVE_EVERY_S = 20.0  # a commit costs as much for one row as for many, and leaves a file
 DECIDERS = ("barmaker", "executor", "strategist")  # in one process they share a thread: no wake-up lies between them
-SERVICES = ("recorder", *DECIDERS, "notifier", "archiver")
+SERVICES = ("recorder", *DECIDERS, "lookahead", "watchdog", "notifier", "archiver", "scheduler")
 
 Build = Callable[[Log], "Service"]
 
@@ -30,29 +33,32 @@ Build = Callable[[Log], "Service"]
 class Services:
     """What each name means under these settings."""
 
-    def __init__(self, settings: Settings, stores: Stores, edge: Edge, runs: Runs, account: TradedAccount) -> None:
+    def __init__(
+        self, settings: Settings, stores: Stores, edge: Edge, runs: Runs, account: TradedAccount, halting: Halting
+    ) -> None:
         self._settings, self._stores, self._edge, self._runs = settings, stores, edge, runs
-        self._account = account
+        self._account, self._halting = account, halting
 
     def named(self, name: str) -> list[Build]:
-        """Builders of the services of that name: executor and strategist are one a run, the notifier one a channel."""
+        """Builders of the services of that name: some are one a run, the notifier one a channel, an account has one executor."""
         single: dict[str, Build] = {
             "recorder": self._recorder,
             "barmaker": self._barmaker,
             "archiver": self._archiver,
+            "scheduler": self._scheduler,
+        }
+        of_runs: dict[str, Callable[[list[Run]], list[Build]]] = {
+            "executor": self._executors,
+            "strategist": lambda runs: [self._strategist(run) for run in runs],
+            "lookahead": lambda runs: [self._lookahead(run) for run in runs if self._can_look_ahead(run)],
+            "watchdog": lambda runs: [self._watchdog(runs)],
+            "notifier": lambda runs: [self._notifier(run, channel) for run in runs for channel in self._channels()],
         }
         if name in single:
             return [single[name]]
-        if name == "executor" and self._settings.mode == "live":
-            return [self._live_executor]
-        runs = self._runs.all() if name in SERVICES else []
-        if name == "executor":
-            return [self._executor(run) for run in runs]
-        if name == "strategist":
-            return [self._strategist(run) for run in runs]
-        if name == "notifier":
-            return [self._notifier(run, channel) for run in runs for channel in self._channels()]
-        raise InputError(f"no service named {name!r}; there are: {', '.join((*SERVICES, 'exchange', 'web'))}")
+        if name in of_runs:
+            return of_runs[name](self._runs.all())
+        raise InputError(f"no service named {name!r}; there are: {', '.join((*SERVICES, 'exchange', 'web', 'alerts'))}")
 
     def chain(self, names: Sequence[str]) -> Build:
         """A builder of those services as one, taken in turns by one thread."""
@@ -77,7 +83,10 @@ class Services:
             raise InputError("the strategies of one process share one bar size: give them the same `bar`")
         return Barmaker(log, self._edge.venue, sizes.pop(), GRACE_NS)
 
-    def _executor(self, run: Run) -> Build:
+    def _executors(self, runs: list[Run]) -> list[Build]:
+        return [self._live_executor] if self._settings.mode == "live" else [self._paper_executor(run) for run in runs]
+
+    def _paper_executor(self, run: Run) -> Build:
         from quantlytic.research.runs.paper import paper_session
         from quantlytic.services.executor import PaperExecutor
 
@@ -85,14 +94,47 @@ class Services:
 
     def _live_executor(self, log: Log) -> Service:
         """One for the account, whatever the number of its runs."""
+        from quantlytic.services.beating import Beating
         from quantlytic.services.liveexecutor import LiveExecutor
         from quantlytic.trading.link import Link
 
         account = self._account
         gate, latch = account.gate(self._runs.all()[0].instruments), account.latch()
-        return LiveExecutor(
+        executor = LiveExecutor(
             log, account.name, self._runs.all(), Link(self._edge.open_orders), gate, latch, rules=account.rules()
         )
+        return Beating(executor, self._halting.heartbeat())
+
+    def _watchdog(self, runs: list[Run]) -> Build:
+        if self._settings.mode != "live":
+            raise InputError('the watchdog watches a live account: set mode = "live"')
+        cancels = self._settings.account.watchdog_cancels
+        return self._halting.watchdog(runs, self._account.deadman(), cancels=cancels)
+
+    def _can_look_ahead(self, run: Run) -> bool:
+        from quantlytic.engine.fork import why_not
+        from quantlytic.research.runs.paper import paper_session
+
+        return self._settings.lookahead.enabled and not why_not(paper_session(run).strategy)
+
+    def _lookahead(self, run: Run) -> Build:
+        from quantlytic.research.runs.paper import paper_session
+        from quantlytic.services.lookahead import Lookahead
+
+        given = self._settings.lookahead
+        every_ns = duration_ns(given.check_every)
+        return lambda log: Lookahead(
+            log, run, paper_session(run), GRACE_NS, horizons=given.horizons, check_every_ns=every_ns
+        )
+
+    def _scheduler(self, log: Log) -> Service:
+        from quantlytic.app.commands.daily import open_day
+        from quantlytic.services.scheduler import Scheduler
+
+        def day_of(day: date) -> Day:
+            return open_day(self._settings, day.isoformat(), None, {})[0]
+
+        return Scheduler(day_of, duration_ns(self._settings.daily.delay))
 
     def _strategist(self, run: Run) -> Build:
         from quantlytic.research.runs.paper import paper_session
