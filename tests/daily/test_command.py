@@ -1,0 +1,126 @@
+"""`quantlytic daily` as it is called, and killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from tests.daily.world import assert_same_tables, make_files, revisions, tables
+
+from quantlytic.app.commands.daily import command
+from quantlytic.model.errors import InputError
+from quantlytic.store.control import open_control
+
+ROOT = Path(__file__).resolve().parents[2]
+DAY = "2017-08-31"
+SMALL = (
+    "--instrument",
+    "usa:AAPL",
+    "--instrument",
+    "binance:BTCUSDT",
+    "--candidate",
+    "sma-cross",
+    "--folds",
+    "2",
+    "--draws",
+    "2",
+)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory, market_data: Path) -> Path:
+    return make_files(tmp_path_factory.mktemp("files"), market_data)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("QUANTLYTIC_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def call(files: Path, *arguments: str) -> str:
+    found = CliRunner().invoke(command, ["--source", f"files:{files}", *SMALL, *arguments], catch_exceptions=False)
+    assert found.exit_code == 0
+    return found.stdout
+
+
+def test_a_day_by_hand(files: Path, home: Path) -> None:
+    planned = call(files, "--date", DAY, "--dry-run")
+    assert "2 instruments, 2 with a session, 2 new" in planned
+    assert planned.endswith("nothing was done: --dry-run\n")
+    assert not (home / "daily" / DAY).exists()
+
+    told = call(files, "--date", DAY)
+    assert "2017-08-31\ntask" in told
+    assert "2 instruments, 2 due, 2 new" in told
+    before = revisions(home)
+    again = json.loads(call(files, "--date", DAY, "--json"))
+    assert again["date"] == DAY
+    assert [one["was_done"] for one in again["tasks"]] == [True] * 9
+    assert revisions(home) == before
+    assert '"left": []' in call(files, "--date", DAY, "--dry-run", "--json")
+
+
+def test_one_task_after_another(files: Path, home: Path) -> None:
+    call(files, "--date", DAY, "--task", "plan")
+    with open_control(home) as control:
+        assert [one.task for one in control.tasks.list(DAY)] == ["plan"]
+    with pytest.raises(InputError, match="needs backfill, which is not done"):
+        call(files, "--date", DAY, "--task", "check")
+
+
+def test_words_that_are_wrong(files: Path, home: Path) -> None:
+    with pytest.raises(InputError, match=r"'31\.8\.2017' is no date"):
+        call(files, "--date", "31.8.2017")
+    with pytest.raises(InputError, match="is not over: XNYS closes at 2099"):
+        call(files, "--date", "2099-12-31")
+    with pytest.raises(InputError, match="'AAPL' is no instrument"):
+        call(files, "--date", DAY, "--instrument", "AAPL")
+    with pytest.raises(InputError, match="is no folder of daily files"):
+        CliRunner().invoke(command, ["--source", "files:/nowhere", *SMALL], catch_exceptions=False)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_killed_at_random_again_and_again(files: Path, home: Path, tmp_path: Path) -> None:
+    """SIGKILL at 20 random instants of a day; then it is finished, and is what it would have been."""
+    seed = 20261121
+    random_ = random.Random(seed)
+    arguments = [
+        sys.executable,
+        "-m",
+        "tests.daily.daily_process",
+        "--source",
+        f"files:{files}",
+        *SMALL,
+        "--date",
+        DAY,
+        "--json",
+    ]
+    quiet = tmp_path / "quiet"
+    begun_s = time.monotonic()
+    subprocess.run(
+        arguments, cwd=ROOT, env=os.environ | {"QUANTLYTIC_HOME": str(quiet)}, check=True, capture_output=True
+    )
+    whole_s = time.monotonic() - begun_s
+    killed = 0
+    for _ in range(20):
+        with subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            try:
+                process.wait(random_.uniform(0.3, 1.0) * whole_s)
+            except subprocess.TimeoutExpired:
+                process.send_signal(signal.SIGKILL)
+                killed += 1
+    found = subprocess.run(arguments, cwd=ROOT, check=True, capture_output=True)
+    attempts = sum(one["attempts"] for one in json.loads(found.stdout)["tasks"])
+    print(f"seed {seed}: killed {killed} times, {attempts} attempts at 9 tasks")
+    assert_same_tables(home, quiet)
+    assert tables(home)["bars"].height > 500
