@@ -109,13 +109,19 @@ def history(run: Run, log: Log, lake: Lake | None) -> NDArray[Any]:
         pairs = zip(batch.offsets, batch.events, strict=True)
         events += [e for o, e in pairs if o < run.first_bar_offset and isinstance(e, Bar) and rows.wants(e)]
         position = batch.next_offset
-    array = np.concatenate(
-        [rows.bars(events), *old]
-    )  # what was recorded before the rest: the first one of a time counts
-    array = array[np.lexsort((array["instrument"], array["close_time"]))]
-    is_new = np.ones(len(array), np.bool_)
-    is_new[1:] = (np.diff(array["close_time"]) != 0) | (np.diff(array["instrument"]) != 0)
-    return array[is_new][-MOST_BARS:]
+    array = np.concatenate([rows.bars(events), *old])
+    if not _is_new(
+        array
+    ).all():  # of two bars for one time the first counts, which is the recorded one: the sort is stable
+        array = array[np.lexsort((array["instrument"], array["close_time"]))]
+        array = array[_is_new(array)]
+    return array[-MOST_BARS:]
+
+
+def _is_new(array: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which rows are later than the one before: at another time, or at its time for a later instrument."""
+    later, other = np.diff(array["close_time"]), np.diff(array["instrument"])
+    return np.append(True, (later > 0) | ((later == 0) & (other > 0)))[: len(array)]
 
 
 def _of_lake(run: Run, lake: Lake) -> NDArray[Any]:
