@@ -54,21 +54,17 @@ class Rows:
         self.run_id = run.run_id
         self.bar_size_ns = run.bar_size_ns
         self._ids = [instrument.id for instrument in run.instruments]
-        self._index = {one: index for index, one in enumerate(self._ids)}
+        self.index = {one: index for index, one in enumerate(self._ids)}
 
     def wants(self, bar: Bar) -> bool:
         """Whether the run sees this bar: one of its instruments, of its size."""
-        return bar.instrument in self._index and bar.close_time - bar.open_time == self.bar_size_ns
-
-    def index_of(self, bar: Bar) -> int:
-        """The place of the bar's instrument among the run's."""
-        return self._index[bar.instrument]
+        return bar.instrument in self.index and bar.close_time - bar.open_time == self.bar_size_ns
 
     # ---- events to rows
 
     def bars(self, bars: Sequence[Bar]) -> Array:
         """BAR rows, in the order given."""
-        index = self._index
+        index = self.index
         found = [
             (
                 index[e.instrument], e.open_time, e.close_time, e.open, e.high, e.low, e.close,
@@ -80,7 +76,7 @@ class Rows:
 
     def orders(self, events: Iterable[Event]) -> Array:
         """The orders among the events."""
-        index = self._index
+        index = self.index
         found = [
             (
                 e.order_id, index[e.instrument], e.event_time, e.side, e.type, e.time_in_force,
@@ -94,7 +90,7 @@ class Rows:
 
     def cancels(self, events: Iterable[Event]) -> Array:
         """The cancels among the events."""
-        index = self._index
+        index = self.index
         found = [
             (e.order_id, index[e.instrument], e.event_time, e.bar_offset) for e in events if isinstance(e, OrderCancel)
         ]
@@ -102,7 +98,7 @@ class Rows:
 
     def amends(self, events: Iterable[Event]) -> Array:
         """The amendments among the events."""
-        index = self._index
+        index = self.index
         found = [
             (e.order_id, index[e.instrument], e.event_time, e.quantity, e.price, e.stop_price, e.bar_offset)
             for e in events
@@ -116,7 +112,7 @@ class Rows:
 
     def fills(self, events: Iterable[Event]) -> Array:
         """The fills among the events."""
-        index = self._index
+        index = self.index
         found = [
             (
                 e.fill_id, e.order_id, index[e.instrument], e.event_time, e.side,
@@ -129,7 +125,7 @@ class Rows:
 
     def updates(self, events: Iterable[Event]) -> Array:
         """The order updates among the events."""
-        index = self._index
+        index = self.index
         found = [
             (e.order_id, index[e.instrument], e.event_time, e.status, Reason.of(e.reason))
             for e in events

@@ -42,7 +42,7 @@ class Released:
             self._closed = until = event.event_time
             now = [item for item in self._waiting if item[1].close_time <= until]
             self._waiting = [item for item in self._waiting if item[1].close_time > until]
-            now.sort(key=lambda item: (item[1].close_time, self._rows.index_of(item[1])))
+            now.sort(key=lambda item: (item[1].close_time, self._rows.index[item[1].instrument]))
             self.ready += now
             self.ready.append((offset, event))
 
