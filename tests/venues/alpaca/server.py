@@ -182,7 +182,10 @@ class AlpacaServer:
         return _json(row)
 
     async def _orders(self, request: web.Request) -> web.Response:
-        rows = [row for row in self._own(request).orders.values() if row["status"] in OPEN]
+        after = request.query.get("after", "").replace("+00:00", "")
+        rows = [
+            row for row in self._own(request).orders.values() if row["status"] in OPEN and row["submitted_at"] > after
+        ]
         assert (request.query["status"], request.query["direction"]) == ("open", "asc")
         return _json(rows[: int(request.query["limit"])])
 

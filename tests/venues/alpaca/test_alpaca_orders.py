@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import pickle
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -16,7 +17,9 @@ from tests.venues.conformance_rigs import AlpacaRig
 from quantlytic.model.errors import InputError, VenueError
 from quantlytic.model.order import OrderStatus, OrderType, TimeInForce
 from quantlytic.model.side import Side
+from quantlytic.venues.alpaca import orders as orders_module
 from quantlytic.venues.alpaca.keys import AlpacaKeys
+from quantlytic.venues.alpaca.library import _reset_s
 from quantlytic.venues.alpaca.market import live, paper
 from quantlytic.venues.alpaca.order_rows import STATUS, balances_of, base_of, fill_of, order_state
 from quantlytic.venues.alpaca.wire import AccountRow, FillRow, OrderRow, PositionRow
@@ -82,6 +85,30 @@ def test_fills_that_come_later_are_told_and_listed_page_by_page(rig: AlpacaRig) 
         assert await entry.my_trades(AAPL, fills[60].trade_id) == fills[60:]
 
     trade(rig, work)
+
+
+def test_many_open_orders_are_listed_page_by_page_each_once(rig: AlpacaRig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(orders_module, "OPEN_PAGE", 3)
+
+    async def work(entry: Any) -> None:
+        for number in range(10):
+            await entry.submit(rig.order(1, 100.0), f"many.{number}")
+        assert [state.client_order_id for state in await entry.open_orders()] == [f"many.{n}" for n in range(10)]
+
+    trade(rig, work)
+
+
+@pytest.mark.parametrize(
+    ("headers", "wait_s"),
+    [
+        ({"Retry-After": "7"}, 7.0),
+        ({"X-RateLimit-Reset": "1700000005", "Date": "Tue, 14 Nov 2023 22:13:20 GMT"}, 5.0),
+        ({"X-RateLimit-Reset": "soon", "Date": "Tue, 14 Nov 2023 22:13:20 GMT"}, 1.0),
+        ({}, 1.0),
+    ],
+)
+def test_a_venue_that_is_asked_too_often_says_when_to_come_back(headers: dict[str, str], wait_s: float) -> None:
+    assert _reset_s(SimpleNamespace(headers=headers)) == wait_s
 
 
 def test_crypto_is_traded_under_its_own_symbol(rig: AlpacaRig) -> None:

@@ -7,6 +7,7 @@ import importlib
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import msgspec
@@ -145,7 +146,13 @@ def _refusal(text: str) -> _Refusal:
 
 
 def _reset_s(response: Any) -> float:
+    """How long to wait after a 429, by Retry-After, or by when the budget is renewed, on the venue's own clock."""
     try:
-        return min(max(float(response.headers.get("Retry-After", "1")), 0.0), 60.0)
-    except (AttributeError, ValueError):
+        headers = response.headers
+        if "Retry-After" in headers:
+            wait = float(headers["Retry-After"])
+        else:
+            wait = float(headers["X-RateLimit-Reset"]) - parsedate_to_datetime(headers["Date"]).timestamp()
+        return min(max(wait, 0.05), 60.0)
+    except (AttributeError, KeyError, TypeError, ValueError):
         return 1.0

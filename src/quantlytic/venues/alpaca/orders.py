@@ -175,16 +175,18 @@ class AlpacaOrders:
 
     async def open_orders(self) -> list[OrderState]:
         """See `OrderEntry.open_orders`."""
-        requests, rows = load("trading.requests"), []
+        requests = load("trading.requests")
+        rows: dict[str, wire.OrderRow] = {}
         after = None
         while True:
             listing = requests.GetOrdersRequest(
                 status="open", limit=OPEN_PAGE, direction="asc", nested=False, after=after
             )
             page = self._convert(await self._ask(self._rest.trading.get_orders, listing), list[wire.OrderRow])
-            rows += page
-            if len(page) < OPEN_PAGE:
-                return [order_state(self._market.venue, row) for row in rows if row.symbol]
+            known = len(rows)
+            rows |= {row.id: row for row in page if row.symbol}
+            if len(page) < OPEN_PAGE or len(rows) == known:
+                return [self._state_of(row) for row in rows.values()]
             after = wire.time_text(wire.time_ns(page[-1].submitted_at))
 
     async def balances(self) -> dict[str, Balance]:
@@ -283,9 +285,11 @@ class AlpacaOrders:
             raise Refused(text, error.status, error.code) from None
 
     def _state(self, row: Any) -> OrderState:
-        converted = self._convert(row, wire.OrderRow)
+        return self._state_of(self._convert(row, wire.OrderRow))
+
+    def _state_of(self, row: wire.OrderRow) -> OrderState:
         try:
-            return self._note(order_state(self._market.venue, converted))
+            return self._note(order_state(self._market.venue, row))
         except msgspec.ValidationError as error:
             raise Unheard(f"{self._market.venue}: an answer that cannot be read: {error}") from None
 
