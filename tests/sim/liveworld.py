@@ -53,14 +53,19 @@ FREE = Limits(
 BAR_NS = 1_000_000_000
 
 
-def start_box(accounts: int, deposits: dict[str, str] | None = None) -> ExchangeServer:
-    """An exchange with so many accounts, `a0`, `a1` ..., that trade one instrument; its limits are out of the way."""
-    names = [
-        AccountConfig(name=f"a{k}", deposits=deposits or {"USDT": "100000"})
-        for k in range(accounts)
-    ]  # fmt: skip
+def start_box(accounts: int, deposits: dict[str, str] | None = None, **more: Any) -> ExchangeServer:
+    """An exchange with so many accounts, `a0`, `a1` ..., that trade one instrument, and `looker`, whose key may only look; its
+    limits are out of the way."""
+    names = [AccountConfig(name=f"a{k}", deposits=deposits or {"USDT": "100000"}) for k in range(accounts)]
+    names.append(AccountConfig(name="looker", read_only=True))
     config = ExchangeConfig(
-        port=0, symbols=("BTCUSDT",), accounts=tuple(names), trades_per_s=60, weight_limit=10**9, order_limit=10**9
+        port=0,
+        symbols=("BTCUSDT",),
+        accounts=tuple(names),
+        trades_per_s=60,
+        weight_limit=10**9,
+        order_limit=10**9,
+        **more,
     )
     box = ExchangeServer(config).start()
     while box.state()["symbols"]["BTCUSDT"]["last_price"] is None:

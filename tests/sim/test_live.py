@@ -6,6 +6,7 @@ import asyncio
 import math
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,8 @@ from quantlytic.model.side import Side
 from quantlytic.trading.holdings import NO_ORDER
 from quantlytic.trading.limits import InstrumentLimits
 from quantlytic.venues.binance.keys import Keys
-from quantlytic.venues.binance.orders import OrderTimings
+from quantlytic.venues.binance.market import spot
+from quantlytic.venues.binance.orders import BinanceOrders, OrderTimings
 from quantlytic.venues.exchange.server import ExchangeServer
 
 OPENING = {"USDT": 100_000.0, "BTC": 1.0}
@@ -108,6 +110,7 @@ def test_dice_end_where_the_exchange_is(box: ExchangeServer, tmp_path: Path) -> 
         live.run_bars(12)
         live.calm()
         assert live.check(OPENING)["trades"] > 0
+        assert [each.what for each in live.discrepancies()] == ["position"]  # what was there before; nothing is made up
 
 
 def test_an_order_rests_and_is_withdrawn(live: World) -> None:
@@ -379,7 +382,7 @@ def test_what_was_there_before_is_told_once(box: ExchangeServer, tmp_path: Path,
         action = {"ignore": "ignored", "adopt": "adopted", "halt": "halted"}[foreign]
         found = [(each.what, each.name, each.action) for each in live.discrepancies()]
         order_action = "ignored" if foreign == "adopt" else action
-        assert found == [("order", "by-hand-1", order_action), ("position", BTC.id, action)]
+        assert found == [("position", BTC.id, action), ("order", "by-hand-1", order_action)]
         fills = live.fills()
         assert [(fill.order_id, fill.quantity) for fill in fills] == ([(NO_ORDER, 1.0)] if foreign == "adopt" else [])
         halt = live.latch.read()
@@ -431,6 +434,42 @@ def test_wrong_keys_are_said_in_one_line_at_the_start(box: ExchangeServer, tmp_p
         with pytest.raises(VenueError, match="Invalid API-key") as caught:
             live.run_bars(1)
         assert "\n" not in str(caught.value)
+
+
+def test_a_key_that_may_only_look_is_told_with_the_first_order(box: ExchangeServer, tmp_path: Path) -> None:
+    with world(tmp_path, box, "looker", 0, strategist=Strategist) as live:
+        live.run_bars(1)
+        first = live.dice.order(Side.BUY, 0.001)
+        decide(live)
+        live.until(lambda: live.updates(first) == [S.REJECTED])
+        assert "permissions" in reason(live, first)
+        assert live.box._call(live._truth)["orders"] == []
+
+
+def test_an_instrument_that_takes_no_orders_any_more(tmp_path: Path) -> None:
+    box = start_box(1, delisted=("BTCUSDT",))
+    with ExitStack() as ends, world(tmp_path, box, "a0", 0, strategist=Strategist) as live:
+        ends.callback(box.stop)
+        live.run_bars(1)
+        first = live.dice.order(Side.BUY, 0.001)
+        decide(live)
+        live.until(lambda: live.updates(first) == [S.REJECTED])
+        assert "closed" in reason(live, first)
+
+
+def test_a_clock_that_is_an_hour_off_is_put_right(box: ExchangeServer, tmp_path: Path) -> None:
+    account = f"a{next(numbers)}"
+    market = spot("box", box.rest_url, box.stream_url + "/stream", box.stream_url + "/ws-api/v3")
+
+    def open_entry() -> BinanceOrders:
+        late = lambda: time.time_ns() - 3_600 * 10**9  # noqa: E731
+        return BinanceOrders(market, Keys(*box.keys(account)), timings=OrderTimings(), wall_ns=late)
+
+    with world(tmp_path, box, account, 0, strategist=Strategist, open_entry=open_entry) as live:
+        live.run_bars(1)
+        first = live.dice.order(Side.BUY, 0.001)
+        decide(live)
+        live.until(lambda: live.updates(first)[-1:] == [S.FILLED])
 
 
 def test_html_at_the_start_is_waited_out_and_said(live: World) -> None:

@@ -33,7 +33,9 @@ def run(name: str) -> Run:
 def account(*names: str, foreign: str = "ignore") -> Account:
     gate = RiskGate("main", Limits(), [BTC])
     runs = [run(name) for name in names or ("one",)]
-    return Account("main", runs, AccountState(is_open=True), gate, foreign=foreign, halts_on_balance=False)
+    return Account(
+        "main", runs, AccountState(is_open=True, cursors={BTC.id: 0}), gate, foreign=foreign, halts_on_balance=False
+    )
 
 
 def placed(
@@ -186,6 +188,27 @@ def test_an_order_of_ours_that_rose_again_is_to_be_withdrawn() -> None:
     mine.reconcile(sweep(open_orders=[state("one.5", 77), state("by-hand", 78)]), VOID_NS, set(), 20)
     assert [each.client_order_id for each in mine.risen] == ["one.5"]
     assert [(each.name, each.action) for each in differences(mine)] == [("one.5", "taken over"), ("by-hand", "ignored")]
+
+
+def test_an_order_that_ended_while_the_listing_was_fetched_has_not_risen() -> None:
+    mine = account()
+    mine.state.expected = {"USDT": 1000.0}
+    placed(mine, venue_order_id=7)
+    mine.hear(state("one.1", 7, S.CANCELED), "stream", 2_000)
+    mine.reconcile(sweep(open_orders=[state("one.1", 7)]), VOID_NS, set(), 2_001)
+    assert (mine.risen, differences(mine)) == ([], [])
+    mine.reconcile(sweep(asked_ns=3_000, open_orders=[state("one.1", 7)]), VOID_NS, set(), 3_001)
+    assert [each.client_order_id for each in mine.risen] == ["one.1"]
+
+
+def test_an_instrument_that_comes_later_does_not_make_its_past_ours() -> None:
+    mine = account()
+    eth = Instrument("box:ETHUSDT", "ETH", "USDT", 0.01, 0.0001, 5.0)
+    mine.state.instruments[eth.id] = eth
+    mine.state.expected = {"USDT": 1000.0}
+    old = msgspec.structs.replace(trade(5, 1), instrument=eth.id)
+    assert mine.reconcile(sweep(trades={BTC.id: [], eth.id: [old]}), VOID_NS, set(), 20)
+    assert (mine.state.cursors[eth.id], differences(mine)) == (5, [])
 
 
 def test_an_amendment_never_has_two_legs_open() -> None:

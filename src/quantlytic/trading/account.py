@@ -45,7 +45,7 @@ class RunState(msgspec.Struct):
 class AccountState(msgspec.Struct):
     """`expected`: balances by our own sums; `cursors`: the last trade taken in, by instrument; `seen`: foreign things that
     have been told once; `suspects`: balances that did not agree the last time, and by how much; `to_adopt`: positions that
-    wait for a price."""
+    wait for a price; `instruments`: of all runs there have been."""
 
     book: OrderBook = msgspec.field(default_factory=OrderBook)
     runs: dict[str, RunState] = {}
@@ -55,6 +55,7 @@ class AccountState(msgspec.Struct):
     seen: list[str] = []
     suspects: dict[str, float] = {}
     to_adopt: dict[str, float] = {}
+    instruments: dict[str, Instrument] = {}
 
 
 class Account:
@@ -75,7 +76,7 @@ class Account:
         halts_on_balance: bool,
     ) -> None:
         self.name, self.state, self.gate = name, state, gate
-        self.instruments: dict[str, Instrument] = {one.id: one for run in runs for one in run.instruments}
+        state.instruments |= {one.id: one for run in runs for one in run.instruments}
         self.halt_text = ""
         self.risen: list[OrderState] = []
         self.out: list[Event] = []
@@ -85,6 +86,10 @@ class Account:
             if run.run_id not in state.runs:
                 holdings = Holdings(run.run_id, run.cash, {one.id: Holding() for one in run.instruments})
                 state.runs[run.run_id] = RunState(holdings, run.first_bar_offset)
+
+    @property
+    def instruments(self) -> dict[str, Instrument]:
+        return self.state.instruments
 
     @property
     def book(self) -> OrderBook:
@@ -262,11 +267,11 @@ class Account:
     def reconcile(self, sweep: Sweep, void_ns: int, in_flight: set[str], now_ns: int) -> bool:
         """Compare with all that the venue says, and take over what it knows better. True when nothing is in doubt."""
         state = self.state
-        if not state.is_open:
-            return self._open(sweep, now_ns)
+        self._open(sweep, now_ns)
         before = [(working, leg) for working, leg in self.book.legs() if leg.client_order_id in sweep.states]
         prefixes = [f"{run}." for run in state.runs]
         legs = [leg for _, leg in self.book.legs()]
+        in_flight = in_flight | {name for name, gone_ns in self.book.gone.items() if gone_ns >= sweep.asked_ns}
         there = {each.client_order_id: each for each in sweep.open_orders}
         for finding in reconciliation.compare_orders(legs, sweep.states, sweep.open_orders, prefixes, in_flight):
             self.note(finding, now_ns)
@@ -281,23 +286,19 @@ class Account:
         complete = [self.take_trades(instrument, fills, now_ns) for instrument, fills in sweep.trades.items()]
         return self._check_balances(sweep, now_ns) if all(complete) else True
 
-    def _open(self, sweep: Sweep, now_ns: int) -> bool:
-        """The account is taken over for the first time: what is there is the beginning of our sums."""
+    def _open(self, sweep: Sweep, now_ns: int) -> None:
+        """What is there when an account, or an instrument, is taken over for the first time is the beginning of our sums."""
         state = self.state
-        state.cursors = {
-            name: max((each.trade_id for each in fills), default=-1) for name, fills in sweep.trades.items()
-        }
-        state.expected = {asset: row.free + row.locked for asset, row in sweep.balances.items()}
-        state.is_open = True
-        for finding in reconciliation.compare_orders([], {}, sweep.open_orders, [f"{run}." for run in state.runs]):
-            self.note(finding, now_ns)
-        for instrument in self.instruments.values():
-            held = state.expected.get(instrument.base, 0.0)
+        if not state.is_open:
+            state.expected = {asset: row.free + row.locked for asset, row in sweep.balances.items()}
+            state.is_open = True
+        for name in [name for name in sweep.trades if name not in state.cursors]:
+            state.cursors[name] = max((each.trade_id for each in sweep.trades[name]), default=-1)
+            held = state.expected.get(state.instruments[name].base, 0.0)
             if held:
-                self.note(reconciliation.held_before(instrument.id, held), now_ns)
+                self.note(reconciliation.held_before(name, held), now_ns)
                 if self._foreign == "adopt":
-                    state.to_adopt[instrument.id] = held
-        return True
+                    state.to_adopt[name] = held
 
     def _check_balances(self, sweep: Sweep, now_ns: int) -> bool:
         """A balance counts as unexplained when the same is missing twice: between a trade and its listing lies some time."""

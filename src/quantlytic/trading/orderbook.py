@@ -17,7 +17,7 @@ from quantlytic.trading.working import Working
 from quantlytic.venues.port import VenueFill
 
 _SUFFIX = re.compile(r"-a\d+$")
-REMEMBERED = 2_000  # orders that have ended and may still be heard of
+REMEMBERED = 1_000  # orders that have ended and may still be heard of
 
 
 class Placed(msgspec.Struct, array_like=True):
@@ -29,10 +29,12 @@ class Placed(msgspec.Struct, array_like=True):
 
 
 class OrderBook(msgspec.Struct):
-    """`working` by the order's first client order id; `placed` by instrument and venue order id, ended orders too."""
+    """`working` by the order's first client order id; `placed` by instrument and venue order id, ended orders too; `gone`: when
+    a leg, by its client order id, was left behind (a listing asked for before may still show it)."""
 
     working: dict[str, Working] = {}
     placed: dict[str, Placed] = {}
+    gone: dict[str, int] = {}
 
     def add(self, order: Order) -> Working:
         working = Working.of(order)
@@ -114,6 +116,7 @@ class OrderBook(msgspec.Struct):
     def end(self, working: Working, status: OrderStatus, reason: str, now_ns: int) -> list[OrderUpdate]:
         """It is over, and with it what hangs on it."""
         self.working.pop(working.key, None)
+        self._leave(working, now_ns)
         updates = [working.update(status, reason, now_ns)]
         for child in self.children(working):
             child.is_orphan = True
@@ -154,6 +157,7 @@ class OrderBook(msgspec.Struct):
     def _leg_over(self, working: Working, leg: Leg, now_ns: int) -> list[OrderUpdate]:
         """A leg has ended, and all its trades are known."""
         if leg.status == OrderStatus.FILLED and working.has_more_to_come:
+            self._leave(working, now_ns)
             working.drop_leg()
             working.told = OrderStatus.PARTIALLY_FILLED
             return [working.update(working.told, "", now_ns)]
@@ -162,15 +166,23 @@ class OrderBook(msgspec.Struct):
         if working.is_withdrawn:
             return self.end(working, *working.ending, now_ns)
         if working.amend is not None:
+            self._leave(working, now_ns)
             working.drop_leg()
             return self._replace(working, now_ns)
         if working.is_recalled:
+            self._leave(working, now_ns)
             working.drop_leg()
             working.is_recalled = False
             if working.watch is not None:
                 working.watch.is_fired = False
             return self.empty(working, now_ns)
         return self.end(working, leg.status, leg.reason, now_ns)
+
+    def _leave(self, working: Working, now_ns: int) -> None:
+        if working.leg is not None:
+            self.gone[working.leg.client_order_id] = now_ns
+            while len(self.gone) > REMEMBERED // 10:
+                self.gone.pop(next(iter(self.gone)))
 
     def empty(self, working: Working, now_ns: int) -> list[OrderUpdate]:
         """End an order that waits and of which nothing is left: its group has traded all of it, or its parent no more."""

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from quantlytic.model.order import OrderStatus
-from quantlytic.trading.tracker import Leg
+from quantlytic.trading.tracker import ENDED, Leg
 from quantlytic.venues.port import Balance, OrderState, VenueFill
 
 CENT = 1e-7  # balances have eight decimals; a value that a venue cuts off at the eighth may be off by some of them
@@ -32,8 +31,9 @@ def compare_orders(
     own_prefixes: Sequence[str],
     in_flight: Iterable[str] = (),
 ) -> list[Finding]:
-    """Orders. `states`: the venue's, of each leg asked about. `own_prefixes` begin the ids of the account's runs; `in_flight`
-    are ids of which something has been asked that is not answered yet: about these nothing is said."""
+    """Orders: where the venue knows more than we do. `states`: the venue's, of each leg asked about. `own_prefixes` begin the
+    ids of the account's runs; `in_flight` are ids of which something has been asked, or has changed, meanwhile: about these
+    nothing is said."""
     quiet = set(in_flight)
     known = {leg.client_order_id: leg for leg in legs}
     found = []
@@ -46,7 +46,7 @@ def compare_orders(
                 found.append(
                     Finding("unknown", "order", name, _leg(leg), "unknown", "the venue has no such order (any more)")
                 )
-        elif (state.status, state.filled_quantity) != (leg.status, leg.filled) and not _is_older(state, leg):
+        elif state.filled_quantity > leg.filled or (state.status in ENDED and not leg.is_ended):
             text = "it changed at the venue, and its report was not heard"
             found.append(Finding("missed", "order", name, _leg(leg), _state(state), text))
     for state in open_there:
@@ -91,11 +91,6 @@ def balance_effects(trade: VenueFill, base: str, quote: str) -> list[tuple[str, 
     """What a trade does to the account's balances: (asset, change)."""
     effects = [(base, trade.side * trade.quantity), (quote, -trade.side * trade.quantity * trade.price)]
     return effects + ([(trade.fee_asset, -trade.fee)] if trade.fee else [])
-
-
-def _is_older(state: OrderState, leg: Leg) -> bool:
-    """Whether the picture was taken before what has been heard since."""
-    return leg.is_ended and state.status not in (leg.status, OrderStatus.FILLED) and state.filled_quantity <= leg.filled
 
 
 def _leg(leg: Leg) -> str:
