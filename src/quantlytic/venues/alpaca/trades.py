@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 
 from quantlytic.model.event import Event
@@ -17,12 +16,13 @@ PAGE = 10_000
 MAX_PAGES = 100
 MAX_HELD = 20_000
 WINDOW = 256
+NS_PER_US = 1000
 
 Key = tuple[str, int]
 """An id is an exchange's own, so both together name a trade."""
 Print = tuple[int, int, str, int, float, float, str]
 """event_time, receive_time, exchange, id, price, size, taker."""
-SavedPrints = tuple[int, list[Key], list[Print], SavedSide]
+SavedPrints = tuple[int, list[tuple[Key, int]], list[Print], SavedSide]
 
 
 class TradePrints:
@@ -36,7 +36,7 @@ class TradePrints:
         self.wanted: Request | None = None
         self._symbol = symbol
         self._last_time = 0
-        self._recent: deque[Key] = deque(maxlen=WINDOW)
+        self._recent: dict[Key, int] = {}
         self._held: dict[Key, Print] = {}
         self._is_waiting = False
         self._pages = 0
@@ -89,17 +89,23 @@ class TradePrints:
         self._is_waiting = self._is_waiting or bool(self._held)
         self.wanted = None
         self.sides.forget_quote()
+        self._recent = dict(self._newest())
 
     def save(self) -> SavedPrints:
         """What outlives a restart."""
-        return self._last_time, list(self._recent), list(self._held.values()), self.sides.save()
+        return self._last_time, self._newest(), list(self._held.values()), self.sides.save()
 
     def restore(self, saved: SavedPrints) -> None:
         """Take over what `save` gave."""
         self._last_time, recent, held, sides = saved
-        self._recent.extend((exchange, number) for exchange, number in recent)
+        self._recent = {(exchange, number): time for (exchange, number), time in recent}
         self._held = {(one[2], one[3]): one for one in held}
         self.sides.restore(sides)
+
+    def _newest(self) -> list[tuple[Key, int]]:
+        """The trades that a request from the last one on will bring again: it goes by whole microseconds."""
+        first = self._last_time - self._last_time % NS_PER_US
+        return [(key, time) for key, time in self._recent.items() if time >= first]
 
     def _caught_up(self) -> Sequence[Event]:
         events: list[Event] = []
@@ -120,7 +126,9 @@ class TradePrints:
     def _trade(self, one: Print, is_live: bool) -> Event:
         time, receive_time, exchange, number, price, size, taker = one
         self._last_time = max(self._last_time, time)
-        self._recent.append((exchange, number))
+        self._recent[exchange, number] = time
+        if len(self._recent) > WINDOW:
+            del self._recent[next(iter(self._recent))]
         if not price or not size:
             return self._entry(LedgerKind.INVALID, number, detail="a print without price or size")
         if taker in ("B", "S"):

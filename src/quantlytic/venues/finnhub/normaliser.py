@@ -21,7 +21,7 @@ from quantlytic.venues.port import CONNECTED, FAILED, LOST, STARTED, Request
 
 NEWS = "news "
 """Channel of a list of articles, followed by the symbol, or by `*` for news about no single one."""
-KNOWN_NEWS = 1000
+KNOWN_NEWS = 500
 _SYMBOL = re.compile(r"[\w.\-:/]{1,40}")
 
 SavedPrints = tuple[int, int, SavedSide]
