@@ -199,11 +199,11 @@ with open_control(target) as control:
 
 
 def test_kills_lose_no_message_and_repeat_none(target: Path | str) -> None:
-    for number in range(6):
+    for number in range(4):
         child = subprocess.Popen([sys.executable, "-c", _CHILD, str(target)], stdout=subprocess.PIPE)
         assert child.stdout is not None
         assert child.stdout.readline() == b"up\n"
-        time.sleep(0.013 * (number + 1))
+        time.sleep(0.02 * (number + 1))
         os.kill(child.pid, signal.SIGKILL)
         child.wait()
         child.stdout.close()

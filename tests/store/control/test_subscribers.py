@@ -98,6 +98,26 @@ def test_erasing_leaves_nothing(control: Control) -> None:
     assert [one.recipient for one in control.messages.history(None, 9)] == [bob.subscriber_id]
 
 
+def test_who_never_confirmed_is_forgotten(control: Control) -> None:
+    confirmed(control, "confirmed@example.com", 5)
+    left = confirmed(control, "left@example.com", 5)
+    control.subscribers.unsubscribe(left.subscriber_id)
+    old, again, new = (
+        control.subscribers.add(f"{name}@example.com", now_ns, chosen=chosen(), **QUIET)
+        for name, now_ns in (("old", 5), ("again", 5), ("new", 90))
+    )
+    control.messages.put(
+        [a_message(old.subscriber_id, "x"), msgspec.structs.replace(a_message(again.subscriber_id), created_ns=80)]
+    )
+    assert control.subscribers.forget_pending(80) == 1
+    assert control.subscribers.get(old.subscriber_id) is None
+    assert control.subscribers.subscription_of(old.subscriber_id) is None
+    assert [one.recipient for one in control.messages.history(None, 9)] == [again.subscriber_id]
+    assert len(control.subscribers.list()) == 4
+    assert control.subscribers.forget_pending(91) == 2
+    assert control.subscribers.get(new.subscriber_id) is None
+
+
 def test_listed_oldest_first(control: Control) -> None:
     late, early = confirmed(control, "a@example.com", 90), confirmed(control, "b@example.com", 10)
     pending = control.subscribers.add("c@example.com", 50, **QUIET)

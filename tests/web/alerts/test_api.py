@@ -315,8 +315,10 @@ def test_it_describes_itself(service: Service) -> None:
 
 def test_the_examples_of_the_documentation_work(service: Service) -> None:
     schemas = service.http.get("/openapi.json").json()["components"]["schemas"]
-    example = schemas["Choices"]["example"] | {"email": schemas["EmailBody"]["properties"]["email"]["examples"][0]}
-    assert service.http.post("/api/subscriptions", json=example).status_code == 202
+    assert service.http.post("/api/subscriptions", json=schemas["SignUpBody"]["example"]).status_code == 202
+    service.work()
+    link = bearer(service.token("mine", service.subscribe("bob@example.com")))
+    assert service.http.put("/api/mine", json=schemas["Choices"]["example"], headers=link).status_code == 200
 
 
 _JSON = {"Content-Type": "application/json"}

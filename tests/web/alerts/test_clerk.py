@@ -12,7 +12,7 @@ from quantlytic.store.control.address import ALLOW
 from quantlytic.store.control.links import LIFETIME_S
 from quantlytic.store.control.records import Message
 from quantlytic.web.alerts.choices import Choices
-from quantlytic.web.alerts.clerk import Clerk
+from quantlytic.web.alerts.clerk import FORGET_AFTER_NS, Clerk
 
 
 def ask(service: Service, email: str = "ann@example.com", kind: str = "subscribe", **choices: object) -> list[Message]:
@@ -91,6 +91,22 @@ def test_an_address_is_not_flooded(service: Service) -> None:
     who = service.subscribe("eve@example.com")
     assert [len(ask(service, "eve@example.com", "mine")) for _ in range(4)] == [1, 1, 0, 0]
     assert who.status == "confirmed"
+
+
+def test_the_world_is_not_flooded(service: Service) -> None:
+    service.clerk = Clerk(service.control, service.links, ["anyone"], lambda: None, burst=5)
+    for number in range(8):
+        service.control.sign_ups.add("subscribe", f"a{number}@example.com", Choices().model_dump_json(), number)
+    assert len(service.work()) == 5
+    assert len(service.control.sign_ups.waiting(9)) == 3  # they wait
+
+
+def test_who_never_confirmed_is_forgotten(service: Service) -> None:
+    service.subscribe()
+    ask(service, "stranger@example.com")
+    assert service.clerk.tidy(time.time_ns() + FORGET_AFTER_NS - 10**9) == 0
+    assert service.clerk.tidy(time.time_ns() + FORGET_AFTER_NS) == 1
+    assert (service.status("stranger@example.com"), service.status()) == ("unknown", "confirmed")
 
 
 @pytest.mark.parametrize("done", [0, 1, 2])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 from starlette.datastructures import Headers
 from tests.web.alerts.conftest import BASE, Http, Service
 
+from quantlytic.web.alerts import shield
 from quantlytic.web.alerts.shield import MAX_BODY_BYTES, Shield, client_of
 
 EMAIL = {"email": "ann@example.com"}
@@ -61,6 +63,17 @@ def test_a_large_body_is_refused_whether_or_not_it_says_so(service: Service) -> 
         answer = service.http.post("/api/subscriptions", content=content)
         assert (answer.status_code, answer.json()) == (413, {"error": "The request is too large."})
     assert service.http.post("/api/unsubscribe", content=b"x" * MAX_BODY_BYTES).status_code == 422
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def drip() -> AsyncIterator[bytes]:
+        while True:
+            yield b"x"
+            await asyncio.sleep(0.01)
+
+    monkeypatch.setattr(shield, "_BODY_S", 0.1)
+    answer = service.http.post("/api/subscriptions", content=drip())
+    assert (answer.status_code, answer.json()) == (408, {"error": "The request did not come to its end."})
 
 
 def test_people_get_a_page_programs_a_line(service: Service) -> None:

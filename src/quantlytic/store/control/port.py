@@ -128,6 +128,9 @@ class Subscribers(Protocol):
     def erase(self, subscriber_id: str) -> bool:
         """Forget him, what he chose, and every message to him. False for an unknown one."""
 
+    def forget_pending(self, before_ns: int) -> int:
+        """Erase those who have not confirmed, and were sent nothing at or after that time; returns how many."""
+
     def get(self, subscriber_id: str) -> Subscriber | None: ...
     def by_email(self, email: str) -> Subscriber | None: ...
     def list(self, status: str | None = None) -> list[Subscriber]:

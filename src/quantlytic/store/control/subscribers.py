@@ -69,11 +69,15 @@ class SqlSubscribers:
         return self._stop(subscriber_id, "suppressed")
 
     def erase(self, subscriber_id: str) -> bool:
-        with self._database.writing() as connection:
-            connection.execute(messages.delete().where(messages.c.recipient == subscriber_id))
-            connection.execute(subscriptions.delete().where(subscriptions.c.subscriber_id == subscriber_id))
-            gone = connection.execute(subscribers.delete().where(subscribers.c.subscriber_id == subscriber_id))
-        return gone.rowcount > 0
+        return self._erase_if(subscriber_id, sa.true())
+
+    def forget_pending(self, before_ns: int) -> int:
+        is_fresh = sa.and_(messages.c.recipient == subscribers.c.subscriber_id, messages.c.created_ns >= before_ns)
+        is_old = sa.and_(subscribers.c.status == "pending", subscribers.c.created_ns < before_ns)
+        chosen = sa.select(subscribers.c.subscriber_id).where(is_old, ~sa.exists().where(is_fresh))
+        with self._database.reading() as connection:
+            old = connection.execute(chosen).scalars().all()
+        return sum(self._erase_if(one, subscribers.c.status == "pending") for one in old)
 
     def get(self, subscriber_id: str) -> Subscriber | None:
         with self._database.reading() as connection:
@@ -118,6 +122,15 @@ class SqlSubscribers:
         return [
             one for one in found if one.subscription.wants(kind, instrument, strategy, is_recommended=is_recommended)
         ]
+
+    def _erase_if(self, subscriber_id: str, condition: sa.ColumnElement[bool]) -> bool:
+        mine = sa.and_(subscribers.c.subscriber_id == subscriber_id, condition)
+        with self._database.writing() as connection:
+            if not connection.execute(subscribers.delete().where(mine)).rowcount:
+                return False
+            connection.execute(messages.delete().where(messages.c.recipient == subscriber_id))
+            connection.execute(subscriptions.delete().where(subscriptions.c.subscriber_id == subscriber_id))
+        return True
 
     def _stop(self, subscriber_id: str, status: str) -> bool:
         waiting = sa.and_(messages.c.recipient == subscriber_id, messages.c.state == "queued")

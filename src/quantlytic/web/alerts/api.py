@@ -6,12 +6,12 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Query
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from quantlytic.model.errors import InputError
 from quantlytic.model.time import iso
 from quantlytic.store.control.records import Addressee, Message
-from quantlytic.web.alerts.choices import Choices, choices_of
+from quantlytic.web.alerts.choices import EXAMPLE, Choices, choices_of
 from quantlytic.web.alerts.desk import Desk
 
 CHECK_MAIL = "If this address may be used here, a mail with a link is on its way."
@@ -38,6 +38,8 @@ class EmailBody(BaseModel):
 
 class SignUpBody(Choices):
     """An address, and what it is to be told about."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"email": "ann@example.com", **EXAMPLE}})
 
     email: str = Field(max_length=300, examples=["ann@example.com"])
 
@@ -89,6 +91,7 @@ Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 _COMMON: dict[int, str] = {
     400: "It cannot be done, for the reason given.",
     403: "Not from there: another site's form, or a name that this server does not answer to.",
+    408: "The request did not come to its end within ten seconds.",
     413: "The request is longer than 64 KiB.",
     422: "The request is not as described here.",
     429: "Too often; `Retry-After` says after how many seconds to try again.",

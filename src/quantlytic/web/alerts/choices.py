@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Annotated, Literal, TypedDict
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from quantlytic.model.errors import InputError
 from quantlytic.store.control.port import Wanted
@@ -28,6 +28,15 @@ MAX_WAITING_INSTRUMENTS = 200
 _INSTRUMENT = re.compile(r"[a-z][a-z0-9_]{1,30}:[A-Za-z0-9^][A-Za-z0-9^./:=_-]{0,49}")
 _TIME = r"^(?:[01][0-9]|2[0-3]):[0-5][0-9]$"
 
+EXAMPLE: dict[str, JsonValue] = {
+    "instruments": ["binance:BTCUSDT"],
+    "strategies": ["recommended"],
+    "kinds": ["signal", "digest"],
+    "near_bps": 50,
+    "time_zone": "Europe/Berlin",
+    "quiet_start": "22:00",
+    "quiet_end": "07:00",
+}
 Kind = Literal["*", "signal", "look-ahead", "fill", "risk", "data", "digest"]
 Name = Annotated[str, Field(min_length=1, max_length=100)]
 
@@ -43,20 +52,7 @@ class Quiet(TypedDict):
 class Choices(BaseModel):
     """What to be told about, and when not to."""
 
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={
-            "example": {
-                "instruments": ["binance:BTCUSDT"],
-                "strategies": ["recommended"],
-                "kinds": ["signal", "digest"],
-                "near_bps": 50,
-                "time_zone": "Europe/Berlin",
-                "quiet_start": "22:00",
-                "quiet_end": "07:00",
-            }
-        },
-    )
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"example": EXAMPLE})
 
     instruments: list[Name] = Field(
         default=[EVERY], min_length=1, max_length=MAX_CHOSEN,

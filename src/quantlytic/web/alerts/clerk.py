@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -20,6 +21,9 @@ from quantlytic.web.alerts.limits import TokenBuckets
 _SUBJECTS = {"confirm": "Confirm your alerts", "mine": "Your alerts: see and change them"}
 _AT_ONCE = 50
 _LOOK_EVERY_S = 5.0
+_TIDY_EVERY_S = 3600.0
+FORGET_AFTER_NS = 7 * 86400 * NS_PER_S
+"""Who has not confirmed by then is forgotten: strangers enter addresses that are not theirs."""
 _log = logging.getLogger(__name__)
 
 
@@ -27,13 +31,16 @@ class Clerk:
     """Works off the sign-ups in order, in a thread from `start` to `stop`, or step by step with `work`.
 
     Each is done in steps that may be repeated: after a crash it is worked off once more, and its mail has the same id.
-    An address gets at most three of these mails at once, and then one every twenty minutes.
+    An address gets at most three of these mails at once, and then one every twenty minutes; all of them together get
+    `burst`, and then one every five seconds: the rest wait, so that nobody can have us flood the world with mails.
     """
 
-    def __init__(self, control: Control, links: Links, rules: Sequence[str], wake: Callable[[], None]) -> None:
+    def __init__(
+        self, control: Control, links: Links, rules: Sequence[str], wake: Callable[[], None], burst: int = 300
+    ) -> None:
         self._control, self._links, self._wake = control, links, wake
         self._rules = [clean_rule(rule) for rule in rules]
-        self._mails = TokenBuckets(3, 1200.0)
+        self._mails, self._all_mails = TokenBuckets(3, 1200.0), TokenBuckets(burst, 5.0)
         self._rung, self._stopping = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -53,19 +60,29 @@ class Clerk:
             self._thread.join(timeout=30)
 
     def work(self) -> int:
-        """Work off what is waiting now; returns how many."""
+        """Work off what is waiting now, as far as mails may be sent; returns how many."""
         waiting = self._control.sign_ups.waiting(_AT_ONCE)
-        for one in waiting:
+        for number, one in enumerate(waiting):
+            if self._all_mails.take(""):
+                return number
             message = self._answer_to(one)
             if message is not None and self._control.messages.put([message]):
                 self._wake()
             self._control.sign_ups.done(one.number)
         return len(waiting)
 
+    def tidy(self, now_ns: int) -> int:
+        """Forget who has not confirmed in time; returns how many."""
+        return self._control.subscribers.forget_pending(now_ns - FORGET_AFTER_NS)
+
     def _run(self) -> None:
+        tidy_at_s = time.monotonic()
         while not self._stopping.is_set():
             self._rung.clear()
             try:
+                if time.monotonic() >= tidy_at_s:
+                    self.tidy(time.time_ns())
+                    tidy_at_s = time.monotonic() + _TIDY_EVERY_S
                 if self.work():
                     continue
             except StoreError as error:  # it stays in the store, and is looked at again

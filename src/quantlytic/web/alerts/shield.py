@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import math
 from collections.abc import Iterable, Sequence
@@ -16,6 +17,7 @@ from quantlytic.web.alerts.pages import problem_page
 from quantlytic.web.headers import LOOPBACK_HOSTS, SAFE_HEADERS, hostname, with_headers
 
 MAX_BODY_BYTES = 65_536
+_BODY_S = 10.0
 # Forms are sent with their origin only under a policy that names it; links with a token go to no other site either way.
 _HEADERS = SAFE_HEADERS | {"Referrer-Policy": "same-origin"}
 _POLICY = (
@@ -54,10 +56,14 @@ class Shield:
             await send({"type": "websocket.close", "code": 1008, "reason": "refused"})
             return
         send = with_headers(send, _POLICY, _HEADERS)
-        refusal = self._refusal(scope)
+        refusal, body = self._refusal(scope), None
         if refusal is None:
-            body = await _read(receive)
-            refusal = refuse(scope, 413, "The request is too large.") if body is None else None
+            try:
+                async with asyncio.timeout(_BODY_S):
+                    body = await _read(receive)
+                refusal = refuse(scope, 413, "The request is too large.") if body is None else None
+            except TimeoutError:
+                refusal = refuse(scope, 408, "The request did not come to its end.")
         if refusal is None:
             if scope["method"] == "HEAD":  # answered as GET; the server leaves the body away
                 scope = {**scope, "method": "GET"}
@@ -120,7 +126,7 @@ def too_often(scope: Scope, reason: str, wait_s: float) -> Response:
 
 
 async def _read(receive: Receive) -> bytes | None:
-    """The whole body; None when it is too large."""
+    """The whole body; None when it is too large. Raises TimeoutError when it does not come."""
     body = b""
     while True:
         message = await receive()
