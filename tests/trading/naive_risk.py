@@ -44,13 +44,16 @@ class NaiveRisk:
         if at >= self.prices.get(instrument, (0.0, 0))[1]:
             self.prices[instrument] = (price, at)
 
-    def open(self, instrument: str | None = None) -> list[Sent]:
-        return [s for s in self.sent if s.remaining > 0 and instrument in (None, s.order.instrument)]
+    def open(self, instrument: str | None = None, without: Order | None = None) -> list[Sent]:
+        """What is open (without what the order amends: it has the same id)."""
+        gone = None if without is None else (without.run, without.order_id)
+        found = [s for s in self.sent if s.remaining > 0 and instrument in (None, s.order.instrument)]
+        return [s for s in found if (s.order.run, s.order.order_id) != gone]
 
     def worst(self, run: str | None, instrument: str, extra: Order | None = None) -> tuple[Fraction, Fraction]:
         """(long, short) that can come of what is held and open (and of `extra`), of a run or of all."""
         held = sum((q for (r, i), q in self.held.items() if i == instrument and run in (None, r)), Fraction(0))
-        orders = [(s.order, s.remaining) for s in self.open(instrument)]
+        orders = [(s.order, s.remaining) for s in self.open(instrument, extra)]
         if extra is not None:
             orders.append((extra, exact(extra.quantity)))
         buys = sum((q for o, q in orders if o.side is Side.BUY and run in (None, o.run)), Fraction(0))
@@ -108,10 +111,13 @@ class NaiveRisk:
             limit = getattr(limits, name)
             if limit is not None and sum(now - s.at < window * S for s in self.sent) >= limit:
                 found.add(name)
-        for limit, count in ((one.max_open_orders, self.open(order.instrument)), (limits.max_open_orders, self.open())):
+        for limit, count in (
+            (one.max_open_orders, self.open(order.instrument, order)),
+            (limits.max_open_orders, self.open(None, order)),
+        ):
             if limit is not None and len(count) >= limit:
                 found.add("max_open_orders")
-        if limits.self_trade_guard and any(_meet(order, s.order) for s in self.open(order.instrument)):
+        if limits.self_trade_guard and any(_meet(order, s.order) for s in self.open(order.instrument, order)):
             found.add("self_trade_guard")
         if not self.is_reducing(order):
             found |= self.broken_losses() | self.too_large(order, exact(price))

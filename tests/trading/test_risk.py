@@ -318,6 +318,7 @@ STEPS = st.lists(
         st.tuples(st.just("fill"), WHICH, st.just(4)),
         st.tuples(st.just("end"), WHICH, st.sampled_from([OrderStatus.CANCELED, OrderStatus.EXPIRED])),
         st.tuples(st.just("filled first"), WHICH),
+        st.tuples(st.just("amend"), WHICH, QUANTITIES, PRICES),
         st.tuples(st.just("late"), WHICH),
         st.tuples(st.just("worth"), RUNS, st.integers(860, 1010)),
         st.tuples(st.just("wait"), st.integers(0, 1500)),
@@ -367,6 +368,17 @@ class Stream:
             instrument=name,
             tif=tif,
         )
+        self._ask(asked)
+
+    def amend(self, which: int, quantity: float, price: float) -> None:
+        """The same order again, with other numbers: it takes the place of the first."""
+        sent = self.open(which)
+        if sent is not None:
+            changed = msgspec.structs.replace(sent.order, type=OrderType.LIMIT, quantity=quantity, price=price)
+            if self._ask(changed):
+                sent.is_gone = True
+
+    def _ask(self, asked: Order) -> bool:
         broken = self.naive.broken(asked, self.now)
         breach = self.gate.check(asked, self.now)
         assert (breach is None) == (not broken), (breach, broken)
@@ -377,6 +389,7 @@ class Stream:
             self.passed += 1
         else:
             assert breach.limit in broken, (breach, broken)
+        return breach is None
 
     def open(self, which: int) -> Sent | None:
         found = self.naive.open()
@@ -412,7 +425,8 @@ class Stream:
 
     def late(self, which: int) -> None:
         """A fill of an order that has ended: a fact all the same."""
-        gone = [s for s in self.naive.sent if s.is_gone]
+        alive = {(s.order.run, s.order.order_id) for s in self.naive.open()}
+        gone = [s for s in self.naive.sent if s.is_gone and (s.order.run, s.order.order_id) not in alive]
         if gone:
             self._fill(gone[which % len(gone)], 0.001)
 
