@@ -56,6 +56,7 @@ class CrossChurn(Strategy):
         self.filled = 0
         self.sum = 0.0
         self.resting = 0
+        self.probe = 0
 
     def on_fill(self, fill: Any, broker: Any) -> None:
         self.filled += 1
@@ -66,6 +67,8 @@ class CrossChurn(Strategy):
         self.sum = self.sum * 0.5 + bar.close
         if broker.is_long and broker.open_orders == 0 and self.slices % 3 == 0:
             self.resting = broker.limit(Side.SELL, broker.position / 2.0, bar.close * 1.0002)
+        if bar.instrument == 0 and broker.order_status(self.probe) == 2:  # it was told of the venue's answer
+            broker.cancel(self.probe)
 
     def on_slice(self, slice: Any, broker: Any) -> None:
         self.slices += 1
@@ -78,6 +81,8 @@ class CrossChurn(Strategy):
                     broker.on(i).close()
         if self.slices % 11 == 0:
             broker.on(0).buy(1.0e9)
+        if self.slices % 3 == 0 and slice.has(0):
+            self.probe = broker.on(0).limit(Side.BUY, 0.01, slice.close(0) * 0.99)
 
     def on_timer(self, time: int, broker: Any) -> None:
         for i in range(2):

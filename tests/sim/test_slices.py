@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from tests.sim import mortal
@@ -163,6 +164,18 @@ def test_bars_come_in_the_order_of_time_and_of_the_runs_instruments(tmp_path: Pa
         assert [event.bar_offset for event in executed] == [0, 2, 1, 4, 8, 7]
         parity = check_parity(log, run, paper_session(run, compiled=False))
         assert (parity.bars, parity.mismatches) == (6, 0)
+
+
+def test_a_run_that_begins_in_the_middle_of_a_time_begins_with_the_next(tmp_path: Path) -> None:
+    run = msgspec.structs.replace(run_of("equal-weight"), first_bar_offset=1)
+    events = [bar(0, 1), bar(1, 1), closed(1), bar(0, 2), bar(1, 2), closed(2)]
+    with closing(open_log("sqlite", folder=tmp_path)) as log:
+        log.writer("barmaker.file").commit({"bars.file": events})
+        pump(log, run)
+        executed = [event for _, event in events_of(log, "executions.x") if isinstance(event, Equity)]
+        assert [event.bar_offset for event in executed] == [3, 4]
+        parity = check_parity(log, run, paper_session(run, compiled=False))
+        assert (parity.bars, parity.mismatches) == (2, 0)
 
 
 def test_a_time_without_bars_is_passed_in_silence(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ class PaperExecutor:
             saved = msgspec.msgpack.decode(self._writer.snapshot, type=_Snapshot)
             self._session.restore(saved.session)
             self._executed, turns = saved.executed, saved.turns
-        self._turns = Turns(self._bars, self._rows, session, turns)
+        self._turns = Turns(self._bars, run, session, turns)
 
     def pump(self) -> int:
         if self._take_decision() and (turn := self._turns.take()) is not None:

@@ -47,7 +47,7 @@ class Strategist:
                 both = msgspec.msgpack.decode(saved, type=_Snapshot)
                 saved, turns = both.session, both.turns
             self._session.restore(saved)
-        self._turns = Turns(self._bars, self._rows, session, turns)
+        self._turns = Turns(self._bars, run, session, turns)
 
     def pump(self) -> int:
         while self._due is None and self._reports.peek() is not None:

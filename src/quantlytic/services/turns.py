@@ -9,6 +9,7 @@ import msgspec
 from quantlytic.engine.session import Session
 from quantlytic.model.bar import Bar
 from quantlytic.model.barsclosed import BarsClosed
+from quantlytic.model.run import Run
 from quantlytic.research.runs.paper import Rows
 from quantlytic.research.runs.released import Released
 from quantlytic.services.inbox import Inbox
@@ -37,13 +38,13 @@ class Turns:
     due, one at a time: those of times that are over. Then an end of what is known so far, if there was anything.
     """
 
-    def __init__(self, inbox: Inbox, rows: Rows, session: Session, state: bytes | None = None) -> None:
+    def __init__(self, inbox: Inbox, run: Run, session: Session, state: bytes | None = None) -> None:
         self.inbox = inbox
-        self._rows, self._session = rows, session
+        self._rows, self._session = Rows(run), session
         self._released: Released | None = None
         if session.looks_at_time:
             saved = None if state is None else msgspec.msgpack.decode(state, type=_State)
-            self._released = Released(rows, None if saved is None else saved.released)
+            self._released = Released(run, None if saved is None else saved.released)
             self._last, self._worked = (-1, False) if saved is None else (saved.last, saved.worked)
 
     def take(self) -> Turn | None:

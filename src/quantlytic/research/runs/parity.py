@@ -69,7 +69,7 @@ def _check_times(log: Log, run: Run, session: Session) -> Parity:
     decisions = [event for _, event in events_of(log, run.decisions_stream)]
     executions = [event for _, event in events_of(log, run.executions_stream)]
     decided = {event.bar_offset: k for k, event in enumerate(decisions) if isinstance(event, Decided)}
-    released, taken = Released(rows), list[tuple[int, Bar]]()
+    released, taken = Released(run), list[tuple[int, Bar]]()
     bars, last, time = 0, -1, 0  # up to the last time that was decided: how many, the end's offset, the time
     for offset, event in events_of(log, run.bars_stream, run.first_bar_offset):
         released.feed(offset, event)

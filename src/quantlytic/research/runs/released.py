@@ -9,6 +9,7 @@ import msgspec
 from quantlytic.model.bar import Bar
 from quantlytic.model.barsclosed import BarsClosed
 from quantlytic.model.event import Event
+from quantlytic.model.run import Run
 from quantlytic.research.runs.paper import Rows
 
 Item = tuple[int, Bar | BarsClosed]
@@ -23,11 +24,12 @@ class _State(msgspec.Struct, array_like=True):
 
 class Released:
     """Bars of a run go in as they come; they come out once BarsClosed has said that their time is complete: by close time, at
-    one time in the run's order of instruments, then the BarsClosed itself. Bars that come later than that are left out.
+    one time in the run's order of instruments, then the BarsClosed itself. Bars that come later than that are left out, and
+    those of the first time where the run begins in the middle of the stream: others of that time may lie before.
     """
 
-    def __init__(self, rows: Rows, state: bytes | None = None) -> None:
-        self._rows = rows
+    def __init__(self, run: Run, state: bytes | None = None) -> None:
+        self._rows, self._is_midway = Rows(run), run.first_bar_offset > 0
         saved = _State([], [], None) if state is None else msgspec.msgpack.decode(state, type=_State)
         self.ready: deque[Item] = deque(saved.ready)
         """What may be taken, in order."""
@@ -39,9 +41,11 @@ class Released:
             if self._rows.wants(event) and (self._closed is None or event.close_time > self._closed):
                 self._waiting.append((offset, event))
         elif isinstance(event, BarsClosed) and event.bar_size_ns == self._rows.bar_size_ns:
-            self._closed = until = event.event_time
+            is_first, self._closed, until = self._closed is None, event.event_time, event.event_time
             now = [item for item in self._waiting if item[1].close_time <= until]
             self._waiting = [item for item in self._waiting if item[1].close_time > until]
+            if is_first and self._is_midway:
+                return
             now.sort(key=lambda item: (item[1].close_time, self._rows.index[item[1].instrument]))
             self.ready += now
             self.ready.append((offset, event))
