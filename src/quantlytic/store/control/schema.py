@@ -121,6 +121,7 @@ messages = Table(
     Column("claimed_ns", BigInteger, nullable=False),
     Index("messages_due", "state", "not_before_ns"),
     Index("messages_recipient", "recipient", "number"),
+    Index("messages_sent", "recipient", "sent_ns"),
 )
 reader_positions = Table(  # how far who makes messages has read the tape: moved together with the messages
     "reader_positions",

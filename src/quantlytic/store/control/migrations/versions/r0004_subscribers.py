@@ -71,6 +71,7 @@ def _messages() -> None:
     )
     op.create_index("messages_due", "messages", ["state", "not_before_ns"])
     op.create_index("messages_recipient", "messages", ["recipient", "number"])
+    op.create_index("messages_sent", "messages", ["recipient", "sent_ns"])
     op.create_table(
         "reader_positions",
         sa.Column("reader", sa.String(200), primary_key=True),
