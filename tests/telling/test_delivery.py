@@ -242,10 +242,14 @@ def test_dead_between_the_tape_and_the_store_is_not_sent_again(post: Post, monke
 
 def test_a_second_courier_fences_the_first(post: Post) -> None:
     message_id = post.queue()
-    post.new_courier()
+    second = post.new_courier()
     with pytest.raises(Fenced):
         post.courier.pump()
-    assert post.state(message_id).state == "sent", "it went out: it must not go again"
+    assert len(post.channel.taken) == 1
+    assert not post.deliveries()
+    assert second.pump() == 1, "it went out, and only the tape did not know"
+    assert len(post.channel.taken) == len(post.deliveries()) == 1
+    assert post.state(message_id).state == "sent"
 
 
 def test_quiet_hours_hold_all_but_what_is_urgent(post: Post) -> None:

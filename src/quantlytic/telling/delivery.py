@@ -25,6 +25,8 @@ from quantlytic.telling.words import check_letter, link_letter
 
 GIVE_UP_NS = 72 * HOUR_NS
 """What could not be handed over for so long is not tried any more."""
+HANDED_OVER = "handed over, and not on the tape yet"
+"""The last error of a message that is not to be sent again."""
 BATCH = 20
 LINK_KINDS = ("confirm", "mine")
 _STUCK_EVERY_NS = NS_PER_S
@@ -145,6 +147,8 @@ class Courier:
             subscriber, envelope = self._envelope(message, letter)
         except (StoreError, InputError) as error:
             return self._end(message, None, message.recipient, "failed", str(error))
+        if message.last_error == HANDED_OVER:
+            return self._end(message, letter, envelope.recipient if envelope else message.recipient, "sent", "")
         if envelope is None:
             return messages.dropped(message.message_id, now_ns, "the recipient is no longer told")
         if letter.expires_ns and now_ns >= letter.expires_ns:
@@ -228,8 +232,11 @@ class Courier:
         )  # fmt: skip
         try:
             self._writer.commit({"deliveries": [delivery]}, snapshot=msgspec.msgpack.encode(last))
-        finally:
-            self._mark(last)
+        except StoreError:  # fenced, or a full disk: whoever goes on has only to put it on the tape
+            if status == "sent":
+                self._control.messages.retry(message.message_id, now_ns, HANDED_OVER)
+            raise
+        self._mark(last)
         self._failures.pop(message.message_id, None)
         return True
 
