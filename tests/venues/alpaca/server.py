@@ -103,7 +103,8 @@ class AlpacaServer:
         self.brokerage.on_update = self._on_update
         app = web.Application(middlewares=[self._gate])
         app.add_routes([
-            web.get("/v2/account", self._account), web.get("/v2/assets/{symbol:.+}", self._asset),
+            web.get("/v2/account", self._account), web.get("/v2/assets", self._assets),
+            web.get("/v2/assets/{symbol:.+}", self._asset),
             web.get("/v2/positions", self._positions), web.get("/v2/account/activities/FILL", self._fills),
             web.post("/v2/orders", self._submit), web.get("/v2/orders", self._orders),
             web.get("/v2/orders:by_client_order_id", self._by_client_id), web.get("/v2/orders/{id}", self._order),
@@ -157,6 +158,9 @@ class AlpacaServer:
         if found is None:
             raise Rejected(404, 40410000, f"asset not found for {request.match_info['symbol']}")
         return _json(found)
+
+    async def _assets(self, request: web.Request) -> web.Response:
+        return _json(list(self.brokerage.assets.values()))
 
     async def _positions(self, request: web.Request) -> web.Response:
         return _json(self.brokerage.position_rows(_key(request)))

@@ -16,6 +16,7 @@ from quantlytic.model.ledger import LedgerKind
 from quantlytic.model.trade import Trade
 from quantlytic.services.recorder import Recorder
 from quantlytic.store.log import open_log
+from quantlytic.venues.alpaca import instruments as instruments_module
 from quantlytic.venues.alpaca.feed import AlpacaFeed, AlpacaFeedTimings
 from quantlytic.venues.alpaca.keys import AlpacaKeys
 from quantlytic.venues.clock import GuardedClock
@@ -128,6 +129,17 @@ def test_rules_are_the_assets(rig: AlpacaRig, fractional: bool, lot: float, leas
     assert (share.tick_size, share.lot_size, share.min_notional) == (0.01, lot, least)
     assert (penny.tick_size, penny.lot_size) == (0.0001, 1.0)  # below a dollar; not to be had in fractions
     assert (crypto.base, crypto.quote, crypto.tick_size, crypto.lot_size) == ("BTC", "USD", 0.5, 0.0001)
+
+
+def test_many_symbols_are_looked_up_in_one_list(rig: AlpacaRig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(instruments_module, "MANY", 1)
+    few = asyncio.run(rig.feed(GuardedClock(), [AAPL]).load_instruments())
+    many = asyncio.run(rig.feed(GuardedClock(), [AAPL, BTC]).load_instruments())
+    assert many[0] == few[0]
+    assert rig.server.calls["GET /v2/assets"] == 1
+    for symbols, said in (([AAPL, "NOPE"], "does not list NOPE"), ([AAPL, "GONE"], "does not trade GONE any more")):
+        with pytest.raises(InputError, match=said):
+            asyncio.run(rig.feed(GuardedClock(), symbols).load_instruments())
 
 
 def test_a_recorder_that_is_started_again_fetches_what_was_missed(rig: AlpacaRig, tmp_path: Path) -> None:

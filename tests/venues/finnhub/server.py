@@ -16,6 +16,7 @@ from typing import Any, Self
 from aiohttp import web
 
 KEY = "finnhub-key-c0ffee"
+SHARES = ("AAPL", "MSFT", *(f"S{number}" for number in range(20)))
 FAULTS = ("http5xx", "http429", "html", "socket_429")
 
 
@@ -93,7 +94,8 @@ class FinnhubServer:
         app = web.Application(middlewares=[self._gate])
         app.add_routes([
             web.get("/", self._stream), web.get("/api/v1//stock/profile2", self._profile),
-            web.get("/api/v1//crypto/symbol", self._crypto), web.get("/api/v1//company-news", self._company_news),
+            web.get("/api/v1//crypto/symbol", self._crypto), web.get("/api/v1//stock/symbol", self._symbols),
+            web.get("/api/v1//company-news", self._company_news),
             web.get("/api/v1//news", self._general_news),
         ])  # fmt: skip
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
@@ -130,8 +132,11 @@ class FinnhubServer:
 
     async def _profile(self, request: web.Request) -> web.Response:
         symbol = request.query["symbol"]
-        known = {"AAPL", "MSFT"}
-        return web.json_response({"ticker": symbol, "currency": "USD", "name": symbol} if symbol in known else {})
+        return web.json_response({"ticker": symbol, "currency": "USD", "name": symbol} if symbol in SHARES else {})
+
+    async def _symbols(self, request: web.Request) -> web.Response:
+        assert request.query["exchange"] == "US"
+        return web.json_response([{"symbol": s, "displaySymbol": s, "currency": "USD", "mic": "XNAS"} for s in SHARES])
 
     async def _crypto(self, request: web.Request) -> web.Response:
         assert request.query["exchange"] == "BINANCE"

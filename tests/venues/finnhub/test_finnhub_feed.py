@@ -93,6 +93,15 @@ def test_a_second_connection_that_is_refused_is_tried_again(rig: FinnhubRig) -> 
     record(rig, work)
 
 
+def test_many_shares_are_looked_up_in_one_list(rig: FinnhubRig) -> None:
+    symbols = [f"S{number}" for number in range(15)]
+    found = asyncio.run(rig.feed(GuardedClock(), symbols).load_instruments())
+    assert [(one.symbol, one.quote) for one in found] == [(symbol, "USD") for symbol in symbols]
+    assert len(rig.server.queries) == 1
+    with pytest.raises(InputError, match="does not list NOPE"):
+        asyncio.run(rig.feed(GuardedClock(), [*symbols, "NOPE"]).load_instruments())
+
+
 def test_no_symbols_are_refused() -> None:
     with pytest.raises(InputError, match="no symbols"):
         FinnhubFeed([], FinnhubKeys(KEY), GuardedClock())

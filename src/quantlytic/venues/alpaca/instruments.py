@@ -15,6 +15,8 @@ from quantlytic.venues.alpaca.library import AlpacaRest, load, repeated
 from quantlytic.venues.alpaca.market import AlpacaMarket, is_crypto
 from quantlytic.venues.answers import Refused, Unheard
 
+MANY = 20
+"""More symbols than these are looked up in one list, not one by one."""
 TICK, SUB_DOLLAR_TICK = 0.01, 0.0001
 FRACTION, FRACTION_NOTIONAL = 1e-9, 1.0
 Row = TypeVar("Row")
@@ -28,7 +30,14 @@ async def load_instruments(
     Shares: a tick of 0.01 dollars, of 0.0001 below a dollar (Regulation NMS, rule 612), by the last trade; lots of one
     share, or with `fractional`, where the asset allows it, of 1e-9 from one dollar on. Crypto: as the asset says.
     """
-    assets = [await _asset(market, rest, symbol) for symbol in symbols]
+    if len(symbols) > MANY:
+        assets = await _listed(market, rest, symbols)
+    else:
+        assets = [await _asset(market, rest, symbol) for symbol in symbols]
+    for row in assets:
+        if row.status != "active" or not row.tradable:
+            reason = f"it is {row.status}, not tradable"
+            raise InputError(f"{market.venue} does not trade {row.symbol} any more: {reason}")
     prices = await _last_prices(market, rest, [symbol for symbol in symbols if not is_crypto(symbol)])
     return [_instrument(market.venue, row, prices.get(row.symbol), fractional) for row in assets]
 
@@ -40,10 +49,17 @@ async def _asset(market: AlpacaMarket, rest: AlpacaRest, symbol: str) -> wire.As
         if error.status == 404:
             raise InputError(f"{market.venue} does not list {symbol}") from None
         raise
-    row = _convert(reply, wire.AssetRow)
-    if row.status != "active" or not row.tradable:
-        raise InputError(f"{market.venue} does not trade {symbol} any more: it is {row.status}, not tradable")
-    return row
+    return _convert(reply, wire.AssetRow)
+
+
+async def _listed(market: AlpacaMarket, rest: AlpacaRest, symbols: Sequence[str]) -> list[wire.AssetRow]:
+    """Out of the list of all assets: large, but one call."""
+    rows = _convert(await repeated(rest, rest.trading.get_all_assets), list[wire.AssetRow])
+    known = {row.symbol: row for row in rows if row.status == "active"}
+    known |= {row.symbol: row for row in rows if row.symbol not in known}  # a symbol may have had other owners before
+    if unknown := [symbol for symbol in symbols if symbol not in known]:
+        raise InputError(f"{market.venue} does not list {', '.join(unknown)}")
+    return [known[symbol] for symbol in symbols]
 
 
 async def _last_prices(market: AlpacaMarket, rest: AlpacaRest, shares: list[str]) -> dict[str, float]:

@@ -27,6 +27,8 @@ from quantlytic.venues.quiet import SILENT
 
 VENUE = "finnhub"
 TICK = 0.01
+MANY = 10
+"""More shares than these are looked up in one list, not one by one."""
 
 
 class FinnhubTimings(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +72,7 @@ class FinnhubFeed:
         self._categories = list(categories)
         self._timings = timings or FinnhubTimings()
         self._random = random.Random(seed)
+        self._pairs: dict[str, dict[str, str]] = {}
 
     def request(self, request: Request) -> None:
         """Nothing is ever requested here: the normaliser asks for none."""
@@ -100,7 +103,8 @@ class FinnhubFeed:
         """The first calls: is the venue there, is the key accepted, does it know the symbols?"""
         try:
             async with asyncio.timeout(self._timings.start):
-                self.instruments = [await self._instrument(rest, symbol) for symbol in self._symbols]
+                shares = await self._shares(rest)
+                self.instruments = [await self._instrument(rest, symbol, shares) for symbol in self._symbols]
         except TimeoutError:
             raise self._unreachable(f"no answer within {self._timings.start:g} s") from None
         except Refused as error:
@@ -110,22 +114,30 @@ class FinnhubFeed:
         except VenueError as error:
             raise self._unreachable(str(error)) from None
 
-    async def _instrument(self, rest: FinnhubRest, symbol: str) -> Instrument:
-        """A share by its profile, a crypto pair by its exchange's list; Finnhub states no tick and no lot."""
+    async def _shares(self, rest: FinnhubRest) -> dict[str, str] | None:
+        """The currencies of all US shares, when many are asked about: large, but one call. None: ask for each."""
+        if sum(":" not in symbol for symbol in self._symbols) <= MANY:
+            return None
+        rows = await rest.repeated(rest.client.stock_symbols, "US")
+        return {row["symbol"]: row.get("currency") or "USD" for row in rows or [] if "symbol" in row}
+
+    async def _instrument(self, rest: FinnhubRest, symbol: str, shares: dict[str, str] | None) -> Instrument:
+        """A share by that list or by its profile, a crypto pair by its exchange's list; Finnhub states no tick and no lot."""
         exchange, colon, _ = symbol.partition(":")
         if colon:
-            rows = await rest.repeated(rest.client.crypto_symbols, exchange)
-            shown = next((row.get("displaySymbol", "") for row in rows or [] if row.get("symbol") == symbol), None)
-            if shown is None:
+            if exchange not in self._pairs:
+                rows = await rest.repeated(rest.client.crypto_symbols, exchange)
+                self._pairs[exchange] = {row.get("symbol"): row.get("displaySymbol", "") for row in rows or []}
+            if symbol not in self._pairs[exchange]:
                 raise InputError(f"{VENUE} does not list {symbol}")
-            base, _, quoted = shown.partition("/")
+            base, _, quoted = self._pairs[exchange][symbol].partition("/")
             return Instrument(id=f"{VENUE}:{symbol}", base=base, quote=quoted)
-        profile = await rest.repeated(functools.partial(rest.client.company_profile2, symbol=symbol))
-        if not profile or not profile.get("ticker"):
+        if shares is None:
+            profile = await rest.repeated(functools.partial(rest.client.company_profile2, symbol=symbol))
+            shares = {symbol: profile.get("currency") or "USD"} if profile and profile.get("ticker") else {}
+        if symbol not in shares:
             raise InputError(f"{VENUE} does not list {symbol}")
-        return Instrument(
-            id=f"{VENUE}:{symbol}", base=symbol, quote=profile.get("currency") or "USD", tick_size=TICK, lot_size=1.0
-        )
+        return Instrument(id=f"{VENUE}:{symbol}", base=symbol, quote=shares[symbol], tick_size=TICK, lot_size=1.0)
 
     def _unreachable(self, reason: str) -> VenueError:
         text = f"{VENUE} cannot be reached ({reason}); check the network and the address"
