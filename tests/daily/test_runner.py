@@ -28,6 +28,7 @@ from quantlytic.store.control.records import DigestNotice
 from quantlytic.store.control.tasks import SqlTasks
 from quantlytic.store.lake import Lake
 from quantlytic.store.lake.table import Table
+from quantlytic.telling.digest import digest_letter
 from quantlytic.venues.daily import DailyHistory
 
 DATE = datetime.date
@@ -88,6 +89,7 @@ def test_thirty_equities_and_five_pairs_from_files_twice(files: Path, tmp_path: 
     assert quote.change == pytest.approx(bars["close"][-1] / bars["close"][-2] - 1.0)
     assert quote.averages["200"] == averages["average_200"][-1]
     assert {one.instrument for one in sent[apple].advice} == {"usa:AAPL"}
+    assert digest_letter(sent[apple]).subject.startswith("2017-09-01: ")
 
     before, kept = revisions(world.home), tables(world.home)
     second = world.run()
