@@ -11,6 +11,7 @@ missed. Where a band begins or ends is found by trying closes between, to a tick
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -68,13 +69,21 @@ class Fork:
         self._expected: tuple[NDArray[np.float64], NDArray[np.int64]] = np.zeros(0), np.zeros(0, np.int64)
 
     def look(
-        self, forming: Any = None, *, horizons: int = 1, span: float = 0.05, steps: int = 401, tick: float | None = None
+        self,
+        forming: Any = None,
+        before: Sequence[Any] = (),
+        *,
+        horizons: int = 1,
+        span: float = 0.05,
+        steps: int = 401,
+        tick: float | None = None,
     ) -> list[Intent]:
-        """What the strategy would do, by horizon, then by price."""
+        """What the strategy would do, by horizon, then by price. `before`: forming bars of other instruments of the account
+        that will be decided on first, taken to close where they are."""
         if horizons < 1 or steps < 2 or not 0.0 < span < 1.0:
             raise InputError("a fork needs horizons of 1 or more, steps of 2, and a span between 0 and 1")
         tries, found = self._tries, list[Intent]()
-        tries.begin(forming)
+        tries.begin(forming, before)
         closes = tries.closes(span, steps, tick)
         for horizon in range(1, horizons + 1):
             bands = tries.bands(closes)
@@ -87,11 +96,11 @@ class Fork:
                 tries.wait()
         return found
 
-    def holds(self, forming: Any) -> bool:
+    def holds(self, forming: Any, before: Sequence[Any] = ()) -> bool:
         """Whether the last `look` says of the bar as it is now what another one would: tried at its last price, at every
         edge of what was found, and at each eighth close besides. Much cheaper than to look."""
         closes, kinds = self._expected
-        self._tries.begin(forming)
+        self._tries.begin(forming, before)
         last = self._tries.last
         if not len(closes) or not closes[0] <= last <= closes[-1]:
             return False

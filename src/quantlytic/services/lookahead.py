@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 
@@ -30,7 +29,8 @@ CHECK_EVERY_NS = 250 * NS_PER_MS
 STEPS = 401
 _COMMIT_EVERY = 20_000  # market events: what lies between is read again after a crash
 _AT_ONCE = 5_000  # market events a pump
-_SPAN_OF_A_MINUTE, _WIDEST = 0.02, 0.5
+_SPAN_OF_A_MINUTE, _WIDEST = 0.02, 0.5  # shares of the price that are looked at on either side
+_MOVES, _MEMORY = 8.0, 0.1  # and no fewer than so many usual moves of a bar, an exponential average
 
 
 class _Snapshot(msgspec.Struct, array_like=True):
@@ -41,9 +41,10 @@ class _Snapshot(msgspec.Struct, array_like=True):
     next_id: int
     closing: list[tuple[str, int]]
     decided: dict[str, tuple[Bar, int]]  # instrument -> its last bar decided on, and that one's offset
-    looked: dict[str, Bar]  # the bar as it was at the last look: looked at again after a restart
+    looked: dict[str, list[Bar]]  # the bars as they were at the last look: looked at again after a restart
     checked: dict[str, int]
     due: dict[str, int]
+    moves: dict[str, float]
 
 
 class Lookahead:
@@ -77,15 +78,17 @@ class Lookahead:
         self._horizons, self._every_ns = horizons, check_every_ns
         self._rows = Rows(run)
         self._ticks = {one.id: one.tick_size for one in run.instruments}
-        self._span = min(_WIDEST, _SPAN_OF_A_MINUTE * (run.bar_size_ns / (60 * NS_PER_S)) ** 0.5)
+        self._order = sorted(self._ticks)  # in which bars of one time close
+        self._span: float = min(_WIDEST, _SPAN_OF_A_MINUTE * (run.bar_size_ns / (60 * NS_PER_S)) ** 0.5)
         self._writer = log.writer(self.name)
         self._told = Announcements(run.run_id, run.bar_size_ns)
         self._builder = TimeBars(run.bar_size_ns, grace_ns)
         self._closing: list[tuple[str, int]] = []
         self._decided: dict[str, tuple[Bar, int]] = {}
-        self._looked: dict[str, Bar] = {}
+        self._looked: dict[str, list[Bar]] = {}
         self._checked: dict[str, int] = {}
         self._due: dict[str, int] = {}
+        self._moves: dict[str, float] = {}
         self._watermark = 0
         self._forks: dict[str, Fork] = {}
         self._outputs: list[Event] = []
@@ -170,7 +173,10 @@ class Lookahead:
         ended = [(bar.instrument, bar.close_time) for bar in closed if bar.instrument in self._ticks]
         self._closing += [one for one in ended if not self._is_past(one)]
         if moved in self._ticks and not self._closing:  # else all are looked at when those are decided on
-            self._mark(moved)
+            for instrument in self._order[
+                self._order.index(moved) :
+            ]:  # what closes first changes what is left for the rest
+                self._mark(instrument)
         if self._uncommitted >= _COMMIT_EVERY and not self._closing:
             self._commit()
 
@@ -198,14 +204,16 @@ class Lookahead:
         """Look again if the forming bar has changed what there is to say."""
         self._due.pop(instrument, None)
         self._checked[instrument] = at
-        bar = self._builder.forming(instrument)
-        if bar is None:
+        bars = self._forming(instrument)
+        if not bars:
             return
         looked = self._looked.get(instrument)
-        if looked is None or looked.close_time != bar.close_time or not self._fork(instrument).holds(self._row(bar)):
-            self._look(instrument, bar, at)
+        *before, row = self._rows.bars(bars)
+        is_new = looked is None or looked[-1].close_time != bars[-1].close_time
+        if is_new or not self._fork(instrument).holds(row, before):
+            self._look(instrument, bars, at)
             self._commit()
-        elif again := self._told.approach(instrument, time=at, price=bar.close):
+        elif again := self._told.approach(instrument, time=at, price=bars[-1].close):
             self._outputs += again
             self._commit()
 
@@ -262,14 +270,20 @@ class Lookahead:
         deeds: list[Deed] = [("order", Side(side)) for side in mine.tolist()]
         deeds += [("cancel", None)] * bool(len(cancels)) + [("amend", None)] * bool(len(amends))
         self._outputs += self._told.judge(bar.instrument, bar.close_time, bar.close, deeds)
+        if bar.instrument in self._decided:
+            move, usual = (
+                abs(bar.close / self._decided[bar.instrument][0].close - 1.0),
+                self._moves.get(bar.instrument, 0.0),
+            )
+            self._moves[bar.instrument] = usual + _MEMORY * (move - usual) if usual else move
         self._decided[bar.instrument] = bar, offset
         self._forks.clear()
 
     # ---- looking ahead
 
     def _look_all(self, at: int) -> None:
-        for instrument in self._ticks:
-            self._look(instrument, self._builder.forming(instrument), at)
+        for instrument in self._order:
+            self._look(instrument, self._forming(instrument), at)
             self._checked[instrument] = at
         self._due.clear()
         self._commit()
@@ -279,19 +293,22 @@ class Lookahead:
         if fork is None:
             fork = self._forks[instrument] = Fork(self._session, self._run.bar_size_ns, instrument)
             if instrument in self._looked:  # as before the restart
-                fork.look(self._row(self._looked[instrument]), span=self._span, steps=STEPS)
+                *before, row = self._rows.bars(self._looked[instrument])
+                fork.look(row, before, span=self._reach(instrument), steps=STEPS)
         return fork
 
-    def _look(self, instrument: str, forming: Bar | None, at: int) -> None:
+    def _look(self, instrument: str, bars: list[Bar], at: int) -> None:
         """Fork over the closes of the next bars; what is new goes to the outputs."""
         last, offset = self._decided.get(instrument, (None, -1))
-        bar = forming or (self._empty(last) if last else None)
-        if bar is None:
+        bars = bars or ([self._empty(last, at)] if last else [])
+        if not bars:
             return
+        bar = bars[-1]
         self._looked.pop(instrument, None)
         fork = self._fork(instrument)
-        self._looked[instrument] = bar
-        found = fork.look(self._row(bar), horizons=self._horizons, span=self._span, steps=STEPS)
+        self._looked[instrument] = bars
+        *before, row = self._rows.bars(bars)
+        found = fork.look(row, before, horizons=self._horizons, span=self._reach(instrument), steps=STEPS)
         bands = merged(found, fork.tried, fork.finest)
         for horizon in range(1, self._horizons + 1):
             until = bar.close_time + (horizon - 1) * self._run.bar_size_ns
@@ -300,20 +317,31 @@ class Lookahead:
                 instrument, until, mine, time=at, price=bar.close, tick=self._ticks[instrument], offset=offset
             )
 
-    def _row(self, bar: Bar) -> Any:
-        return self._rows.bars([bar])[0]
+    def _reach(self, instrument: str) -> float:
+        usual = self._moves.get(instrument, 0.0)
+        return min(_WIDEST, max(self._span, _MOVES * usual))
 
-    def _empty(self, last: Bar) -> Bar:
-        """The bar after that one, of which nothing is known."""
-        end, price = last.close_time, last.close
-        return Bar(last.instrument, end, end + self._run.bar_size_ns, price, price, price, price, 0.0)
+    def _forming(self, instrument: str) -> list[Bar]:
+        """The instrument's next bar as far as it has come, after those of others that close at its time before it; [] while it
+        has none."""
+        bar = self._builder.forming(instrument)
+        if bar is None:
+            return []
+        earlier = [self._builder.forming(name) for name in self._order[: self._order.index(instrument)]]
+        return [*(one for one in earlier if one is not None and one.close_time == bar.close_time), bar]
+
+    def _empty(self, last: Bar, at: int) -> Bar:
+        """The bar after that one, or of this time if the instrument has been silent since, of which nothing is known."""
+        size_ns, price = self._run.bar_size_ns, last.close
+        start = max(last.close_time, at // size_ns * size_ns)
+        return Bar(last.instrument, start, start + size_ns, price, price, price, price, 0.0)
 
     # ---- state
 
     def _commit(self) -> None:
         snapshot = _Snapshot(
             self._session.save(), self._builder.save(), self._watermark, self._told.open, self._told.next_id, self._closing,
-            self._decided, self._looked, self._checked, self._due,
+            self._decided, self._looked, self._checked, self._due, self._moves,
         )  # fmt: skip
         positions = {self._bars.stream: self._bars.position, self._reports.stream: self._applied}
         if self._every_ns:
@@ -328,4 +356,4 @@ class Lookahead:
         self._watermark, self._closing = saved.watermark, saved.closing
         self._told.open, self._told.next_id = saved.open, saved.next_id
         self._decided, self._looked = saved.decided, saved.looked
-        self._checked, self._due = saved.checked, saved.due
+        self._checked, self._due, self._moves = saved.checked, saved.due, saved.moves

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
@@ -95,10 +95,16 @@ class Tries:
         """How exact an edge is."""
         return self._tick or _FINE * self.last
 
-    def begin(self, forming: Any) -> None:
-        """Go back to the session's own moment, before a bar that is forming, or one of which nothing is known."""
+    def begin(self, forming: Any, before: Sequence[Any] = ()) -> None:
+        """Go back to the session's own moment, before a bar that is forming, or one of which nothing is known. `before`: other
+        instruments' bars that come first, taken to close where they are."""
         self._base[: self._size] = self._now[: self._size]
         account = self._account
+        for row in before:
+            self._bar[0] = row
+            account.time = min(int(account.time), int(row["close_time"]))
+            self._advance(self._base)
+            self._clear()
         if forming is None:
             if not self._close > 0.0:
                 raise InputError(f"{self._instrument.id} has had no bar yet: there is no price to look ahead from")
