@@ -48,14 +48,11 @@ def command(
     """
     from quantlytic.app.bootstrap import Bootstrap
     from quantlytic.app.config import load_settings
-    from quantlytic.app.wiring.halting import Halting
     from quantlytic.trading.killswitch import KillTimings
 
     if flatten and release:
         raise InputError("--flatten stops and --release lets go: give one of them")
-    bootstrap = Bootstrap(load_settings())
-    halting = Halting(bootstrap.settings, bootstrap.stores, bootstrap.edge, bootstrap.account)
-    target = halting.kill_target(account)
+    target = Bootstrap(load_settings()).halting.kill_target(account)
     if release:
         _release(target, confirm, as_json)
     else:

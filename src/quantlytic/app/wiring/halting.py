@@ -44,6 +44,12 @@ class Halting:
             name, self._account.latch(), self._open_orders, self._instruments, self._settings.account.keep
         )
 
+    def trading_entry(self) -> AbstractAsyncContextManager[OrderEntry]:
+        """Orders to the venue for an executor: behind the latch, so that a kill ends what repeats itself."""
+        from quantlytic.trading.latchedentry import latched
+
+        return latched(self._edge.open_orders(), self._account.latch())
+
     def _open_orders(self) -> AbstractAsyncContextManager[OrderEntry]:
         return self._edge.open_orders(patience_s=PATIENCE_S)
 
