@@ -426,6 +426,24 @@ def test_money_that_no_trade_explains_is_a_discrepancy(box: ExchangeServer, tmp_
         assert len([each for each in live.discrepancies() if each.what == "balance"]) == 1
 
 
+def test_what_was_sold_past_the_run_is_not_its_any_more_and_soon(box: ExchangeServer, tmp_path: Path) -> None:
+    rules = msgspec.structs.replace(RULES, sweep_every_s=1000.0)
+    with hand(box, tmp_path, rules=rules) as live:
+        live.box._call(lambda: live.box._running().market.core.accounts.balances[live.account].pop("BTC"))
+        live.run_bars(1)
+        first = live.dice.order(Side.BUY, 0.01)
+        decide(live)
+        live.until(lambda: live.updates(first)[-1:] == [S.FILLED])
+        by_hand(live, plain(Side.SELL, 0.00999), "kill-1")  # as the kill switch does
+        live.until(lambda: live.fills()[-1].order_id == NO_ORDER)
+        live.run_bars(1)
+        sold = [fill for fill in live.fills() if fill.order_id == NO_ORDER]
+        assert sum(fill.quantity for fill in sold) == pytest.approx(0.00999)
+        assert live.executor._account.state.runs[live.run.run_id].holdings.of[BTC.id].told == 0.0
+        explained = [each.explanation for each in live.discrepancies() if each.what == "position"]
+        assert explained[-1].startswith("sold or taken out of the account past run live-")
+
+
 # ---- bad input
 
 

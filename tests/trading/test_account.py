@@ -14,9 +14,11 @@ from quantlytic.model.order import Order, OrderAmend, OrderStatus, OrderType, Or
 from quantlytic.model.run import Run
 from quantlytic.model.side import Side
 from quantlytic.trading.account import MANY_FILLS, Account, AccountState
+from quantlytic.trading.holdings import NO_ORDER
 from quantlytic.trading.limits import Limits
 from quantlytic.trading.link import Sweep
 from quantlytic.trading.risk import RiskGate
+from quantlytic.trading.rules import LiveRules
 from quantlytic.trading.triggers import plain_of
 from quantlytic.trading.working import Working
 from quantlytic.venues.port import Balance, OrderState, VenueFill
@@ -33,9 +35,7 @@ def run(name: str) -> Run:
 def account(*names: str, foreign: str = "ignore") -> Account:
     gate = RiskGate("main", Limits(), [BTC])
     runs = [run(name) for name in names or ("one",)]
-    return Account(
-        "main", runs, AccountState(is_open=True, cursors={BTC.id: 0}), gate, foreign=foreign, halts_on_balance=False
-    )
+    return Account("main", runs, AccountState(is_open=True, cursors={BTC.id: 0}), gate, LiveRules(foreign=foreign))
 
 
 def placed(
@@ -140,6 +140,36 @@ def test_two_runs_of_one_account_hold_their_own() -> None:
     assert held == {"one": 0.1, "two": 0.5}
     assert [len(fills(mine, name)) for name in ("one", "two")] == [1, 1]
     assert mine.state.expected["BTC"] == pytest.approx(0.6)
+
+
+def test_a_sale_by_hand_of_what_a_run_holds_is_the_runs() -> None:
+    mine = account("one", "two")
+    mine.state.expected["BTC"] = 0.3  # somebody else's
+    placed(mine, "one", 1, 7)
+    placed(mine, "two", 1, 8)
+    mine.take_trades(BTC.id, [trade(1, 7, 0.4), trade(2, 8, 0.5)], 13)
+    by_hand = msgspec.structs.replace(trade(3, 99, 1.0), side=Side.SELL)
+    mine.take_trades(BTC.id, [by_hand], 14)  # 0.2 are left in the account
+    held = {name: each.holdings.of[BTC.id].held for name, each in mine.state.runs.items()}
+    assert sum(held.values()) == pytest.approx(0.2)
+    assert held["two"] == 0.0  # the largest first
+    assert [(fill.order_id, fill.side) for fill in fills(mine, "two")[1:]] == [(NO_ORDER, Side.SELL)]
+    assert [each.what for each in differences(mine)] == ["fill", "position", "position"]
+
+
+def test_what_is_withdrawn_from_the_account_is_the_runs_no_more() -> None:
+    mine = account()
+    placed(mine, venue_order_id=7)
+    mine.take_trades(BTC.id, [trade(1, 7, 0.4)], 13)
+    mine.state.expected["USDT"] = 1000.0
+    mine.state.runs["one"].holdings.of[BTC.id].price = 100.0
+    left = {"USDT": Balance("USDT", 1000.0, 0.0), "BTC": Balance("BTC", 0.1, 0.0)}
+    equity = mine.state.runs["one"].holdings.equity
+    for k in range(2):
+        mine.reconcile(sweep(balances=left), VOID_NS, set(), 20 + k)
+    assert mine.state.runs["one"].holdings.of[BTC.id].held == pytest.approx(0.1)
+    assert [each.what for each in differences(mine)] == ["balance", "position"]
+    assert mine.state.runs["one"].holdings.equity == pytest.approx(equity)
 
 
 def test_a_balance_is_doubted_once_and_told_when_it_is_so_again() -> None:

@@ -20,6 +20,7 @@ from quantlytic.services.inbox import Inbox
 from quantlytic.store.log.port import Log
 from quantlytic.trading.account import Account, AccountState, RunState
 from quantlytic.trading.dispatcher import Dispatcher, withdraw
+from quantlytic.trading.heartbeat import Heartbeat
 from quantlytic.trading.latch import Latch
 from quantlytic.trading.link import Link
 from quantlytic.trading.risk import RiskGate
@@ -27,6 +28,7 @@ from quantlytic.trading.rules import LiveRules
 
 SLICE_S = 0.02  # the log and the link cannot be waited for at once
 LAST_WORDS_S = 2.0  # so long a close waits for answers that are under way
+BEAT_NS = 500_000_000
 BEHIND = 20_000  # market events; a reader further behind goes on at the end: only the last price counts
 
 
@@ -90,12 +92,14 @@ class LiveExecutor:
 
     For a run's bar at offset k: once the decision on the bar before is in, and the venue has said what became of its orders
     (or `answer_wait_s` is over), the bar is marked and `Equity(k)` written; updates and fills go to the run's executions as
-    they are heard. Whatever is asked of the venue is committed to `account.NAME` first, and all state with it.
+    they are heard. Whatever is asked of the venue is committed to `account.NAME` first, and all state with it. While it lives
+    it gives signs of life (`heartbeat`), and takes them away when it ends cleanly.
     """
 
     def __init__(
         self, log: Log, account: str, runs: Sequence[Run], link: Link, gate: RiskGate, latch: Latch,
-        *, rules: LiveRules | None = None, clock_ns: Callable[[], int] = time.time_ns,
+        *, rules: LiveRules | None = None, heartbeat: Heartbeat | None = None,
+        clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:  # fmt: skip
         self.name = f"executor.{account}"
         self._log, self._link, self._gate, self._latch = log, link, gate, latch
@@ -103,12 +107,11 @@ class LiveExecutor:
         rules = rules or LiveRules()
         self._writer = log.writer(self.name)
         state = self._restore()
-        self._account = Account(
-            account, runs, state, gate, foreign=rules.foreign, halts_on_balance=rules.halts_on_balance
-        )
+        self._account = Account(account, runs, state, gate, rules)
         self._dispatcher = Dispatcher(self._account, link, rules)
         self._lanes = [_Lane(log, run, state.runs[run.run_id]) for run in runs]
         self._markets = {f"market.{run.venue}": 0 for run in runs}
+        self._heartbeat, self._beaten_ns = heartbeat, 0
         self._is_started = self._was_open = self._was_at_risk = False
 
     def _restore(self) -> AccountState:
@@ -143,6 +146,7 @@ class LiveExecutor:
             self._link.start()
             self._is_started = True
         now_ns = self._clock_ns()
+        self._beat(now_ns)
         count = self._hear(now_ns)
         if self._dispatcher.failure:
             raise VenueError(f"account {self._account.name}: {self._dispatcher.failure}")
@@ -181,11 +185,18 @@ class LiveExecutor:
                 self._link.stop()
                 self._hear(self._clock_ns())
                 self._commit()
+                if self._heartbeat is not None:
+                    self._heartbeat.stop()
         finally:
             self._link.stop()
             self._writer.close()
 
     # ---- one pump
+
+    def _beat(self, now_ns: int) -> None:
+        if self._heartbeat is not None and now_ns - self._beaten_ns >= BEAT_NS:
+            self._heartbeat.beat(now_ns)
+            self._beaten_ns = now_ns
 
     def _hear(self, now_ns: int) -> int:
         heard = self._link.take()

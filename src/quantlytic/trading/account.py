@@ -5,6 +5,7 @@ Everything that must outlive a crash is in `AccountState`; what was heard after 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -16,12 +17,14 @@ from quantlytic.model.fill import Fill
 from quantlytic.model.instrument import Instrument
 from quantlytic.model.order import OrderStatus, OrderUpdate
 from quantlytic.model.run import Run
+from quantlytic.model.side import Side
 from quantlytic.trading import reconciliation
 from quantlytic.trading.holdings import NO_ORDER, Holding, Holdings
 from quantlytic.trading.link import Sweep
 from quantlytic.trading.orderbook import OrderBook
 from quantlytic.trading.reconciliation import Finding
 from quantlytic.trading.risk import RiskGate
+from quantlytic.trading.rules import LiveRules
 from quantlytic.trading.tracker import Leg
 from quantlytic.trading.working import Working
 from quantlytic.venues.port import OrderState, VenueFill
@@ -62,26 +65,18 @@ class Account:
     """`out` and `told` collect what the next commit has to hold: events of the account, and of each run's executions.
 
     `halt_text`: not empty when trading has to stop; `risen`: orders that are to be withdrawn, since they have ended here.
-    `foreign`: "ignore", "adopt" or "halt"; `halts_on_balance`: whether a balance that no trade explains stops trading, too.
+    `stirred`: instruments that others have traded in the account just now.
     """
 
-    def __init__(
-        self,
-        name: str,
-        runs: Sequence[Run],
-        state: AccountState,
-        gate: RiskGate,
-        *,
-        foreign: str,
-        halts_on_balance: bool,
-    ) -> None:
+    def __init__(self, name: str, runs: Sequence[Run], state: AccountState, gate: RiskGate, rules: LiveRules) -> None:
         self.name, self.state, self.gate = name, state, gate
         state.instruments |= {one.id: one for run in runs for one in run.instruments}
         self.halt_text = ""
         self.risen: list[OrderState] = []
+        self.stirred: set[str] = set()
         self.out: list[Event] = []
         self.told: dict[str, list[Event]] = {}
-        self._foreign, self._halts_on_balance = foreign, halts_on_balance
+        self._rules = rules
         for run in runs:
             if run.run_id not in state.runs:
                 holdings = Holdings(run.run_id, run.cash, {one.id: Holding() for one in run.instruments})
@@ -123,6 +118,9 @@ class Account:
         """A report on an order, of ours or not."""
         working = self.book.find(state.client_order_id)
         if working is None or working.leg is None:
+            is_ours = state.client_order_id in self.book.gone
+            if not is_ours and state.filled_quantity > 0.0 and state.instrument in self.instruments:
+                self.stirred.add(state.instrument)
             return
         leg = working.leg
         is_new = leg.hear(state.status, state.filled_quantity, state.quote_filled, state.venue_order_id, state.reason)
@@ -255,8 +253,29 @@ class Account:
     def _take_foreign(self, trade: VenueFill, now_ns: int) -> None:
         self.note(reconciliation.foreign_trade(trade), now_ns)
         run = self._run_of(trade.instrument)
-        if self._foreign == "adopt" and run is not None:
+        if self._rules.foreign == "adopt" and run is not None:
             self._fill(run, NO_ORDER, trade)
+        self._cover(trade, now_ns)
+
+    def _cover(self, trade: VenueFill, now_ns: int) -> None:
+        """What the account does not hold any more no run can hold: a sale by hand, or by the kill switch, that took of it is
+        entered as the runs' own, the largest holding first."""
+        base = self.instruments[trade.instrument].base
+        runs = [run for run in self.state.runs.values() if trade.instrument in run.holdings.of]
+        missing = sum(run.holdings.of[trade.instrument].held for run in runs) - self.state.expected.get(base, 0.0)
+        if not self._rules.spot or missing <= reconciliation.CENT:
+            return
+        for run in sorted(runs, key=lambda run: -run.holdings.of[trade.instrument].held):
+            held = run.holdings.of[trade.instrument].held
+            part = min(missing, held)
+            if part <= 0.0:
+                break
+            missing = round(missing - part, 12)
+            fee = trade.fee * part / trade.quantity
+            sold = msgspec.structs.replace(trade, side=Side.SELL, quantity=part, fee=fee)
+            finding = reconciliation.taken_from_run(run.holdings.run, trade.instrument, held, held - part)
+            self._fill(run.holdings.run, NO_ORDER, sold)
+            self.note(finding, now_ns)
 
     def _run_of(self, instrument: str) -> str | None:
         """The first run that trades it: what is adopted becomes its."""
@@ -297,7 +316,7 @@ class Account:
             held = state.expected.get(state.instruments[name].base, 0.0)
             if held:
                 self.note(reconciliation.held_before(name, held), now_ns)
-                if self._foreign == "adopt":
+                if self._rules.foreign == "adopt":
                     state.to_adopt[name] = held
 
     def _check_balances(self, sweep: Sweep, now_ns: int) -> bool:
@@ -313,8 +332,22 @@ class Account:
         for asset in again:
             self.note(found[asset], now_ns)
             state.expected[asset] = held.get(asset, 0.0)
+            self._cover_asset(asset, now_ns)
         state.suspects = {asset: gap for asset, gap in gaps.items() if asset not in again}
         return not state.suspects
+
+    def _cover_asset(self, asset: str, now_ns: int) -> None:
+        """The same for what left the account without a trade, at the last price."""
+        for instrument in self.instruments.values():
+            run = self._run_of(instrument.id)
+            if instrument.base != asset or run is None:
+                continue
+            price = self.state.runs[run].holdings.of[instrument.id].price
+            gone = VenueFill(
+                trade_id=-1, venue_order_id=-1, instrument=instrument.id, event_time=now_ns, side=Side.SELL, quantity=1.0,
+                price=0.0 if math.isnan(price) else price, fee=0.0, fee_asset=instrument.quote,
+            )  # fmt: skip
+            self._cover(gone, now_ns)
 
     def adopt(self, instrument: str, event_time: int) -> None:
         """Enter a position that waited for its first price into the run that trades the instrument."""
@@ -332,9 +365,11 @@ class Account:
                 return
             self.state.seen = [*self.state.seen[-SEEN:], mark]
         if finding.kind == "foreign":
-            action = ACTIONS[self._foreign] if finding.what != "order" or self._foreign != "adopt" else "ignored"
+            action = (
+                ACTIONS[self._rules.foreign] if finding.what != "order" or self._rules.foreign != "adopt" else "ignored"
+            )
         elif finding.kind == "balance":
-            action = "halted" if self._halts_on_balance else "taken over"
+            action = "halted" if self._rules.halts_on_balance else "taken over"
         else:
             action = "taken over"
         if action == "halted":

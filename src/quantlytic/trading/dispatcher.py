@@ -103,6 +103,9 @@ class Dispatcher:
         """Everything that is due now. `halt`: nothing new may be sent, for this reason."""
         if "sweep" not in self._under_way and self._sweep_due_ns <= now_ns and self._retry.is_due("sweep", now_ns):
             self._sweep(now_ns)
+        for instrument in sorted(self.account.stirred):
+            self._fetch(instrument, now_ns)
+        self.account.stirred.clear()
         for working in list(self.account.book.working.values()):
             leg = working.leg
             if working.key not in self.account.book.working:

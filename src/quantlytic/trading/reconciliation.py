@@ -14,7 +14,7 @@ CENT = 1e-7  # balances have eight decimals; a value that a venue cuts off at th
 
 class Finding(msgspec.Struct, frozen=True):
     """A difference. `kind`: "missed" (a report of ours that was not heard), "unknown" (the venue does not know our order),
-    "risen" (an order of ours is open that has ended in our books), "foreign" (not ours), "balance"."""
+    "risen" (an order of ours is open that has ended in our books), "foreign" (not ours), "taken" (from a run), "balance"."""
 
     kind: str
     what: str
@@ -85,6 +85,12 @@ def held_before(instrument: str, quantity: float) -> Finding:
     """A position that was there when the account was taken over."""
     text = "held before the account was first traded here"
     return Finding("foreign", "position", instrument, "0", f"{quantity:.8f}", text)
+
+
+def taken_from_run(run: str, instrument: str, before: float, after: float) -> Finding:
+    """Part of a run's position that the account does not hold any more."""
+    text = f"sold or taken out of the account past run {run}: its position follows"
+    return Finding("taken", "position", instrument, f"{before:.8f}", f"{after:.8f}", text)
 
 
 def balance_effects(trade: VenueFill, base: str, quote: str) -> list[tuple[str, float]]:
