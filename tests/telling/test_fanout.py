@@ -24,6 +24,7 @@ from quantlytic.store.control.control import Control
 from quantlytic.store.control.records import Message, Subscription
 from quantlytic.store.log import open_log
 from quantlytic.store.log.port import Log
+from quantlytic.telling import replica
 from quantlytic.telling.channels import Outbox
 from quantlytic.telling.delivery import Courier, Operator
 from quantlytic.telling.fanout import FanOut
@@ -182,6 +183,16 @@ def test_what_cannot_be_followed_is_told_without_a_reason(traded: Office) -> Non
     assert len(found) > 4
     assert all(one.lines[0].startswith("Its rule: Long while the fast average is above") for one in found)
     assert all(one.chart is not None and not one.chart.lines for one in found[2:])
+
+
+def test_a_long_past_is_not_followed_but_shown(traded: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replica, "LONGEST_BARS", 100)
+    monkeypatch.setattr(replica, "CHART_BARS", 20)
+    found = letters(traded.told(), "signal")
+    assert all(one.lines[0].startswith("Its rule: ") for one in found)
+    assert found[0].chart is None
+    assert found[-1].chart is not None
+    assert found[-1].event_time == found[-1].chart.close_times[-1]
 
 
 def test_a_run_on_several_instruments_and_one_that_has_gone(office: Office) -> None:

@@ -32,6 +32,8 @@ from quantlytic.telling.trace import Seen, traced
 from quantlytic.telling.vocabulary import Vocabulary
 
 CHART_BARS = 120
+LONGEST_BARS = 100_000
+"""A run with more bars behind it, and no saved state, is not followed from its beginning: that would take minutes."""
 _NOT_PRICES = frozenset({"trend", "bandwidth", "percent_b", "plus_di", "minus_di", "dx", "histogram", "signal"})
 
 
@@ -83,6 +85,9 @@ class Replica:
                 self._restore(saved)
         except QuantlyticError:
             self._session = None
+        end = log.bounds(run.bars_stream)[1]
+        if end - self._bars_position > LONGEST_BARS:
+            self._session, self._bars_position = None, end - CHART_BARS * (len(run.instruments) + 1)
 
     def follow(self, offset: int) -> None:
         """Take in all up to the decision on the bar at that offset. To be asked for in rising order."""
@@ -136,6 +141,9 @@ class Replica:
             taken.append(self._reports.popleft()[1])
         equity = taken[-1]
         assert isinstance(equity, Equity)
+        if not self._bars and equity.bar_offset < self._bars_position:
+            self.at = equity.bar_offset  # before the bars that are looked at
+            return True
         bar = self._bar_at(equity.bar_offset)
         self.at = equity.bar_offset
         lines: dict[str, float] = {}
