@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import base64
-import multiprocessing
-import stat
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quantlytic.model.errors import InputError, StoreError
-from quantlytic.store.control.links import LIFETIME_S, SECRET_FILE, Links, Opened, link_secret
+from quantlytic.model.errors import InputError
+from quantlytic.store.control.links import LIFETIME_S, Links, Opened
 
 LINKS = Links(b"k" * 32, "https://alerts.example.com/")
 NOW_NS = 1_763_754_000 * 10**9 + 123
@@ -109,30 +106,3 @@ def test_a_weak_secret_or_a_strange_address() -> None:
         .url("mine", ANN, NOW_NS)
         .startswith("http://[::1]:8788/alerts/mine?")
     )
-
-
-# ---- the secret's file
-
-
-def test_the_secret_is_made_once_for_this_user_alone(tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    secret = link_secret(home)
-    assert len(secret) == 32
-    assert link_secret(home) == secret
-    assert stat.S_IMODE((home / SECRET_FILE).stat().st_mode) == 0o600
-    assert [path.name for path in home.iterdir()] == [SECRET_FILE]
-    assert link_secret(tmp_path / "other") != secret
-
-
-def test_a_damaged_secret_is_not_replaced_silently(tmp_path: Path) -> None:
-    for text in (b"", b"short", b"\xff\xfe" * 40, b"zz" * 32):
-        (tmp_path / SECRET_FILE).write_bytes(text)
-        with pytest.raises(StoreError, match="secret of the mailed links") as caught:
-            link_secret(tmp_path)
-        assert "\n" not in str(caught.value)
-        assert (tmp_path / SECRET_FILE).read_bytes() == text
-
-
-def test_processes_that_make_it_at_once_agree(tmp_path: Path) -> None:
-    with multiprocessing.get_context("fork").Pool(4) as pool:
-        assert len(set(pool.map(link_secret, [tmp_path] * 8))) == 1

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 import re
-import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from quantlytic.model.errors import InputError, StoreError
+from quantlytic.model.errors import InputError
 from quantlytic.model.time import NS_PER_S
 
 LIFETIME_S = {"confirm": 2 * 86400, "mine": 86400, "unsubscribe": 5 * 365 * 86400}
 """Purpose -> how long its links are good. Mails are kept for long, and each must be good for ending the next one."""
-SECRET_FILE = "alerts.secret"
 _MIN_SECRET = 32
 _CLOCKS_DIFFER_S = 300  # of the two machines that make and read a link
 _VERSION = b"\x01"
@@ -75,41 +71,6 @@ class Links:
 
     def _signature(self, purpose: str, body: bytes) -> bytes:
         return hmac.new(self._keys[purpose], body, hashlib.sha256).digest()
-
-
-def link_secret(home: Path) -> bytes:
-    """The secret of the links of that home folder: made once, in a file that only this user can read.
-
-    Raises StoreError when it can be neither made nor read, or is damaged.
-    """
-    path = home / SECRET_FILE
-    try:
-        if not path.exists():
-            _put_new(path, secrets.token_bytes(_MIN_SECRET).hex())
-        text = path.read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text"
-        raise StoreError(f"the secret of the mailed links {path} cannot be used: {reason}") from None
-    if not re.fullmatch(r"[0-9a-f]{64,}", text):
-        raise StoreError(
-            f"the secret of the mailed links {path} is damaged: restore it from a copy, or remove it (links that were mailed "
-            "are then good no more)"
-        )
-    return bytes.fromhex(text)
-
-
-def _put_new(path: Path, text: str) -> None:
-    """All or nothing, and only where there is none: of two processes that make it, one wins and both read that one."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        with open(part, "w", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-            file.write(text)
-        os.link(part, path)
-    except FileExistsError:
-        pass
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _clean_base(text: str) -> str:
