@@ -290,6 +290,21 @@ def test_defaults_are_finite_and_none_has_to_be_written() -> None:
         msgspec.convert({"max_dayly_loss": 1}, Limits)
 
 
+def test_an_instruments_own_limits_are_what_is_different_from_every() -> None:
+    limits = Limits(
+        every=InstrumentLimits(max_open_orders=3), instruments={BTC: {"max_order_notional": 7.0, "far_price_bps": None}}
+    )
+    own = limits.of(BTC)
+    assert (own.max_order_notional, own.far_price_bps, own.max_open_orders) == (7.0, None, 3)
+    assert limits.of(ETH) == limits.every
+    wrongs: list[dict[str, int | float | bool | None]] = [
+        {"max_ordr": 1.0}, {"max_order_notional": -1.0}, {"max_open_orders": 1.5},
+    ]  # fmt: skip
+    for wrong in wrongs:
+        with pytest.raises(InputError, match=next(iter(wrong))):
+            Limits(instruments={BTC: wrong})
+
+
 def test_instruments_of_several_currencies_are_refused() -> None:
     with pytest.raises(InputError, match="BTC, USDT"):
         RiskGate("main", Limits(), [*INSTRUMENTS, Instrument("box:ETHBTC", "ETH", "BTC")])
@@ -334,7 +349,7 @@ TIGHT = InstrumentLimits(
     price_collar_bps=301.7, far_price_bps=1203.7, max_price_age_s=15.0, max_open_orders=3,
 )  # fmt: skip
 LIMITS = Limits(
-    every=TIGHT, instruments={ETH: msgspec.structs.replace(TIGHT, allow_short=True)}, max_gross_notional=110.0003,
+    every=TIGHT, instruments={ETH: {"allow_short": True}}, max_gross_notional=110.0003,
     max_venue_notional=90.0003, max_orders_per_s=3, max_orders_per_minute=20, max_open_orders=5, max_daily_loss=150.5,
     max_daily_loss_share=0.10007, max_drawdown_share=0.12007,
 )  # fmt: skip

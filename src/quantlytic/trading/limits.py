@@ -48,7 +48,7 @@ class InstrumentLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Limits of an account. Money is in the account's currency: the one that its instruments are quoted in.
 
-    every                what holds for each instrument; `instruments` has other limits for single ones, by id.
+    every                what holds for each instrument; `instruments` has what is different for single ones: id -> {name: value}.
     max_gross_notional   what all runs hold and have open, at the last prices, shorts counted like longs, no run netted
                          with another. `max_venue_notional`: the same of each venue.
     max_orders_per_s, max_orders_per_minute  new orders; cancels are never held back.
@@ -59,7 +59,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """
 
     every: InstrumentLimits = InstrumentLimits()
-    instruments: dict[str, InstrumentLimits] = {}
+    instruments: dict[str, dict[str, int | float | bool | None]] = {}
     max_gross_notional: float | None = 50_000.0
     max_venue_notional: float | None = 50_000.0
     max_orders_per_s: int | None = 5
@@ -74,10 +74,18 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def __post_init__(self) -> None:
         _check_numbers(self)
         zone_of(self.day_zone)
+        for instrument in self.instruments:
+            self.of(instrument)
 
     def of(self, instrument: str) -> InstrumentLimits:
-        """The limits of one instrument."""
-        return self.instruments.get(instrument, self.every)
+        """The limits of one instrument. Raises InputError for one that is misspelt."""
+        own = self.instruments.get(instrument)
+        if own is None:
+            return self.every
+        try:
+            return msgspec.convert(msgspec.structs.asdict(self.every) | own, InstrumentLimits)
+        except msgspec.ValidationError as error:
+            raise InputError(f"risk limits of {instrument}: {error}") from None
 
 
 def zone_of(name: str) -> ZoneInfo:

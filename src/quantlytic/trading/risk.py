@@ -61,7 +61,7 @@ class RiskGate:
                 "trade each currency in an account of its own"
             )
         self._account, self._limits = account, limits
-        self._traded = dict.fromkeys(each.id for each in instruments)
+        self._traded = {each.id: limits.of(each.id) for each in instruments}
         self._desks: dict[str, Desk] = {each.id: Desk(each.id) for each in instruments}
         self._where: dict[Key, Desk] = {}
         self._gross: dict[str, int] = {}  # micros by venue
@@ -172,7 +172,7 @@ class RiskGate:
 
     def _refusal(self, order: Order, now_ns: int) -> _Refusal | None:
         desk = self._desks[order.instrument]
-        limits = self._limits.of(order.instrument)
+        limits = self._traded[order.instrument]
         is_reducing = self._room(desk, order) >= units_of(order.quantity)
         return (
             _stale(desk, limits, now_ns)
