@@ -331,6 +331,23 @@ def test_what_cannot_be_read_fails_in_one_line_and_the_next_goes_out(post: Post,
     assert post.state(good).state == "sent"
 
 
+def test_what_nobody_foresaw_is_tried_again_and_stops_nobody(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = post.queue(), post.queue()
+    deliver, broken = post.channel.deliver, [True]
+
+    def fail_once(letter: Letter, envelope: Envelope, claim: Claim) -> bool:
+        if broken.pop() if broken else False:
+            raise ZeroDivisionError("in some library")
+        return deliver(letter, envelope, claim)
+
+    monkeypatch.setattr(post.channel, "deliver", fail_once)
+    assert post.courier.pump() == 1
+    assert post.state(first).last_error == "ZeroDivisionError: in some library"
+    post.now_ns += S
+    assert post.courier.pump() == 1
+    assert [envelope.message_id for _, envelope in post.channel.taken] == [second, first]
+
+
 def test_the_bell_wakes_the_courier(post: Post) -> None:
     post.bell.ring()
     post.courier.wait(30.0)

@@ -185,6 +185,28 @@ def test_what_cannot_be_followed_is_told_without_a_reason(traded: Office) -> Non
     assert all(one.chart is not None and not one.chart.lines for one in found[2:])
 
 
+def test_what_cannot_be_put_into_words_is_told_all_the_same(traded: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise TypeError("nobody thought of this")
+
+    monkeypatch.setattr("quantlytic.telling.fanout.fill_letter", fail)
+    told = traded.told()
+    fills = events(traded.log, RUN.executions_stream, Fill)
+    assert [message.subject for message in told if message.kind == "fill"] == ["FILL: BTCUSDT"] * len(fills)
+
+
+def test_a_market_that_is_trimmed_before_it_is_read_is_left_behind(office: Office) -> None:
+    fanout = office.fanout()
+    office.told(fanout)
+    for k in range(50):
+        office.write("market.demo", msgspec.structs.replace(GAP, event_time=T0 + k * 3_600_000_000_000))
+        if k == 0:
+            fanout.pump()
+            office.told(fanout)
+    office.log.trim("market.demo", 40)
+    assert 2 <= len(office.told(fanout)) <= 12
+
+
 def test_a_long_past_is_not_followed_but_shown(traded: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replica, "LONGEST_BARS", 100)
     monkeypatch.setattr(replica, "CHART_BARS", 20)

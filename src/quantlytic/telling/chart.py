@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import io
 import math
+import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -51,6 +52,9 @@ def _drawn(packed: bytes) -> bytes | None:
     return _draw(msgspec.msgpack.decode(packed, type=Chart))
 
 
+_drawing = threading.Lock()  # Matplotlib's settings are one for the process, and couriers are several
+
+
 def _draw(chart: Chart) -> bytes | None:
     try:
         import matplotlib
@@ -58,7 +62,7 @@ def _draw(chart: Chart) -> bytes | None:
         from matplotlib.figure import Figure
     except ModuleNotFoundError:
         return None
-    with matplotlib.rc_context({"font.family": "DejaVu Sans", "font.size": 10.5, "path.simplify": False}):
+    with _drawing, matplotlib.rc_context({"font.family": "DejaVu Sans", "font.size": 10.5, "path.simplify": False}):
         figure = Figure(figsize=(WIDTH_PX / 200, HEIGHT_PX / 200), dpi=200, facecolor="white")
         FigureCanvasAgg(figure)
         axes = figure.add_axes((0.015, 0.105, 0.865, 0.815))

@@ -170,6 +170,10 @@ class Courier:
             return self._failed(message, letter, envelope, failure)
         except InputError as error:
             return self._end(message, letter, envelope.recipient, "failed", str(error))
+        except StoreError:
+            raise
+        except Exception as error:  # one message that nobody foresaw must not end the telling of all others
+            return self._failed(message, letter, envelope, DeliveryFailed(f"{type(error).__name__}: {error}"[:200]))
         self._pauses, self.last_failure = 0, ""
         return self._end(message, letter, envelope.recipient, "sent", "")
 

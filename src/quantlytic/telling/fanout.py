@@ -11,6 +11,7 @@ import msgspec
 from quantlytic.model.breach import RiskBreach
 from quantlytic.model.discrepancy import Discrepancy
 from quantlytic.model.equity import Decided
+from quantlytic.model.errors import StoreError
 from quantlytic.model.event import Event
 from quantlytic.model.fill import Fill
 from quantlytic.model.halt import Halt
@@ -31,6 +32,7 @@ from quantlytic.telling.occasion import Occasion, occasion_of
 from quantlytic.telling.record import Records
 from quantlytic.telling.replica import Replica
 from quantlytic.telling.words import (
+    bare_letter,
     data_letter,
     fill_letter,
     instrument_of,
@@ -45,7 +47,8 @@ MAIL = "mail"
 READER = "notifier"
 _LOOK_S = 1.0  # how often new runs and accounts are looked for
 _KEEP_S = 30.0  # how often positions without news, and the replicas, are saved
-_BATCH = 500
+_BATCH = 2_000
+_TOLD = frozenset({Signal, Fill, Intent, RiskBreach, Halt, Discrepancy, LedgerEntry, Decided})
 
 
 @dataclass
@@ -125,12 +128,18 @@ class FanOut:
             self._streams[name] = _Stream(position, run)
 
     def _read(self, name: str, stream: _Stream) -> int:
-        first = self._log.bounds(name)[0] if name.startswith("market.") else 0
-        batch = self._log.read(name, max(stream.position, first), _BATCH)
-        if not batch.events:
-            return 0
+        try:
+            batch = self._log.read(name, stream.position, _BATCH)
+        except StoreError:  # the archiver has trimmed what was not read yet: it does not wait for news about data
+            first = self._log.bounds(name)[0]
+            if first <= stream.position:
+                raise
+            stream.position = first
+            return 1
         messages: list[Message] = []
         for event in batch.events:
+            if type(event) not in _TOLD:  # nearly all of a market's
+                continue
             occasion = occasion_of(event)
             if occasion is not None:
                 messages += self._messages(occasion, stream.run)
@@ -172,7 +181,12 @@ class FanOut:
             found = [one for one in found if is_near(event, event.seen_price, one.subscription.near_bps)]
             operators = [one for one in operators if is_near(event, event.seen_price, one.near_bps)]
         if found or operators:
-            letter = self._letter(occasion.event, run, past.lines if past else ())
+            try:
+                letter = self._letter(occasion.event, run, past.lines if past else ())
+            except StoreError:
+                raise
+            except Exception as error:  # what nobody foresaw is told without words, rather than not at all
+                letter = bare_letter(occasion.kind, occasion.event_time, occasion.instrument, type(error).__name__)
             yield from messages_for(letter, occasion.cause, found, operators, now_ns)
 
     def _letter(self, event: Event, run: Run | None, record: tuple[str, ...]) -> Letter:

@@ -171,6 +171,15 @@ def check_letter(event_time: int) -> Letter:
     return Letter("test", event_time, "Test of your alerts", (line,), (("Asked for", time_text(event_time)),))
 
 
+def bare_letter(kind: str, event_time: int, instrument: str, trouble: str) -> Letter:
+    """That there is something to tell, where it cannot be put into words."""
+    what = instrument.partition(":")[2] or instrument or "the account"
+    line = (
+        f"There is news of the kind {kind!r} about {what}, which could not be put into words ({trouble}): see the page."
+    )
+    return _letter(kind, event_time, f"{kind.upper()}: {what}", lines=(line,), is_urgent=kind == "risk")
+
+
 # ---- inside
 
 
