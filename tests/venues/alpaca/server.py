@@ -200,7 +200,10 @@ class AlpacaServer:
         return _json(row)
 
     async def _order(self, request: web.Request) -> web.Response:
-        return _json(self._own(request).orders[request.match_info["id"]])
+        row = self._own(request).orders.get(request.match_info["id"])
+        if row is None:
+            raise Rejected(404, 40410000, f"order not found for {request.match_info['id']}")
+        return _json(row)
 
     async def _cancel(self, request: web.Request) -> web.Response:
         self.brokerage.cancel(_key(request), request.match_info["id"])

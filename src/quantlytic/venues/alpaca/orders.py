@@ -66,6 +66,7 @@ class AlpacaOrders:
         self._random = random.Random(seed)
         self._rest = AlpacaRest(market, keys, self._timings.request)
         self._open: dict[str, str] = {}
+        self._ids: dict[str, str] = {}
         self._newest: dict[str, int] = {}
         self.connected: Callable[[], None] = _ignore
         self.void_after_s = self._timings.patience + VOID_S
@@ -115,9 +116,7 @@ class AlpacaOrders:
 
         An order that is still being cancelled after `settle` seconds is returned as open.
         """
-        row = await self._row(instrument, client_order_id)
-        if row is None:
-            raise VenueError(f"{self._market.venue} does not know the order {client_order_id}")
+        row = await self._known_row(instrument, client_order_id)
         loop = asyncio.get_running_loop()
         until = loop.time() + self._timings.settle
         if self._state(row).is_open:
@@ -148,9 +147,7 @@ class AlpacaOrders:
         """
         if quantity is not None and quantity != int(quantity):
             raise InputError(f"order {client_order_id}: {self._market.venue} changes quantities to whole numbers only")
-        row = await self._row(instrument, client_order_id)
-        if row is None:
-            raise VenueError(f"{self._market.venue} does not know the order {client_order_id}")
+        row = await self._known_row(instrument, client_order_id)
         request = load("trading.requests").ReplaceOrderRequest(
             qty=None if quantity is None else int(quantity), limit_price=price, client_order_id=new_client_order_id
         )
@@ -224,10 +221,10 @@ class AlpacaOrders:
                     while True:
                         row = await stream.next()
                         if row is not None:
-                            yield self._note(order_state(self._market.venue, row))
+                            yield self._state_of(row)
                 except Refused:
                     raise
-                except (VenueError, msgspec.ValidationError):
+                except VenueError:
                     await stream.close()
                 failures += 1
                 pause = min(30.0, self._timings.poll * 2 ** min(failures - 1, 16))
@@ -263,10 +260,21 @@ class AlpacaOrders:
         except (Refused, Unheard, Throttled):
             return None
 
+    async def _known_row(self, instrument: str, client_order_id: str) -> Any:
+        row = await self._row(instrument, client_order_id)
+        if row is None:
+            raise VenueError(f"{self._market.venue} does not know the order {client_order_id}")
+        return row
+
     async def _row(self, instrument: str, client_order_id: str) -> Any | None:
+        """By the venue's own id where it is known: a listing by ours may lag behind."""
         self._symbol(instrument)
+        trading = self._rest.trading
+        own_id = self._ids.get(client_order_id)
         try:
-            return await self._ask(self._rest.trading.get_order_by_client_id, client_order_id)
+            if own_id is not None:
+                return await self._ask(trading.get_order_by_id, own_id)
+            return await self._ask(trading.get_order_by_client_id, client_order_id)
         except Refused as error:
             if error.status == 404:
                 return None
@@ -289,9 +297,12 @@ class AlpacaOrders:
 
     def _state_of(self, row: wire.OrderRow) -> OrderState:
         try:
-            return self._note(order_state(self._market.venue, row))
+            state = self._note(order_state(self._market.venue, row))
         except msgspec.ValidationError as error:
             raise Unheard(f"{self._market.venue}: an answer that cannot be read: {error}") from None
+        if state.is_open:
+            self._ids[state.client_order_id] = row.id
+        return state
 
     def _convert(self, reply: Any, kind: type[Row]) -> Row:
         try:
@@ -305,6 +316,7 @@ class AlpacaOrders:
             self._open[state.client_order_id] = state.instrument
         else:
             self._open.pop(state.client_order_id, None)
+            self._ids.pop(state.client_order_id, None)
         return state
 
     def _request(self, order: Order, client_order_id: str) -> Any:

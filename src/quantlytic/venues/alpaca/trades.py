@@ -69,10 +69,12 @@ class TradePrints:
         events: list[Event] = []
         for item in reply:
             time, key = time_ns(item.time), (item.exchange, item.id)
-            if key not in self._recent and key not in self._held:
+            if key in self._held:
+                events.append(self._trade(self._held.pop(key), is_live=False))
+            elif key not in self._recent:
                 one = (time, receive_time, item.exchange, item.id, item.price, item.size, item.taker)
                 events.append(self._trade(one, is_live=False))
-        self._fetched += len(events)
+                self._fetched += 1
         if len(reply) >= PAGE:
             if self._pages >= MAX_PAGES or self._last_time == before:
                 return [*events, *self._give_up(f"more than {self._fetched} trades were missed")]
