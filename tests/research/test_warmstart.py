@@ -83,7 +83,9 @@ def test_what_was_trimmed_from_the_log_is_read_from_the_lake(tmp_path: Path, log
         log.trim(stream, before)
         assert log.bounds(stream)[0] > 0
     assert rebuild_session(run, paper_session(run), log, lake).state == states[max(states)]
-    with pytest.raises(DataError, match="offsets 0 to .* of executions.run-turtle are neither in the lake nor in the log"):
+    with pytest.raises(
+        DataError, match="offsets 0 to .* of executions.run-turtle are neither in the lake nor in the log"
+    ):
         rebuild_session(run, paper_session(run), log)
 
 

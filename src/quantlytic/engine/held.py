@@ -56,11 +56,12 @@ class HeldSession(Session):
     def warm(self, bars: Array) -> bool:
         """Go through history (BAR rows in order) as a backtest does, then begin as if there had been none, but for what the
         indicators know. Returns whether they are ready; if not, orders are held."""
+        desk = b"" if self._desk_bytes is None else self._desk_bytes.tobytes()
         super().run_as_taken(bars)
         ready = self.is_ready
         self._begin_anew(is_whole=not self.orders_sent)
         self._account.bars = self._account.time = 0
-        self._restore_desk(b"")
+        self._restore_desk(desk)
         self.forget()
         if not ready:
             self.hold()

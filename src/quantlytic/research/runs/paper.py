@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from quantlytic.engine.data.bars import Bars
 from quantlytic.engine.data.tape import Tape
+from quantlytic.engine.held import HeldSession
 from quantlytic.engine.market.fees import Fees
-from quantlytic.engine.session import Session
 from quantlytic.model.bar import BAR, Bar
 from quantlytic.model.equity import Equity
 from quantlytic.model.event import Event
@@ -38,11 +38,12 @@ from quantlytic.strategies.catalogue import find
 Array = NDArray[Any]
 
 
-def paper_session(run: Run, compiled: bool = True) -> Session:
-    """The session that a paper run, and its replay, advance. StrategyError for a strategy that does not look at bars."""
+def paper_session(run: Run, compiled: bool = True) -> HeldSession:
+    """The session that a paper run, and its replay, advance; `beginning.py` brings it to where the run begins. StrategyError
+    for a strategy that does not look at bars."""
     strategy = find(run.strategy)(**run.params)
     fees = Fees(maker_bps=run.fee_bps, taker_bps=run.fee_bps)
-    session = Session(strategy, run.instruments, cash=run.cash, fees=fees, compiled=compiled)
+    session = HeldSession(strategy, run.instruments, cash=run.cash, fees=fees, compiled=compiled)
     session.expect(Tape(bars=Bars(np.zeros(0, BAR), run.instruments)))
     return session
 
