@@ -9,9 +9,12 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
-from tests.sim.liveworld import BTC, Strategist, World, start_box, world
+from tests.sim.liveworld import BTC, FREE, Strategist, World, start_box, world
 
+from quantlytic.model.breach import RiskBreach
+from quantlytic.model.command import VenueCommand
 from quantlytic.model.order import OrderAmend, OrderStatus, OrderType, OrderUpdate, TimeInForce
 from quantlytic.model.side import Side
 from quantlytic.venues.exchange.server import ExchangeServer
@@ -50,6 +53,10 @@ def buy(live: World, quantity: float = 0.01) -> None:
     entry = live.dice.order(Side.BUY, quantity)
     live.run_bars(1)
     ended(live, entry, S.FILLED)
+
+
+def commands(live: World) -> list[VenueCommand]:
+    return [each for each in live.events(f"account.{live.account}") if isinstance(each, VenueCommand)]
 
 
 def rest(live: World) -> set[str]:
@@ -92,6 +99,23 @@ def test_a_stop_survives_a_death(live: World) -> None:
     live.tick(live.price() * 0.98)
     ended(live, stop, S.FILLED)
     assert live.deaths == 1
+
+
+def test_a_stop_that_fired_waits_for_a_limit_that_passes(box: ExchangeServer, tmp_path: Path) -> None:
+    limits = msgspec.structs.replace(FREE, max_orders_per_s=1)
+    with world(tmp_path, box, f"a{next(numbers)}", 0, strategist=Strategist, limits=limits) as live:
+        live.run_bars(1)
+        buy(live)
+        time.sleep(1.0)
+        stop = live.dice.order(Side.SELL, 0.005, type=OrderType.STOP, stop_price=live.price() * 0.99)
+        live.run_bars(2)
+        more = live.dice.order(Side.BUY, 0.001)
+        live.run_bars(1)
+        live.until(lambda: any(each.order_id == more for each in commands(live)))
+        live.tick(live.price() * 0.98)
+        ended(live, stop, S.FILLED)
+        breaches = [each for each in live.events(f"account.{live.account}") if isinstance(each, RiskBreach)]
+        assert [each.limit for each in breaches] == ["max_orders_per_s"]
 
 
 def test_a_trailing_stop_follows(live: World) -> None:

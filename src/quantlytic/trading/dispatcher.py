@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from quantlytic.model.breach import RiskBreach
 from quantlytic.model.command import CommandKind
 from quantlytic.model.halt import Halt
 from quantlytic.model.order import Order, OrderCancel, OrderStatus, OrderType, Reason, TimeInForce
@@ -22,6 +23,7 @@ from quantlytic.trading.triggers import fault_of
 from quantlytic.trading.working import Working
 from quantlytic.venues.port import OrderState
 
+PASSING = ("max_orders_per_s", "max_orders_per_minute", "max_price_age_s")  # limits that pass by themselves
 RESWEEP_NS = 200_000_000  # a balance that does not agree is looked at again so soon
 
 
@@ -66,8 +68,7 @@ class Dispatcher:
             return
         if answer.state is not None:
             self.account.hear(answer.state, "asked" if answer.how == "ask" else "answer", now_ns)
-            if answer.how == "ask":
-                self._retry.failed(name, now_ns)  # it may have to be asked again
+            self._last_asked.discard(answer.client_order_id)
         elif answer.how == "submit":
             if answer.is_unsent:
                 self.account.never_sent(working, answer.error, now_ns)
@@ -182,11 +183,20 @@ class Dispatcher:
             self._reject(working, f"{ready.reason.text}: {ready.text}", now_ns)
             return
         breach = self.account.gate.check(ready, now_ns)
-        if breach is not None:
+        if breach is None:
+            self._send(working, ready, now_ns)
+        elif working.is_kept and breach.limit in PASSING:
+            self._put_off(working, breach, now_ns)
+        else:
             self.account.out.append(breach)
             self._reject(working, breach.text, now_ns)
-            return
-        self._send(working, ready, now_ns)
+
+    def _put_off(self, working: Working, breach: RiskBreach, now_ns: int) -> None:
+        """A stop that has fired is not given up for a limit that passes by itself; the breach is recorded once."""
+        name = f"limit {working.key}"
+        if self._retry.count(name) == 0:
+            self.account.out.append(breach)
+            self._retry.failed(name, now_ns)
 
     def _too_late(self, working: Working, halt: Halt | None, now_ns: int) -> str:
         """Why an order that is not at the venue will not be sent any more."""
@@ -200,6 +210,7 @@ class Dispatcher:
         return ""
 
     def _send(self, working: Working, order: Order, now_ns: int) -> None:
+        self._retry.done(f"limit {working.key}")
         leg = working.make_leg(order, now_ns)
         self._last_asked.discard(leg.client_order_id)
         self.account.out.append(working.command(self.account.name, CommandKind.SUBMIT, now_ns))
