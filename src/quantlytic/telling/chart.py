@@ -115,9 +115,9 @@ def _dress(axes: Any, chart: Chart) -> None:
     low, high = min([low, *known]), max([high, *known])
     room = (high - low or abs(high) or 1.0) * 0.14
     axes.set_xlim(-1, count + 0.5)
-    axes.set_ylim(low - room, high + room)
+    axes.set_ylim(low - room, high + (1.4 if chart.lines else 1.0) * room)  # the names of the lines are at the top
     axes.yaxis.tick_right()
-    axes.ticklabel_format(axis="y", useOffset=False, style="plain")
+    axes.yaxis.set_major_formatter("{x:,.8g}")
     axes.tick_params(length=0, labelcolor=_INK)
     axes.grid(visible=True, color=_GRID, linewidth=0.7)
     axes.set_axisbelow(True)
