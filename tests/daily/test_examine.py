@@ -29,7 +29,7 @@ def rows_of(days: list[DATE]) -> NDArray[Any]:
     return rows
 
 
-def examined(rows: NDArray[Any], known: tuple[int, ...] = (), **history: Any) -> Examined:
+def examined(rows: NDArray[Any], known: dict[int, float] | None = None, **history: Any) -> Examined:
     work = Work("usa:AAPL", "XNYS", FIRST, is_new=True, is_due=True, is_wanted=False)
     return examine(work, DailyHistory("usa:AAPL", rows, "split-adjusted", **history), LAST, known)
 
@@ -53,7 +53,7 @@ def test_missing_sessions_are_told_stretch_by_stretch() -> None:
     assert kinds(found) == [(LedgerKind.GAP, "2025-11-26"), (LedgerKind.GAP, "2025-12-05")]
     assert [entry.count for entry in found.entries] == [2, 1]  # Thanksgiving between them is no session
     assert found.entries[0].detail == "2 sessions until 2025-11-28 have no bar"
-    assert examined(rows_of(days), known=(label_ns(DATE(2025, 12, 5)),)).missing == (
+    assert examined(rows_of(days), known={label_ns(DATE(2025, 12, 5)): 50.0}).missing == (
         DATE(2025, 11, 26),
         DATE(2025, 11, 28),
     )

@@ -20,6 +20,7 @@ from tests.daily.world import EQUITIES, LAST, PAIRS, SMALL, World, assert_same_t
 from quantlytic.daily.runner import TASKS, run_day
 from quantlytic.daily.settings import DailySettings
 from quantlytic.daily.sources.files import FilesSource
+from quantlytic.model.action import ActionKind
 from quantlytic.model.errors import InputError, VenueError
 from quantlytic.model.ledger import LedgerKind
 from quantlytic.store.control import open_control
@@ -28,6 +29,7 @@ from quantlytic.store.control.records import DigestNotice
 from quantlytic.store.control.tasks import SqlTasks
 from quantlytic.store.lake import Lake
 from quantlytic.store.lake.table import Table
+from quantlytic.telling.delivery import Operator
 from quantlytic.telling.digest import digest_letter
 from quantlytic.venues.daily import DailyHistory
 
@@ -120,13 +122,13 @@ def _fresh() -> Any:
 
 def test_day_after_day_is_as_one_day(world: World, files: Path, tmp_path: Path) -> None:
     """Bars, actions and averages are the same whether fetched day by day or at once."""
-    for day in (29, 30, 31):
+    for day in (30, 31):
         world.run(DATE(2017, 8, day))
     world.run(LAST)
     once = World(tmp_path / "once", files)
     once.run(LAST)
     keys = {"bars": "open_time", "actions": "event_time", "averages": "event_time"}
-    first = 1 + (DATE(2017, 8, 29) - DATE(1970, 1, 1)).days * DAY_NS - 500 * DAY_NS
+    first = 1 + (DATE(2017, 8, 30) - DATE(1970, 1, 1)).days * DAY_NS - 500 * DAY_NS
     for name, time in keys.items():
         mine, theirs = (
             tables(home)[name].filter(pl.col(time) > first).drop("source", "offset").sort("instrument", time)
@@ -308,6 +310,74 @@ def test_prices_in_doubt_are_held_back(world: World) -> None:
     assert summaries["check"]["held"] == ["usa:AAPL"]
     assert "usa:AAPL" not in set(tables(world.home)["bars"]["instrument"])
     assert summaries["signals"]["instruments"] == 2
+
+
+def test_a_split_changes_no_stored_bar(world: World) -> None:
+    """The source rescales all of its history; what is stored is raw, and the split stands beside it."""
+
+    def split(rows: Any) -> Any:
+        before = rows["time"] < (LAST - DATE(1970, 1, 1)).days * DAY_NS
+        for name in ("open", "high", "low", "close", "adj_close", "dividend"):
+            rows[name] /= 4.0
+        rows["volume"] *= 4.0
+        rows["split"][~before] = 4.0
+        return rows
+
+    world.run(DATE(2017, 8, 31))
+    stored = tables(world.home)["bars"]
+    right = FilesSource(world.files).history("usa:AAPL", LAST, LAST).rows["close"][0]
+    run_changed(world, LAST, split)
+    found = tables(world.home)
+    assert "ledger" not in found
+    bars = found["bars"].filter(pl.col("instrument") == "usa:AAPL").sort("open_time")
+    assert found["bars"].filter(pl.col("source") == "daily.2017-08-31").equals(stored)
+    assert bars["close"][-1] == pytest.approx(right / 4.0)
+    assert bars["close"][-2] / bars["close"][-1] == pytest.approx(4.0, rel=0.02)
+    action = found["actions"].filter(pl.col("source") == "daily.2017-09-01").row(0, named=True)
+    assert (action["kind"], action["value"]) == (ActionKind.SPLIT, 4.0)
+    last = found["averages"].filter(pl.col("instrument") == "usa:AAPL").sort("event_time").row(-1, named=True)
+    week = [*(bars["close"].tail(7).head(6) / 4.0), bars["close"][-1]]
+    assert last["average_7"] == pytest.approx(np.mean(week))
+
+
+def test_prices_in_new_units_without_a_split_are_held_back(world: World) -> None:
+    """Until the source states the split: then both days are there."""
+
+    def rescaled(rows: Any) -> Any:
+        for name in ("open", "high", "low", "close", "adj_close", "dividend"):
+            rows[name] /= 4.0
+        return rows
+
+    world.run(DATE(2017, 8, 30))
+    summary = run_changed(world, DATE(2017, 8, 31), rescaled)
+    assert summary["check"]["held"] == ["usa:AAPL"]
+    assert [detail for _, detail in ledger(world.home)] == [
+        "the source's prices are now 0.25 times those stored, without a split that says so; none is taken"
+    ]
+    world.run(LAST)
+    apple = tables(world.home)["bars"].filter(pl.col("instrument") == "usa:AAPL")
+    days = apple["open_time"].sort().tail(3) // DAY_NS
+    assert days.to_list() == [(DATE(2017, 8, day) - DATE(1970, 1, 1)).days for day in (30, 31)] + [
+        (LAST - DATE(1970, 1, 1)).days
+    ]
+
+
+def test_a_day_that_is_long_over_is_told_to_nobody(world: World) -> None:
+    world.subscribe("all@example.org")
+    outcome = world.run(DATE(2017, 8, 25))
+    assert outcome["digest"].record.summary == {
+        "messages": 0, "signals": 0, "trouble": ["the day is long over: nobody is told of it"],
+    }  # fmt: skip
+
+
+def test_operators_are_told_of_everything(world: World) -> None:
+    operators = (Operator("desk", "apprise"), Operator("risk desk", "webhook", kinds=("risk",)))
+    day = world.day(operators=operators)
+    run_day(day)
+    (message,) = day.control.messages.history(None, 10)
+    assert (message.recipient, message.channel, message.kind) == ("desk", "apprise", "digest")
+    assert len(msgspec.json.decode(message.payload, type=DigestNotice).quotes) == 3
+    day.control.close()
 
 
 # ---- what was asked for

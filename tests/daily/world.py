@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import polars as pl
 
+from quantlytic.daily.calendar import label_ns
 from quantlytic.daily.day import Day
 from quantlytic.daily.runner import Outcome, run_day
 from quantlytic.daily.settings import DailySettings
@@ -27,6 +27,7 @@ EQUITIES = (
 PAIRS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "DOGEUSDT")
 CRYPTO_DAYS_BACK = 3162  # the recorded crypto years, moved to where the recorded equities are: 2026-04-29 -> 2017-09-01
 LAST = datetime.date(2017, 9, 1)
+NOW_NS = label_ns(LAST) + 60 * 3_600 * 10**9
 
 
 def make_files(folder: Path, market_data: Path) -> Path:
@@ -53,7 +54,7 @@ class World:
     home: Path
     files: Path
     settings: DailySettings = SMALL
-    now_ns: Callable[[], int] = time.time_ns
+    now_ns: Callable[[], int] = lambda: NOW_NS
 
     def day(self, date: datetime.date = LAST, control: Control | None = None, **changes: Any) -> Day:
         source = FilesSource(self.files)

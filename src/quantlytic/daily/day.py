@@ -15,6 +15,7 @@ from quantlytic.daily.settings import DailySettings
 from quantlytic.daily.staging import Staging
 from quantlytic.store.control.control import Control
 from quantlytic.store.lake import Lake
+from quantlytic.telling.delivery import Operator
 from quantlytic.venues.daily import DailySource
 
 Progress = Callable[[str, int, int], None]
@@ -35,7 +36,8 @@ class Work(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Day:
-    """`source_of` gives the source of an instrument; it raises InputError where there is none. `now_ns` is the clock."""
+    """`source_of` gives the source of an instrument; it raises InputError where there is none. `now_ns` is the clock.
+    `operators` are told besides the subscribers."""
 
     date: date
     home: Path
@@ -45,6 +47,7 @@ class Day:
     source_of: Callable[[str], DailySource]
     now_ns: Callable[[], int]
     progress: Progress
+    operators: tuple[Operator, ...] = ()
 
     @property
     def name(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -18,6 +18,7 @@ from quantlytic.model.ledger import LedgerEntry, LedgerKind
 from quantlytic.venues.daily import DailyHistory
 
 BARS, ACTIONS = "bars", "actions"
+_FEWEST_SHARED, _UNIT_SLACK, _MOST_ALIKE = 5, 0.02, 0.9  # rows, share of a price, share of rows
 _MOST_OFF = 0.05  # share of rows on days when the exchange was closed: more, and it is another exchange
 
 
@@ -40,8 +41,8 @@ class Examined:
         return tuple(f"{calendar.day_of(entry.event_time)}: {entry.detail}" for entry in self.entries)
 
 
-def examine(work: Work, history: DailyHistory, day: date, known: Collection[int] = ()) -> Examined:
-    """Judge the rows of the dates from `work.since` to `day`. `known`: labels of days that are stored, and so not missing."""
+def examine(work: Work, history: DailyHistory, day: date, known: Mapping[int, float] | None = None) -> Examined:
+    """Judge the rows of the dates from `work.since` to `day`. `known`: the closes that are stored, by label."""
     name, rows = work.instrument, history.rows
     rows = rows[np.argsort(rows["time"], kind="stable")]
     notes: list[LedgerEntry] = []
@@ -79,12 +80,29 @@ def examine(work: Work, history: DailyHistory, day: date, known: Collection[int]
         reason = f"a bar of a day when {work.calendar} was closed; it is left out"
         notes += [_entry(name, LedgerKind.INVALID, time, reason) for time in whole["time"][closed]]
     whole = whole[~closed]
-    missing = [one for one in _missing(open_days, whole) if calendar.label_ns(one) not in known]
+    rescaled = _rescaled(whole, known or {})
+    if rescaled:
+        notes.append(_entry(name, LedgerKind.INVALID, calendar.label_ns(day), rescaled))
+        is_held = True
+    missing = [one for one in _missing(open_days, whole) if calendar.label_ns(one) not in (known or {})]
     notes += [] if is_held else _gaps(name, open_days, missing)
     if is_held:
         whole = whole[:0]
     notes.sort(key=lambda entry: (entry.event_time, entry.kind, entry.detail))
     return Examined(name, whole, tuple(notes), found.repairs, found.doubts, tuple(missing), is_held)
+
+
+def _rescaled(rows: NDArray[Any], known: Mapping[int, float]) -> str:
+    """Why the rows are in other units than those stored; "" where they are not. A split that is in the prices and not stated yet
+    would look like a crash."""
+    ratios = np.array([row["close"] / known[int(row["time"])] for row in rows if int(row["time"]) in known])
+    if len(ratios) < _FEWEST_SHARED:
+        return ""
+    usual = float(np.median(ratios))
+    is_one = np.mean(np.abs(ratios / usual - 1.0) < _UNIT_SLACK) >= _MOST_ALIKE
+    if abs(usual - 1.0) < _UNIT_SLACK or not is_one:
+        return ""
+    return f"the source's prices are now {usual:.6g} times those stored, without a split that says so; none is taken"
 
 
 def _missing(open_days: list[date], rows: NDArray[Any]) -> list[date]:

@@ -21,15 +21,16 @@ from quantlytic.store.lake.reason import collected
 View = Literal["raw", "splits", "dividends"]
 
 
-def rows_before(day: Day, table: str, instruments: Sequence[str]) -> pl.DataFrame:
-    """The table's rows of those instruments that this day has not written itself: what a repeat of its tasks starts from."""
+def rows_before(day: Day, table: str, instruments: Sequence[str], columns: Sequence[str]) -> pl.DataFrame:
+    """Of the table's rows of those instruments, those that this day has not written itself: what a repeat of its tasks starts
+    from. The columns asked for, and `instrument`."""
     venues = sorted({one.partition(":")[0] for one in instruments})
     rows = day.lake.scan(table).filter(
         pl.col("venue").is_in(venues), pl.col("instrument").is_in(list(instruments)), pl.col("source") != day.source
     )
     if table == "bars":
         rows = rows.filter(pl.col("close_time") - pl.col("open_time") == DAY_NS)
-    return collected(rows)
+    return collected(rows.select("instrument", *columns))
 
 
 def bars_of(day: Day, instruments: Sequence[str], view: View) -> dict[str, Bars]:

@@ -15,14 +15,14 @@ def run(day: Day) -> Summary:
     """Count what is missing, would be repaired, and is doubted."""
     rules, missing, doubts, held, rows = Counter[str](), 0, 0, list[str](), 0
     works = day.works
-    stored = rows_before(day, "bars", [one.instrument for one in works])
+    stored = rows_before(day, "bars", [one.instrument for one in works], ["open_time", "close"])
     for done, work in enumerate(works):
         day.progress(work.instrument, done, len(works))
         history = day.staging.history(work.instrument)
         if history is None:
             continue
-        known = set(stored.filter(pl.col("instrument") == work.instrument)["open_time"])
-        found = examine(work, history, day.date, known)
+        own = stored.filter(pl.col("instrument") == work.instrument)
+        found = examine(work, history, day.date, dict(own.select("open_time", "close").iter_rows()))
         rows += len(history.rows)
         rules.update(one.rule for one in found.repairs)
         missing += len(found.missing)

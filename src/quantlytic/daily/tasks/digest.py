@@ -22,8 +22,11 @@ from quantlytic.store.control.records import (
     message_id_of,
 )
 from quantlytic.store.lake.reason import collected
+from quantlytic.telling.digest import digest_letter
 
-KIND = "digest"
+KIND, MAIL = "digest", "mail"
+STALE_NS = 3 * DAY_NS
+"""A day that ended longer ago, run by hand or caught up with, is told to nobody."""
 _TROUBLE = {LedgerKind.GAP, LedgerKind.INVALID, LedgerKind.REPAIRED}
 
 
@@ -32,8 +35,15 @@ def run(day: Day) -> Summary:
     whole = notice_of(day)
     if not whole.quotes:
         return {"messages": 0, "signals": 0, "trouble": []}
+    if day.now_ns() - (day.label + DAY_NS) > STALE_NS:
+        return {"messages": 0, "signals": len(whole.signals), "trouble": ["the day is long over: nobody is told of it"]}
     readers = day.control.subscribers.for_event(KIND)
-    messages = [_message(day, reader, own) for reader in readers if (own := _share(whole, reader)) is not None]
+    messages = [
+        _message(day, reader.subscriber.subscriber_id, MAIL, own)
+        for reader in readers
+        if (own := _share(whole, reader)) is not None
+    ]
+    messages += [_message(day, one.name, one.channel, whole) for one in day.operators if one.wants(KIND)]
     new = day.control.messages.put(messages)
     return {"messages": new, "signals": len(whole.signals), "trouble": []}
 
@@ -116,11 +126,9 @@ def _share(whole: DigestNotice, reader: Addressee) -> DigestNotice | None:
     )  # fmt: skip
 
 
-def _message(day: Day, reader: Addressee, own: DigestNotice) -> Message:
-    recipient, cause = reader.subscriber.subscriber_id, f"daily/{day.name}"
-    count = len(own.signals)
-    what = "no signal" if not count else "1 signal" if count == 1 else f"{count} signals"
+def _message(day: Day, recipient: str, channel: str, own: DigestNotice) -> Message:
+    cause = f"daily/{day.name}"
     return Message(
-        message_id=message_id_of(cause, recipient, KIND), recipient=recipient, channel="mail", kind=KIND, cause=cause,
-        subject=f"{day.name}: {what} on {len(own.quotes)} instruments", payload=msgspec.json.encode(own), created_ns=day.now_ns(),
+        message_id=message_id_of(cause, recipient, KIND), recipient=recipient, channel=channel, kind=KIND, cause=cause,
+        subject=digest_letter(own).subject, payload=msgspec.json.encode(own), created_ns=day.now_ns(),
     )  # fmt: skip

@@ -12,7 +12,7 @@ from quantlytic.model.event import Event
 def run(day: Day) -> Summary:
     """Rows for every bar that has none yet: the engine's own average over closes adjusted for splits, told in the day's units."""
     names = [one.instrument for one in day.works]
-    known = set(rows_before(day, "averages", names).select("instrument", "event_time").iter_rows())
+    known = set(rows_before(day, "averages", names, ["event_time"]).iter_rows())
     traded, adjusted = bars_of(day, names, "raw"), bars_of(day, names, "splits")
     events: list[Event] = []
     for done, name in enumerate(sorted(traded)):

@@ -60,5 +60,5 @@ def _work(day: Day, name: str, last: date | None, is_wanted: bool) -> Work:
 
 def _last_days(day: Day, names: list[str]) -> dict[str, date]:
     """The last day in the lake, by instrument."""
-    rows = rows_before(day, "bars", names).group_by("instrument").agg(pl.col("open_time").max())
+    rows = rows_before(day, "bars", names, ["open_time"]).group_by("instrument").agg(pl.col("open_time").max())
     return {name: calendar.day_of(time) for name, time in rows.iter_rows()}

@@ -1,4 +1,6 @@
-"""Fetches the rows of instruments that are known already: the new ones, and enough before them to judge them by."""
+"""Fetches the rows of instruments that are known already: the new ones, and enough before them to judge them by.
+
+An exchange that had no session has nothing new to give."""
 
 from __future__ import annotations
 
@@ -8,4 +10,4 @@ from quantlytic.daily.fetch import fetch
 
 def run(day: Day) -> Summary:
     """Stage the rows as they come."""
-    return fetch(day, [one for one in day.works if not one.is_new])
+    return fetch(day, [one for one in day.works if one.is_due and not one.is_new])

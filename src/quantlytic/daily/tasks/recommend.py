@@ -52,7 +52,7 @@ def _due(day: Day) -> list[str]:
     """Instruments whose last answer is older than it may be."""
     names = [one.instrument for one in day.works]
     oldest = label_ns(day.date - timedelta(days=day.settings.recommend_days)) + DAY_NS
-    rows = rows_before(day, "advice", names)
+    rows = rows_before(day, "advice", names, ["event_time"])
     fresh = set(rows.filter(pl.col("event_time") > oldest, pl.col("event_time") <= day.label + DAY_NS)["instrument"])
     return [name for name in names if name not in fresh]
 

@@ -23,12 +23,17 @@ from quantlytic.model.losses import CAME_LATE
 
 _SAME = 1e-4  # of a price: vendors round
 _SHOWN = 20  # sentences
+_KNOWN = {
+    "bars": ("open_time", "close"),
+    "actions": ("event_time", "kind"),
+    "ledger": ("stream", "kind", "event_time", "detail"),
+}
 
 
 def run(day: Day) -> Summary:
     """Append the day's bars, actions and ledger entries to the lake, each once."""
     works = {one.instrument: one for one in day.works if day.staging.history(one.instrument) is not None}
-    known = {table: rows_before(day, table, list(works)) for table in ("bars", "actions", "ledger")} if works else {}
+    known = {table: rows_before(day, table, list(works), columns) for table, columns in _KNOWN.items()} if works else {}
     events: list[Event] = []
     trouble: list[str] = []
     for done, (name, work) in enumerate(works.items()):
@@ -36,7 +41,8 @@ def run(day: Day) -> Summary:
         history = day.staging.history(name)
         assert history is not None
         own = {table: rows.filter(pl.col("instrument") == name) for table, rows in known.items()}
-        made, said = _events(examine(work, history, day.date, set(own["bars"]["open_time"])), own)
+        bars = dict(own["bars"].select("open_time", "close").iter_rows())
+        made, said = _events(examine(work, history, day.date, bars), bars, own)
         events += made
         trouble += [f"{name} {sentence}" for sentence in said]
     day.lake.append(day.source, range(len(events)), events)
@@ -49,9 +55,8 @@ def run(day: Day) -> Summary:
     }  # fmt: skip
 
 
-def _events(found: Examined, known: dict[str, pl.DataFrame]) -> tuple[list[Event], list[str]]:
-    """(what is new of one instrument, sentences about it)."""
-    bars = dict(zip(known["bars"]["open_time"], known["bars"]["close"], strict=True))
+def _events(found: Examined, bars: dict[int, float], known: dict[str, pl.DataFrame]) -> tuple[list[Event], list[str]]:
+    """(what is new of one instrument, sentences about it). `bars`: stored close by label."""
     last = max(bars, default=None)
     fresh = [row for row in found.rows if int(row["time"]) not in bars]
     entries = list(found.entries)

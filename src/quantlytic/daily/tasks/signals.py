@@ -18,6 +18,7 @@ from quantlytic.model.signal import Signal
 from quantlytic.strategies import catalogue
 
 RECOMMENDED = "recommended"
+_ADVICE = ("event_time", "offset", "strategy", "params")
 
 
 def run(day: Day) -> Summary:
@@ -56,7 +57,7 @@ def _chosen(day: Day, advice: tuple[str, dict[str, Any]] | None) -> list[tuple[s
 
 def _advised(day: Day, names: list[str]) -> dict[str, tuple[str, dict[str, Any]]]:
     """The newest advice from before the day, by instrument: what is found out today is acted on tomorrow."""
-    rows = rows_before(day, "advice", names).sort("event_time", "offset").unique("instrument", keep="last")
+    rows = rows_before(day, "advice", names, _ADVICE).sort("event_time", "offset").unique("instrument", keep="last")
     return {
         name: (strategy, json.loads(params) or {})
         for name, strategy, params in rows.select("instrument", "strategy", "params").iter_rows()
