@@ -117,7 +117,7 @@ def test_a_plain_kill_needs_no_word_cancels_and_keeps_what_is_held(
     assert json.loads(kill("--json", *QUICK)[1])["is_verified"] is True
 
 
-def test_flatten_asks_for_the_name_with_the_latch_already_shut(
+def test_flatten_asks_for_the_name_with_all_orders_already_cancelled(
     kill: Command, box: ExchangeServer, tmp_path: Path
 ) -> None:
     trade(box, "flat")
@@ -125,12 +125,15 @@ def test_flatten_asks_for_the_name_with_the_latch_already_shut(
     assert code == 2
     assert "nothing is sold: the account is 'main', not 'yes'" in err
     assert latch(tmp_path).read() is not None
+    assert ask(box, lambda entry: entry.open_orders()) == []
     assert ask(box, lambda entry: entry.balances())["BTC"].free > 1.002
     code, out, err = kill("--flatten", *QUICK)  # nobody is there to type
     assert code == 2
     assert "--confirm main" in err
     code, out, err = kill("--flatten", *QUICK, typed="main\n")
     assert code == 0, err
+    assert "at market: sell 0.00" in err
+    assert "kept: 1 BTC, 20 ETH" in err
     assert "filled: SELL" in out
     assert "; flat" in out
     assert 1.0 <= ask(box, lambda entry: entry.balances())["BTC"].free < 1.00001

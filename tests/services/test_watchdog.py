@@ -100,6 +100,16 @@ def test_an_executor_that_ended_cleanly_is_not_missed(scene: Scene) -> None:
     assert scene.told() == []
 
 
+def test_a_sign_of_life_that_was_left_by_a_crash_gives_the_new_executor_time_to_start(scene: Scene) -> None:
+    scene.watchdog.close()
+    scene.heartbeat.beat(scene.now - 86_400 * S)
+    scene.watchdog = scene.start()
+    scene.after(5, beat=False)
+    assert scene.latch.read() is None
+    scene.after(6, beat=False)
+    assert len(scene.silences) == 1
+
+
 def test_old_data_halts_without_acting_at_the_venue(scene: Scene) -> None:
     scene.after(1)
     for _ in range(4):

@@ -102,6 +102,14 @@ def test_without_a_fresh_price_nothing_is_sent() -> None:
     assert "ahead of our clock" in breach.text
 
 
+def test_one_wrong_time_does_not_block_for_ever() -> None:
+    made = gate({"max_price_age_s": 10.0}, price=None)
+    made.price(BTC, 100.0, 10**6 * S)  # a venue that took milliseconds for seconds
+    assert limit_of(made, order(), 5 * S) == "max_price_age_s"
+    made.price(BTC, 101.0, 5 * S)
+    assert limit_of(made, order(), 5 * S) is None
+
+
 def test_the_collar_holds_a_price_near_the_last_one() -> None:
     made = gate({"price_collar_bps": 100.0, "far_price_bps": 1000.0})
     assert limit_of(made, order(price=101.0)) is None

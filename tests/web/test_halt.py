@@ -47,16 +47,25 @@ class Account:
         return {"account": "main", "mode": "live", "halted": self.halted}
 
 
-@pytest.fixture
-def account() -> Account:
+@pytest.fixture(scope="module")
+def only() -> Account:
     return Account()
 
 
 @pytest.fixture
-def server(tmp_path: Path, account: Account) -> Iterator[WebServer]:
-    desk = HaltDesk(account.kill, account.release, account.state)
+def account(only: Account, server: WebServer) -> Account:
+    """The account as it was in the beginning."""
+    only.__init__()  # type: ignore[misc]
+    httpx.post(f"{server.address}api/release", json={"typed": "main"}, headers=BEARER)
+    return only
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, only: Account) -> Iterator[WebServer]:
+    home = tmp_path_factory.mktemp("home")
+    desk = HaltDesk(only.kill, only.release, only.state)
     with WebServer(
-        lambda: SqliteLog(tmp_path / "log"), venue="box", outbox=tmp_path / "outbox", token=TOKEN, port=0, halt=desk
+        lambda: SqliteLog(home / "log"), venue="box", outbox=home / "outbox", token=TOKEN, port=0, halt=desk
     ) as made:
         yield made
 

@@ -51,9 +51,9 @@ class Watchdog:
         self._told = {word for word in told if isinstance(word, Halt)}
         self.trouble = ""
         """Why the log or the latch could not be used at the last look; "" when they could."""
-        now_ns = clock_ns()
+        self._began_ns = clock_ns()
         for run in self._runs:
-            deadman.data(f"market.{run.venue}", now_ns, now_ns)
+            deadman.data(f"market.{run.venue}", self._began_ns, self._began_ns)
         deadman.is_halted = latch.read_dead_man() is not None
 
     def pump(self) -> int:
@@ -83,8 +83,8 @@ class Watchdog:
         beat_ns = self._heartbeat.last_ns()
         if beat_ns is None:
             self._deadman.stopped(EXECUTOR)
-        else:
-            self._deadman.beat(EXECUTOR, beat_ns)
+        else:  # one that died before our time has the usual time to come back: both may just have been started
+            self._deadman.beat(EXECUTOR, max(beat_ns, self._began_ns))
 
     def _read(self, now_ns: int) -> int:
         count = 0

@@ -88,6 +88,16 @@ async def kill(
     return switch.end()
 
 
+async def preview(target: KillTarget, timeout_s: float = 5.0) -> dict[str, float] | None:
+    """What flattening would trade, by asset (short: negative); None when the venue does not say in time. Asks, and no more."""
+    try:
+        async with asyncio.timeout(timeout_s), target.open_entry() as entry:
+            instruments, held = await target.instruments(), await entry.balances()
+    except Exception:  # it is only for a person to read: what is wrong is told by the kill itself
+        return None
+    return above(held, target.keep, sorted({each.base for each in instruments}))
+
+
 class _Switch:
     """One kill, from beginning to end."""
 

@@ -19,6 +19,7 @@ from quantlytic.trading.limits import InstrumentLimits, Limits
 from quantlytic.trading.losses import LossMeter, LossState
 from quantlytic.trading.rate import RateWindow
 
+WRONG_TIME_NS = 3600 * NS_PER_S
 _LIMITED = (OrderType.LIMIT, OrderType.STOP_LIMIT)
 _STOPPED = (OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT)
 _GONE = (OrderStatus.CANCELED, OrderStatus.REJECTED, OrderStatus.EXPIRED)
@@ -72,9 +73,12 @@ class RiskGate:
     # ---- what is heard
 
     def price(self, instrument: str, price: float, event_time: int) -> None:
-        """The last trade, quote or close. What is no price, or older than the one known, is passed over."""
+        """The last trade, quote or close. What is no price, or older than the one known, is passed over.
+
+        One that is older by hours is taken: the known one had a wrong time, and would be waited for without end.
+        """
         desk = self._desks.get(instrument)
-        if desk is None or not 0 < price <= MAX_NUMBER or event_time < desk.price_time:
+        if desk is None or not 0 < price <= MAX_NUMBER or 0 < desk.price_time - event_time < WRONG_TIME_NS:
             return
         self._revalue(desk, -1)
         desk.price, desk.price_time = float(price), event_time

@@ -10,8 +10,9 @@ import time
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
-from quantlytic.model.errors import InputError, StoreError, VenueError
+from quantlytic.model.errors import InputError, VenueError
 
 if TYPE_CHECKING:
     from quantlytic.trading.killswitch import KillTarget, KillTimings
@@ -62,12 +63,19 @@ def command(
 def _kill(target: KillTarget, flatten: bool, confirm: str | None, timings: KillTimings, as_json: bool) -> None:
     from quantlytic.trading.killswitch import kill
 
-    by = _who()
-    if flatten:
-        _shut_first(target, by)
-        _confirm(target.account, confirm, "sell everything it holds")
-    tell = (lambda _: None) if as_json else (lambda text: click.echo(f"  {text}", err=True))
+    def tell(text: str) -> None:
+        if not as_json:
+            click.echo(f"  {text}", err=True)
+
+    by, before = _who(), []
+    if flatten and confirm != target.account:  # what is open is cancelled before a person has to read and type
+        at_once = msgspec.structs.replace(timings, quiet=0.0)
+        before = asyncio.run(kill(target, by=by, timings=at_once, tell=tell)).cancelled
+        if confirm is None:
+            _show(target)
+        _confirm(target.account, confirm, "sell it")
     report = asyncio.run(kill(target, flatten=flatten, by=by, timings=timings, tell=tell))
+    report.cancelled = [*before, *report.cancelled]
     click.echo(json.dumps(report.as_dict()) if as_json else "\n".join(report.lines()))
     if not report.is_verified:
         why = f": {report.problems[-1]}" if report.problems else ""
@@ -78,15 +86,17 @@ def _kill(target: KillTarget, flatten: bool, confirm: str | None, timings: KillT
         click.echo(f"to let it trade again: quantlytic kill --release --account {target.account}")
 
 
-def _shut_first(target: KillTarget, by: str) -> None:
-    """Nothing new is sent while a person types. A disk that is full is told by the kill itself, which goes on."""
-    from quantlytic.trading.killswitch import BY_HAND
+def _show(target: KillTarget) -> None:
+    """What is about to be sold, for whoever has to type the name."""
+    from quantlytic.trading.killswitch import preview
 
-    try:
-        target.latch.engage("kill", by, BY_HAND, time.time_ns())
-        click.echo(f"the latch of account {target.account} is shut: nothing new is sent", err=True)
-    except StoreError as error:
-        click.echo(str(error), err=True)
+    held = asyncio.run(preview(target))
+    if held is None:
+        click.echo("the venue does not say now what is held", err=True)
+        return
+    rows = [f"{'sell' if amount > 0 else 'buy back'} {abs(amount):,.10g} {asset}" for asset, amount in held.items()]
+    kept = ", ".join(f"{amount:,.10g} {asset}" for asset, amount in target.keep.items()) or "nothing"
+    click.echo(f"at market: {', '.join(rows) or 'nothing to sell'}; kept: {kept} ([account] keep)", err=True)
 
 
 def _release(target: KillTarget, confirm: str | None, as_json: bool) -> None:
@@ -108,8 +118,7 @@ def _confirm(account: str, confirm: str | None, what: str) -> None:
     typed = _typed(account, confirm, what)
     if typed != account:
         raise InputError(
-            f"nothing is sold: the account is {account!r}, not {typed!r}. The latch is shut; "
-            "cancel what is open with: quantlytic kill"
+            f"nothing is sold: the account is {account!r}, not {typed!r}. The latch is shut, and what was open is cancelled"
         )
 
 
