@@ -54,7 +54,10 @@ def list_(status: str | None, as_json: bool) -> None:
 def add(
     email: str, instruments: tuple[str, ...], strategies: tuple[str, ...], kinds: tuple[str, ...], confirmed: bool
 ) -> None:
-    """Let EMAIL sign up, and send it the mail to confirm (when the alert service runs)."""
+    """Let EMAIL sign up: it gets a mail to confirm.
+
+    The mail goes out when the alert service and the notifier run.
+    """
     address = clean_address(email)
     given = {"instruments": list(instruments), "strategies": list(strategies), "kinds": list(kinds)}
     with _control() as control:
@@ -97,9 +100,10 @@ def remove(email: str, erase: bool) -> None:
 @click.option("--forget", is_flag=True, help="Take the rules away instead; who has subscribed stays so.")
 @_as_json
 def allow(rules: tuple[str, ...], forget: bool, as_json: bool) -> None:
-    """Let addresses sign up: RULE is an address, a domain as *@example.com, or anyone. Without rules, list them.
+    """Who may sign up: add rules, or list them.
 
-    Those in the settings count as well, and are not listed here.
+    RULE is an address, a domain as *@example.com, or anyone. Without rules, those there are are listed. What the
+    settings allow counts as well, and is not listed here.
     """
     with _control() as control:
         if forget:
@@ -116,7 +120,10 @@ def allow(rules: tuple[str, ...], forget: bool, as_json: bool) -> None:
 @click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True, help="How many at most.")
 @_as_json
 def history(recipient: str | None, limit: int, as_json: bool) -> None:
-    """What was sent and how far it is, newest first: to RECIPIENT (an address or a channel) or to all."""
+    """What was sent, newest first.
+
+    To RECIPIENT (an address or a channel's name), or to all.
+    """
     with _control() as control:
         names = {one.subscriber_id: one.email for one in control.subscribers.list()}
         found = control.messages.history(None if recipient is None else _recipient(control, recipient), limit)
@@ -133,7 +140,10 @@ def history(recipient: str | None, limit: int, as_json: bool) -> None:
 @click.argument("recipient")
 @click.option("--channel", help="RECIPIENT is a channel's name, and this its kind, such as apprise or webhook.")
 def send_test(recipient: str, channel: str | None) -> None:
-    """Queue a test message to RECIPIENT; the notifier sends it."""
+    """Queue a test message.
+
+    RECIPIENT is a confirmed subscriber's address, or with --channel a channel's name. The notifier sends it.
+    """
     from quantlytic.store.control.records import Message, message_id_of
 
     now_ns, cause = time.time_ns(), f"test {secrets.token_hex(8)}"
@@ -156,7 +166,10 @@ def send_test(recipient: str, channel: str | None) -> None:
 @click.option("--forget", is_flag=True, help="End the token of that name.")
 @_as_json
 def token(name: str | None, forget: bool, as_json: bool) -> None:
-    """Make an operator's token for the API, named NAME, and print it: once, it is kept as a hash. Without NAME, list them."""
+    """Make or end operators' tokens for the API.
+
+    The token named NAME is printed once: it is kept as a hash. Without NAME, the names are listed.
+    """
     with _control() as control:
         if name is None:
             names = control.tokens.list()
