@@ -16,6 +16,9 @@ from quantlytic.store.log.sqlite import SqliteLog
 from quantlytic.web.halt import HaltDesk
 from quantlytic.web.server import WebServer
 
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+http = httpx.Client(verify=False)  # one for all: each new one would read the machine's certificates
+
 
 class Account:
     """Stands for the account: remembers what was asked of it."""
@@ -47,6 +50,12 @@ class Account:
         return {"account": "main", "mode": "live", "halted": self.halted}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def closed_at_the_end() -> Iterator[None]:
+    yield
+    http.close()
+
+
 @pytest.fixture(scope="module")
 def only() -> Account:
     return Account()
@@ -56,7 +65,7 @@ def only() -> Account:
 def account(only: Account, server: WebServer) -> Account:
     """The account as it was in the beginning."""
     only.__init__()  # type: ignore[misc]
-    httpx.post(f"{server.address}api/release", json={"typed": "main"}, headers=BEARER)
+    http.post(f"{server.address}api/release", json={"typed": "main"}, headers=BEARER)
     return only
 
 
@@ -70,15 +79,12 @@ def server(tmp_path_factory: pytest.TempPathFactory, only: Account) -> Iterator[
         yield made
 
 
-BEARER = {"Authorization": f"Bearer {TOKEN}"}
-
-
 def post(server: WebServer, path: str, body: Any, **headers: str) -> httpx.Response:
-    return httpx.post(f"{server.address}api/{path}", json=body, headers=BEARER | headers, timeout=30)
+    return http.post(f"{server.address}api/{path}", json=body, headers=BEARER | headers, timeout=30)
 
 
 def state(server: WebServer) -> Any:
-    return httpx.get(server.address + "api/halt", headers=BEARER).json()
+    return http.get(server.address + "api/halt", headers=BEARER).json()
 
 
 def test_killed_seen_and_released(server: WebServer, account: Account) -> None:
@@ -106,16 +112,16 @@ def test_a_wrong_name_sells_nothing(server: WebServer, account: Account) -> None
 def test_strangers_other_sites_and_programs_without_a_token_cannot_press_it(
     server: WebServer, account: Account
 ) -> None:
-    cookie = httpx.get(server.url).cookies
+    cookie = {"Cookie": "; ".join(f"{name}={value}" for name, value in httpx.get(server.url).cookies.items())}
     foreign = {"Origin": "http://evil.example"}
     for path, body in (("kill", {}), ("release", {"typed": "main"})):
         url = f"{server.address}api/{path}"
-        assert httpx.post(url, json=body).status_code in (401, 403)
-        assert httpx.post(url, json=body, headers=foreign, cookies=cookie).status_code == 403
-        assert httpx.post(url, json=body, headers=BEARER | foreign).status_code == 403
-        assert httpx.post(url, json=body, cookies=cookie).status_code == 403  # a form of a browser names its origin
-        assert httpx.get(url, headers=BEARER).status_code == 405
-    assert httpx.get(server.address + "api/halt").status_code == 401
+        assert http.post(url, json=body).status_code in (401, 403)
+        assert http.post(url, json=body, headers=foreign | cookie).status_code == 403
+        assert http.post(url, json=body, headers=BEARER | foreign).status_code == 403
+        assert http.post(url, json=body, headers=cookie).status_code == 403  # a form of a browser names its origin
+        assert http.get(url, headers=BEARER).status_code == 405
+    assert http.get(server.address + "api/halt").status_code == 401
     assert account.kills == []
 
 
@@ -134,7 +140,7 @@ def test_the_pages_own_cookie_and_origin_are_enough(server: WebServer, account: 
      (b'{"typed": 1}', 400), (b"\xff", 400), (b" " * 5000, 413)],
 )  # fmt: skip
 def test_what_cannot_be_read_does_nothing(server: WebServer, account: Account, body: bytes, code: int) -> None:
-    answer = httpx.post(server.address + "api/kill", content=body, headers=BEARER)
+    answer = http.post(server.address + "api/kill", content=body, headers=BEARER)
     assert answer.status_code == code
     assert "error" in answer.json()
     assert account.kills == []
@@ -143,7 +149,7 @@ def test_what_cannot_be_read_does_nothing(server: WebServer, account: Account, b
 def test_one_at_a_time_and_the_result_is_there_after_a_lost_connection(server: WebServer, account: Account) -> None:
     account.go_on.clear()
     with pytest.raises(httpx.ReadTimeout):
-        httpx.post(server.address + "api/kill", json={}, headers=BEARER, timeout=0.3)
+        http.post(server.address + "api/kill", json={}, headers=BEARER, timeout=0.3)
     assert state(server)["is_working"] is True
     again = post(server, "kill", {})
     assert (again.status_code, "under way" in again.json()["error"]) == (422, True)
@@ -164,6 +170,6 @@ def test_without_an_account_there_is_no_button(tmp_path: Path) -> None:
     with WebServer(
         lambda: SqliteLog(tmp_path / "log"), venue="box", outbox=tmp_path / "outbox", token=TOKEN, port=0
     ) as server:
-        assert 'id="stop"' not in httpx.get(server.address, headers=BEARER).text
-        assert httpx.get(server.address + "api/halt", headers=BEARER).status_code == 404
+        assert 'id="stop"' not in http.get(server.address, headers=BEARER).text
+        assert http.get(server.address + "api/halt", headers=BEARER).status_code == 404
         assert post(server, "kill", {}).status_code in (404, 405)
