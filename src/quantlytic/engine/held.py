@@ -132,7 +132,8 @@ class HeldSession(Session):
         """Where the strategy's states begin."""
         count = 1 if "on_slice" in self.strategy.handlers() else len(self.instruments)
         first, size = int(self._account.states_at), int(self._account.state_bytes)
-        yield from range(first, first + count * size, size)
+        for k in range(count):
+            yield first + k * size
 
     def _whole_states(self) -> Iterator[slice]:
         for state in self._states():

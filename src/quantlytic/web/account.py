@@ -10,11 +10,13 @@ from typing import Any
 from quantlytic.model.equity import Equity
 from quantlytic.model.event import Event
 from quantlytic.model.fill import Fill
+from quantlytic.model.intent import Intent, IntentOutcome
 from quantlytic.model.order import Order, OrderCancel, OrderStatus, OrderUpdate
 from quantlytic.model.run import Run
 from quantlytic.model.signal import Signal
 from quantlytic.model.time import NS_PER_MS
 from quantlytic.web.curve import EquityCurve
+from quantlytic.web.intents import IntentView
 from quantlytic.web.position import PositionBook
 
 Row = dict[str, Any]
@@ -26,7 +28,7 @@ _BAD_STATUSES = (OrderStatus.REJECTED, OrderStatus.UNRESOLVED)
 
 
 class RunView:
-    """Folds `decisions.RUN` and `executions.RUN`: the last signals, orders and fills, the whole curve thinned.
+    """Folds `decisions.RUN`, `executions.RUN` and `intents.RUN`: the last signals, orders and fills, the whole curve thinned.
 
     `bar_time(instrument, offset)`: open time (ns) of a bar by its offset in the bars stream, None when it is not held.
     """
@@ -38,6 +40,7 @@ class RunView:
         self.active_since = 0
         self._bar_time = bar_time
         self._curve = EquityCurve()
+        self._intents = IntentView()
         self._positions: dict[str, PositionBook] = {}
         self._signals: deque[Row] = deque(maxlen=RECENT)
         self._fills: deque[Row] = deque(maxlen=MARKED_FILLS)
@@ -52,7 +55,7 @@ class RunView:
         self._sent: Row = {}
         self._handlers: dict[type[Event], Callable[[Any], None]] = {
             Signal: self._signal, Order: self._order, OrderCancel: self._cancel, OrderUpdate: self._update,
-            Fill: self._fill, Equity: self._equity,
+            Fill: self._fill, Equity: self._equity, Intent: self._intents.apply, IntentOutcome: self._intents.apply,
         }  # fmt: skip
 
     @property
@@ -101,6 +104,8 @@ class RunView:
     def _summary(self, marks: Mapping[str, float]) -> Row:
         positions = [self._position_row(name, book, marks) for name, book in sorted(self._positions.items())]
         run = self.run
+        if run is not None:
+            self._intents.describe(run)
         start = (run.cash if run else None) or (self._curve.first[1] if self._curve.first else None)
         return {
             "mode": run.mode if run else None,
@@ -116,6 +121,8 @@ class RunView:
             "drawdown": self._curve.drawdown,
             "max_drawdown": self._curve.max_drawdown,
             "positions": positions,
+            "intents": self._intents.rows(),
+            "intent_record": self._intents.record(),
         }
 
     def _position_row(self, instrument: str, book: PositionBook, marks: Mapping[str, float]) -> Row:

@@ -23,7 +23,15 @@ LOOK_AROUND_S = 2.0
 RETRY_S = 1.0
 MAX_RUNS = 8
 # How many of the last offsets of a stream are read at the start; a run is read as far back as the log still holds it.
-HISTORY = {"market": 5_000, "bars": 20_000, "decisions": 100_000, "executions": 100_000, "deliveries": 200}
+HISTORY = {
+    "market": 5_000,
+    "bars": 20_000,
+    "decisions": 100_000,
+    "executions": 100_000,
+    "intents": 50_000,
+    "deliveries": 200,
+}
+RUN_STREAMS = ("decisions", "executions", "intents")
 
 
 class TapeReader:
@@ -156,7 +164,7 @@ class TapeReader:
         """Fold a batch and go on behind it; False for an empty one."""
         kind, _, owner = stream.partition(".")
         with self._lock:
-            if kind in ("decisions", "executions"):
+            if kind in RUN_STREAMS:
                 is_live = batch.next_offset > self._live_from[stream]
                 self._dashboard.apply_run(owner, batch, self._now_ns() if is_live else 0)
             else:
@@ -185,8 +193,8 @@ class TapeReader:
             for run_id in ranked[:MAX_RUNS]:
                 self._make_room()
                 self._dashboard.add_run(run_id)
-                self._take_up(log, f"decisions.{run_id}")
-                self._take_up(log, f"executions.{run_id}")
+                for kind in RUN_STREAMS:
+                    self._take_up(log, f"{kind}.{run_id}")
             for run_id in self._dashboard.runs.keys() & runs.keys():
                 self._dashboard.describe_run(runs[run_id])
 
@@ -195,7 +203,9 @@ class TapeReader:
         views = self._dashboard.runs
         if len(views) >= MAX_RUNS:
             quiet = min(views.values(), key=lambda view: view.activity).run_id
-            del views[quiet], self._positions[f"decisions.{quiet}"], self._positions[f"executions.{quiet}"]
+            del views[quiet]
+            for kind in RUN_STREAMS:
+                del self._positions[f"{kind}.{quiet}"]
 
     def _take_up(self, log: Log, stream: str) -> None:
         if stream not in self._positions:

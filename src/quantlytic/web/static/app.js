@@ -54,6 +54,9 @@ const tables = {
   ], () => (state.view?.run ? 'No position yet.' : 'No run yet: start one with quantlytic up.')),
   ledger: new Table('ledger', [row => LEDGER[row.kind], row => format.count(row.entries), row => format.count(row.count)], () => ''),
   signals: new Table('signals', [time, name, side, row => format.quantity(row.target_quantity), row => price(row.instrument, row.price)], noSignal),
+  intents: new Table('intents', [
+    row => ({ text: row.words, tone: 'long' }), away, row => ({ text: format.when(row.until_ms, now()), tone: 'figure' }),
+  ], () => (state.view?.run?.intent_record ? 'Nothing is near enough to be said.' : 'Nothing announced yet.')),
   fills: new Table('fills', [
     time, name, side, row => format.quantity(row.quantity), row => price(row.instrument, row.price), row => format.number(row.fee),
   ], () => 'No fill yet: the first signal makes the first order.'),
@@ -71,6 +74,21 @@ const tables = {
     row => `${format.symbol(row.instrument)} ${row.stream}`, row => format.count(row.count),
   ], () => 'Nothing to note: no gap, no duplicate, no reconnect.'),
 };
+
+/** How far the last price is from what would make the strategy do it. */
+function away(row) {
+  const last = state.view?.markets[row.instrument]?.price;
+  if (last == null) return '–';
+  const end = row.low != null && last < row.low ? row.low : row.high != null && last > row.high ? row.high : null;
+  return end == null ? { text: 'there', tone: 'live' } : format.signedPercent(end / last - 1);
+}
+
+function intentRecord(record) {
+  if (!record) return '';
+  const lead = record.median_lead_s == null ? '' : `, half of them ${format.span(record.median_lead_s * 1000)} before or earlier`;
+  const met = `${format.count(record.met)} of ${format.count(record.said)} were met by a close`;
+  return `${met}; ${format.count(record.came_true)} came true${lead}`;
+}
 
 function noSignal() {
   const { run, warmup_bars: needed } = state.view ?? {};
@@ -121,6 +139,8 @@ const draw = {
     say('signal-count', format.count(run.counts.signals));
     say('trade-count', `${format.count(run.counts.orders)} orders, ${format.count(run.counts.fills)} fills`);
     tables.positions.render(run.positions, row => row.instrument);
+    tables.intents.render(run.intents, row => row.id);
+    say('intent-record', intentRecord(run.intent_record));
     if (!run.signals.length) tables.signals.render([], null);
     curve.start(run.start);
     showPoint();
