@@ -15,7 +15,18 @@ import msgspec
 import numpy as np
 import polars as pl
 import pytest
-from tests.daily.world import EQUITIES, LAST, PAIRS, SMALL, World, assert_same_tables, make_files, revisions, tables
+from tests.daily.world import (
+    ADVISED,
+    EQUITIES,
+    LAST,
+    PAIRS,
+    SMALL,
+    World,
+    assert_same_tables,
+    make_files,
+    revisions,
+    tables,
+)
 
 from quantlytic.daily.runner import TASKS, run_day
 from quantlytic.daily.settings import DailySettings
@@ -128,7 +139,7 @@ def test_day_after_day_is_as_one_day(world: World, files: Path, tmp_path: Path) 
     once = World(tmp_path / "once", files)
     once.run(LAST)
     keys = {"bars": "open_time", "actions": "event_time", "averages": "event_time"}
-    first = 1 + (DATE(2017, 8, 30) - DATE(1970, 1, 1)).days * DAY_NS - 500 * DAY_NS
+    first = 1 + (DATE(2017, 8, 30) - DATE(1970, 1, 1)).days * DAY_NS - 200 * DAY_NS
     for name, time in keys.items():
         mine, theirs = (
             tables(home)[name].filter(pl.col(time) > first).drop("source", "offset").sort("instrument", time)
@@ -173,7 +184,7 @@ def test_a_day_that_is_not_over_is_refused(files: Path, tmp_path: Path) -> None:
     world = World(tmp_path / "home", files, replace(SMALL, instruments=("usa:AAPL",)), lambda: noon)
     with pytest.raises(InputError, match=r"2017-09-01 is not over: XNYS closes at 2017-09-01T20:00Z"):
         world.run()
-    assert world.run(DATE(2017, 8, 31))["repair"].record.summary["bars"] > 400
+    assert world.run(DATE(2017, 8, 31))["repair"].record.summary["bars"] > 150
 
 
 def test_nothing_tracked_is_told(world: World) -> None:
@@ -214,7 +225,7 @@ def test_a_source_that_is_down(world: World, monkeypatch: pytest.MonkeyPatch) ->
     assert outcomes["backfill"].summary["trouble"] == ["usa:JPM: 503 Service Unavailable"]
     assert set(tables(world.home)["bars"]["instrument"]) == {"usa:AAPL", "binance:BTCUSDT"}
     day.control.close()
-    assert world.run(DATE(2017, 9, 2))["backfill"].record.summary["rows"] > 300  # the next day has its whole history
+    assert world.run(DATE(2017, 9, 2))["backfill"].record.summary["rows"] > 150  # the next day has its whole history
 
 
 # ---- what vendors say later
@@ -384,6 +395,7 @@ def test_operators_are_told_of_everything(world: World) -> None:
 
 
 def test_a_wanted_instrument_is_backfilled_recommended_on_and_tracked(world: World) -> None:
+    world.settings = ADVISED
     with open_control(world.home) as control:
         control.wanted.add("usa:XOM", 1)
         control.wanted.add("usa:NOPE", 2)
@@ -437,7 +449,7 @@ def killed_at(number: int) -> Iterator[list[str]]:
 
 def prepared(files: Path, home: Path) -> World:
     """Two equities, one of them asked for, and somebody to be told."""
-    world = World(home, files, replace(SMALL, instruments=("usa:AAPL",)))
+    world = World(home, files, replace(ADVISED, instruments=("usa:AAPL",)))
     world.subscribe("all@example.org")
     with open_control(world.home) as control:
         control.wanted.add("usa:XOM", 1)

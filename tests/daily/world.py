@@ -42,9 +42,11 @@ def make_files(folder: Path, market_data: Path) -> Path:
 
 
 SMALL = DailySettings(
-    instruments=("usa:AAPL", "usa:JPM", "binance:BTCUSDT"), history_days=600, lookback_days=90, candidates=("sma-cross",),
+    instruments=("usa:AAPL", "usa:JPM", "binance:BTCUSDT"), history_days=250, lookback_days=90, candidates=("sma-cross",),
     folds=2, draws=2, strategies=("sma-cross", "recommended"),
 )  # fmt: skip
+ADVISED = replace(SMALL, history_days=600)
+"""With enough bars to recommend anything."""
 
 
 @dataclass
