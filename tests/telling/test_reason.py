@@ -175,6 +175,46 @@ def test_a_users_file_says_why_and_decides_the_same(tmp_path: Path, bars: Any) -
     assert " SMA 10 (" in sell
 
 
+ODD = """
+from __future__ import annotations
+from typing import TYPE_CHECKING
+from quantlytic import Strategy
+from quantlytic.indicators import EMA
+if TYPE_CHECKING:
+    from nowhere import Bar
+
+class Odd(Strategy):
+    STEP = 1
+
+    def setup(self):
+        self.ema = EMA(5)
+        self.__hidden = 0.0
+
+    def on_bar(self, bar: Bar, broker: Broker) -> Nothing:
+        self.step(bar)
+        above = [k for k in range(int(bar.close > self.ema.value) + 1)]
+        if len(above) > 1 and broker.is_flat:
+            broker.target_weight(0.5)
+        elif bar.close < self.ema.value and broker.is_long:
+            broker.close()
+
+    def step(self, bar: Bar, *, by: int = STEP) -> None:
+        self.__hidden += by
+        self.ema.update(bar.close)
+"""
+
+
+def test_a_file_with_odd_definitions_decides_the_same(tmp_path: Path, bars: Any) -> None:
+    (tmp_path / "odd.py").write_text(ODD)
+    strategy = find(f"{tmp_path / 'odd.py'}:Odd")
+    plain, told = session_of(strategy(), bars), session_of(traced(strategy)[0](), bars)
+    for bar in bars.array[:100]:
+        for session in (plain, told):
+            session.execute(bar)
+            session.accept(*session.decide(bar)[1:])
+    assert plain.save() == told.save()
+
+
 def test_a_strategy_without_source_is_left_alone(bars: Any) -> None:
     scope: dict[str, Any] = {}
     exec(MINE, scope)  # as typed into a shell: nobody can read it again

@@ -147,20 +147,41 @@ def _rewritten(function: FunctionType, notes: Notes) -> FunctionType | None:
     except (OSError, TypeError, SyntaxError):
         return None
     definition = changed.body[0]
-    if not isinstance(definition, ast.FunctionDef) or not isinstance(asked.body[0], ast.FunctionDef):
+    if (
+        not isinstance(definition, ast.FunctionDef)
+        or not isinstance(asked.body[0], ast.FunctionDef)
+        or _is_private(asked)
+    ):
         return None
-    definition.decorator_list = []
+    _undress(definition)
     _Rewriter(_Survey(notes, asked.body[0])).visit(definition)
     ast.fix_missing_locations(changed)
     scope = dict(function.__globals__) | {_NOTES: notes}
-    exec(
-        compile(changed, function.__code__.co_filename, "exec"), scope
-    )  # the strategy's own source, as it was imported
+    try:
+        exec(compile(changed, function.__code__.co_filename, "exec"), scope)  # its own source, as it was imported
+    except SyntaxError:  # a comparison where nothing may be noted, such as what a comprehension runs over
+        return None
     made = scope[definition.name]
     assert isinstance(made, FunctionType)
     made.__module__, made.__qualname__ = function.__module__, function.__qualname__
     made.__defaults__, made.__kwdefaults__ = function.__defaults__, function.__kwdefaults__
     return made
+
+
+def _undress(definition: ast.FunctionDef) -> None:
+    """Without what is evaluated where a function is defined: that has been done, in another scope."""
+    definition.decorator_list, definition.returns = [], None
+    arguments = definition.args
+    for one in [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]:
+        if one is not None:
+            one.annotation = None
+    arguments.defaults, arguments.kw_defaults = [], [None] * len(arguments.kwonlyargs)
+
+
+def _is_private(tree: ast.AST) -> bool:
+    """Whether there are names such as `self.__x`, which mean something else outside of their class."""
+    names = (node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute))
+    return any(name.startswith("__") and not name.endswith("__") for name in names)
 
 
 class _Survey:
