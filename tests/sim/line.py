@@ -15,13 +15,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
-from quantlytic.app.wiring.services import SERVICES
 from quantlytic.model.bar import Bar
+from quantlytic.model.barsclosed import BarsClosed
 from quantlytic.model.equity import Equity
 from quantlytic.model.order import Order, OrderCancel
 from quantlytic.store.log import open_log
 from quantlytic.store.log.port import Log
 
+SERVICES = ("recorder", "barmaker", "executor", "strategist", "notifier", "archiver")  # what a paper run needs
 FENCED, UNREACHABLE = 4, 5  # exit codes: replaced by a newer one; the exchange was away too long at the start
 END_S = 120.0
 BUSY = """
@@ -182,7 +183,8 @@ class Line:
                 (f"strategist.{run}", f"executions.{run}"),
             ):
                 left = log.read(stream, log.committed(name).get(stream, 0)).events
-                if any(isinstance(event, Bar | Order | OrderCancel | Equity) for event in left):
+                marks = (BarsClosed,) if stream.startswith("executions.") else ()  # most among the bars need no answer
+                if any(isinstance(event, (Bar, Order, OrderCancel, Equity, *marks)) for event in left):
                     found.append(f"{name} has not read {stream}")
         return found
 
@@ -219,12 +221,16 @@ class Killer:
         return sum(self.kills.values())
 
     def run(self, kills: int) -> None:
-        """Kill that often, restarting each at once. Ends with all processes alive."""
+        """Kill that often, restarting each at once. Ends with all processes ready."""
         with self.line.log() as log:
             while self.total < kills:
                 self._revive()
                 self._strike(log)
                 self._revive()
+        ends_s = time.monotonic() + END_S
+        while not all(self.line.is_ready(name) for name in ("exchange", *SERVICES)) and time.monotonic() < ends_s:
+            time.sleep(0.1)
+            self._revive()  # one may have given up, when the exchange was away while it started
 
     def _strike(self, log: Log) -> None:
         source = self.source

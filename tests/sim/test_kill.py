@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 from tests.sim import truth
-from tests.sim.line import Killer, Line
+from tests.sim.line import SERVICES, Killer, Line
 
-from quantlytic.app.wiring.services import GRACE_NS, SERVICES
+from quantlytic.app.wiring.services import GRACE_NS
 from quantlytic.model.time import duration_ns
 from quantlytic.store.control import open_control
 from quantlytic.store.lake import Lake
@@ -76,6 +76,29 @@ def test_a_few_kills(tmp_path: Path) -> None:
         line.stop("exchange")
     finally:
         line.close()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_portfolio_under_kills(tmp_path: Path) -> None:
+    """A strategy that looks at slices: every turn taken once, in order, whoever dies."""
+    line = Line(tmp_path, bar=BAR)
+    params = '{"rebalance": 1, "band": 0.0}'
+    line.environment |= {"QUANTLYTIC_STRATEGY__NAME": "equal-weight", "QUANTLYTIC_STRATEGY__PARAMS": params}
+    try:
+        killer = torment(line, SEED, KILLS // 5)
+        with line.log() as log, open_control(line.home) as control:
+            (run,) = control.runs.list("paper")
+            found = truth.check_turns(log, run)
+            mails = truth.check_mails(log, run, line.home / "outbox")
+        parity = json.loads(line.command("parity", "last", "--json"))
+        assert (parity["mismatches"], parity["first_mismatch"]) == (0, None)
+        assert parity["compared"] >= KILLS // 5
+        line.check_no_traces()
+        line.stop("exchange")
+    finally:
+        line.close()
+    print(f"{killer.total} kills: {dict(killer.kills)}; {found}, {mails} mails")
 
 
 @pytest.mark.slow

@@ -204,11 +204,14 @@ def check_turns(log: Log, run: Run, sliced: bool = True, period_ns: int = 0) -> 
             timer += period_ns
 
     for offset, event in events_of(log, run.bars_stream):
+        if offset < run.first_bar_offset:
+            continue
         if isinstance(event, Bar) and event.instrument in names and event.close_time > closed:
             waiting.append((event.close_time, names.index(event.instrument), offset))
         elif isinstance(event, BarsClosed) and event.bar_size_ns == run.bar_size_ns:
+            is_half_known = closed == 0 and run.first_bar_offset > 0
             closed, before = event.event_time, len(turns)
-            covered = sorted(one for one in waiting if one[0] <= closed)
+            covered = [] if is_half_known else sorted(one for one in waiting if one[0] <= closed)
             waiting = [one for one in waiting if one[0] > closed]
             for time, _, at in covered:
                 moments(time)
