@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from datetime import timedelta
 
 import polars as pl
@@ -17,10 +18,8 @@ from quantlytic.model.advice import Advice
 from quantlytic.model.errors import QuantlyticError
 from quantlytic.model.event import Event
 from quantlytic.research.advice.finding import Finding
-from quantlytic.research.advice.recommend import recommend
+from quantlytic.research.advice.recommend import by_symbol, recommend
 from quantlytic.research.advice.recommendfolder import save_recommendation
-
-_FEWEST_BARS = 300
 
 
 def run(day: Day) -> Summary:
@@ -32,20 +31,30 @@ def run(day: Day) -> Summary:
     due = _due(day)
     bars, trouble = dict[str, Bars](), list[str]()
     for name, own in bars_of(day, due, "dividends").items() if due else ():
-        if len(own) >= _FEWEST_BARS:
-            bars[name] = own
-        else:
-            trouble.append(f"{name}: {len(own)} bars are too few to recommend anything")
-    events: list[Event] = []
-    for name, own in bars.items():
         try:
-            events.append(_advise(day, name, own))
+            bars |= by_symbol({name: own})
         except QuantlyticError as error:
             trouble.append(f"{name}: no recommendation: {error}")
-        day.progress(name, len(events) + len(trouble), len(bars))
+    events: list[Event] = []
+    for some in _together(day, bars, trouble):
+        events += some
     day.lake.append(day.source, range(len(events)), events)
     recommended = sum(isinstance(one, Advice) and bool(one.strategy) for one in events)
     return {"instruments": len(events), "recommended": recommended, "trouble": trouble}
+
+
+def _together(day: Day, bars: dict[str, Bars], trouble: list[str]) -> Iterator[list[Advice]]:
+    """All in one question, and on one page; where that fails, each in its own: one must not keep the others from an answer."""
+    if not bars:
+        return
+    try:
+        yield _advise(day, bars)
+    except QuantlyticError:
+        for name, own in bars.items():
+            try:
+                yield _advise(day, {name: own})
+            except QuantlyticError as error:
+                trouble.append(f"{name}: no recommendation: {error}")
 
 
 def _due(day: Day) -> list[str]:
@@ -57,21 +66,23 @@ def _due(day: Day) -> list[str]:
     return [name for name in names if name not in fresh]
 
 
-def _advise(day: Day, name: str, own: Bars) -> Advice:
-    settings = day.settings
+def _advise(day: Day, bars: dict[str, Bars]) -> list[Advice]:
+    settings, shelf = day.settings, day.home / "recommendations"
 
-    def tell(_symbol: str, done: int, of: int) -> None:
-        day.progress(f"{name}, strategies", done, of)
+    def tell(symbol: str, done: int, of: int) -> None:
+        place = list(bars).index(symbol)
+        day.progress(f"recommend {symbol}", place * of + done, len(bars) * of)
 
-    shelf = day.home / "recommendations"
     found = recommend(
-        {name: own}, strategies=settings.candidates or None, folds=settings.folds, draws=settings.draws, cash=settings.cash,
+        bars, strategies=settings.candidates or None, folds=settings.folds, draws=settings.draws, cash=settings.cash,
         fees=Fees(taker_bps=settings.fee_bps), allow_gaps=True, allow_splits=True, compiled=settings.compiled,
-        progress=tell, home=day.home, keep=shelf / f"daily-{day.name}",
+        progress=tell, home=day.home, keep=day.staging.folder,
     )  # fmt: skip
+    if found.interrupted:
+        raise KeyboardInterrupt
     question = str(found.manifest["question"])
     save_recommendation(found, shelf / question)
-    return advice_of(found.findings[0], name, day.label + DAY_NS, question)
+    return [advice_of(one, one.symbol, day.label + DAY_NS, question) for one in found.findings]
 
 
 def advice_of(finding: Finding, name: str, event_time: int, question: str) -> Advice:
