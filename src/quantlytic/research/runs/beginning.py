@@ -13,7 +13,7 @@ from quantlytic.model.bar import Bar
 from quantlytic.model.errors import Fenced
 from quantlytic.model.run import Run
 from quantlytic.model.time import duration_text, iso
-from quantlytic.research.runs.paper import Rows
+from quantlytic.research.runs.paper import Rows, paper_session
 from quantlytic.research.runs.recorded import bar_rows
 from quantlytic.store.log.port import Log
 
@@ -36,6 +36,22 @@ class Beginning(msgspec.Struct, frozen=True):
     bars: int
     until: int
     note: str
+
+
+def start_session(
+    run: Run, log: Log, lake: Lake | None, *, warmup: Warmup = "lake", now_ns: int, most_gap_ns: int | None = None
+) -> HeldSession:
+    """A session at the run's beginning, for a service that advances the run: see `begin`."""
+    session = paper_session(run)
+    begin(run, session, log, lake, warmup=warmup, now_ns=now_ns, most_gap_ns=most_gap_ns)
+    return session
+
+
+def begun_session(run: Run, log: Log, compiled: bool = True) -> HeldSession:
+    """A session at the beginning of a run that has begun, for a replay of it: see `begin_again`."""
+    session = paper_session(run, compiled)
+    begin_again(run, session, log)
+    return session
 
 
 def begin(
