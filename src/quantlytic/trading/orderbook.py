@@ -115,7 +115,8 @@ class OrderBook(msgspec.Struct):
 
     def end(self, working: Working, status: OrderStatus, reason: str, now_ns: int) -> list[OrderUpdate]:
         """It is over, and with it what hangs on it."""
-        self.working.pop(working.key, None)
+        if self.working.pop(working.key, None) is None:
+            return []  # it ended with another one just now
         self._leave(working, now_ns)
         updates = [working.update(status, reason, now_ns)]
         for child in self.children(working):
