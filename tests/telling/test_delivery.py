@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.telling.letters import T0, of_each_kind
+from tests.telling.letters import DIGEST, T0, of_each_kind
 from tests.telling.paperday import events
 
 from quantlytic.model.delivery import Delivery
@@ -316,6 +316,20 @@ def test_links_to_confirm_reach_who_is_pending(post: Post) -> None:
     assert subject == "Please confirm your alerts"
     assert not envelope.unsubscribe_url
     assert post.state("mine").state == "dropped"
+
+
+def test_a_digest_is_composed_from_what_the_daily_run_left(post: Post) -> None:
+    ann = post.subscriber()
+    for kind, payload in (("digest", msgspec.json.encode(DIGEST)), ("test", b"")):
+        message = Message(
+            message_id=kind, recipient=ann.subscriber_id, channel="mail", kind=kind, cause=kind, subject="s", payload=payload,
+            created_ns=T0,
+        )  # fmt: skip
+        post.control.messages.put([message])
+    assert post.courier.pump() == 2
+    assert [subject for subject, _ in post.channel.taken] == [
+        "2026-11-20: 2 signals on 3 instruments", "Test of your alerts",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("payload", [b"", b"rubbish", b"x\x9cnonsense"])
