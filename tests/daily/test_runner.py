@@ -32,7 +32,7 @@ from quantlytic.daily.runner import TASKS, run_day
 from quantlytic.daily.settings import DailySettings
 from quantlytic.daily.sources.files import FilesSource
 from quantlytic.model.action import ActionKind
-from quantlytic.model.errors import InputError, VenueError
+from quantlytic.model.errors import InputError, StoreError, VenueError
 from quantlytic.model.ledger import LedgerKind
 from quantlytic.store.control import open_control
 from quantlytic.store.control.messages import SqlMessages
@@ -42,6 +42,7 @@ from quantlytic.store.lake import Lake
 from quantlytic.store.lake.table import Table
 from quantlytic.telling.delivery import Operator
 from quantlytic.telling.digest import digest_letter
+from quantlytic.venues.answers import Throttled
 from quantlytic.venues.daily import DailyHistory
 
 DATE = datetime.date
@@ -226,6 +227,35 @@ def test_a_source_that_is_down(world: World, monkeypatch: pytest.MonkeyPatch) ->
     assert set(tables(world.home)["bars"]["instrument"]) == {"usa:AAPL", "binance:BTCUSDT"}
     day.control.close()
     assert world.run(DATE(2017, 9, 2))["backfill"].record.summary["rows"] > 150  # the next day has its whole history
+
+
+def test_a_source_that_asks_for_patience_is_left_in_peace(world: World) -> None:
+    source = Down(FilesSource(world.files), set())
+    inner = source.history
+
+    def throttled(instrument: str, start: DATE, end: DATE) -> DailyHistory:
+        if source.asked == 1:
+            source.asked += 1
+            raise Throttled("too many requests", 60.0)
+        return inner(instrument, start, end)
+
+    source.history = throttled  # type: ignore[method-assign]
+    day = world.day(source_of=lambda _name: source)
+    with pytest.raises(VenueError, match="too many requests; 1 of 3 instruments are there, the next attempt goes on"):
+        run_day(day)
+    assert source.asked == 2
+    assert len(run_day(day)) == len(TASKS)
+    assert source.asked == 4
+    day.control.close()
+
+
+def test_a_damaged_file_is_told(world: World) -> None:
+    world.run(only="plan")
+    (world.home / "daily" / "2017-09-01" / "plan.json").write_bytes(b"[{]")
+    with pytest.raises(
+        StoreError, match=r"plan\.json cannot be read .* remove the folder, and the day is fetched again"
+    ):
+        world.run(only="backfill")
 
 
 # ---- what vendors say later

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from quantlytic.daily.day import Day, Summary, Work
 from quantlytic.model.errors import DataError, InputError, VenueError
+from quantlytic.venues.answers import Throttled
 
 _TRIES = 3
 _PAUSE_S = 1.0  # doubled each time
@@ -17,13 +18,17 @@ def fetch(day: Day, works: Sequence[Work]) -> Summary:
     """Stage each instrument's rows; those staged already are not asked for again.
 
     An instrument that the source does not know, or fails to give, is left out of the day and told of. Raises VenueError where
-    more than half fail: the task is to be tried again later.
+    more than half fail, or the source asks for patience: the task is to be tried again later, and goes on where it was.
     """
     rows, refused, failed = 0, dict[str, str](), dict[str, str]()
     for done, work in enumerate(works):
         day.progress(work.instrument, done, len(works))
         try:
             rows += _stage(day, work)
+        except Throttled as error:  # to go on asking would make it worse
+            raise VenueError(
+                f"{error}; {done} of {len(works)} instruments are there, the next attempt goes on"
+            ) from None
         except (InputError, DataError) as error:
             refused[work.instrument] = str(error)
         except VenueError as error:
@@ -54,6 +59,8 @@ def _stage(day: Day, work: Work) -> int:
         try:
             history = source.history(work.instrument, work.since, day.date)
             break
+        except Throttled:
+            raise
         except VenueError:
             if attempt == _TRIES - 1:
                 raise

@@ -8,15 +8,15 @@ from datetime import date
 
 from quantlytic.daily.calendar import due_day
 from quantlytic.daily.day import Day
-from quantlytic.daily.runner import LAST, run_day
+from quantlytic.daily.runner import LAST, TASKS, run_day
 from quantlytic.daily.tracked import tracked
 from quantlytic.model.errors import QuantlyticError
 
 
 class Scheduler:
-    """Runs the latest day that is due and not done; days that passed while nobody was there are caught up with by that one run,
-    whose fetching goes back to the last bar stored. A day is due `delay_ns` after the last close of the tracked instruments'
-    exchanges, by their calendars.
+    """Runs the latest day that is due and not done, a task at each `pump`; days that passed while nobody was there are caught up
+    with by that one run, whose fetching goes back to the last bar stored. A day is due `delay_ns` after the last close of the
+    tracked instruments' exchanges, by their calendars.
 
     `day_of` makes a `Day`, each with handles of its own; the scheduler closes its control store. A day that fails is tried again
     after 1, 2, 4 ... 60 minutes, and goes on at the task that failed. All state is in the control store and the lake: kill it
@@ -39,7 +39,7 @@ class Scheduler:
         self.last_failure = ""
 
     def pump(self) -> int:
-        """Run a day if one is due; 1 when one was finished."""
+        """Do the next task of the day that is due; 0 when there is none, or it failed."""
         if self._now_s() < self._retry_at_s:
             return 0
         try:
@@ -65,7 +65,8 @@ class Scheduler:
     def _run(self, day: date) -> None:
         work = self._day_of(day)
         try:
-            run_day(work)
+            done = {one.task for one in work.control.tasks.list(work.name) if one.state == "done"}
+            run_day(work, next(name for name in TASKS if name not in done))
         finally:
             work.control.close()
 

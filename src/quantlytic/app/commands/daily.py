@@ -67,7 +67,6 @@ def open_day(
     settings: Settings, day_text: str | None, source: str | None, changes: dict[str, Any]
 ) -> tuple[Day, Callable[[], None]]:
     """(the day with everything that it needs, what closes it). `changes` take the place of settings."""
-    from quantlytic.app.dailysettings import DailySection
     from quantlytic.daily.calendar import due_day
     from quantlytic.daily.day import Day
     from quantlytic.daily.sources.choose import source_of
@@ -75,7 +74,7 @@ def open_day(
     from quantlytic.store.control import open_control
     from quantlytic.store.lake import Lake
 
-    section = getattr(settings, "daily", None) or DailySection()
+    section = settings.daily
     plain, home = section.plain(**changes), settings.home
     chosen = source_of(
         source or section.source, cache=home / "daily", equities=set(plain.calendars), rest_urls=_rest_urls(settings)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantlytic.model.errors import InputError, VenueError
+from quantlytic.venues.answers import Throttled
 from quantlytic.venues.daily import DAILY, DailyHistory
 
 _COLUMNS = {
@@ -19,6 +20,7 @@ _COLUMNS = {
     "dividend": "Dividends", "split": "Stock Splits", "capital_gain": "Capital Gains",
 }  # fmt: skip
 _NOT_FOUND = 404
+_PATIENCE_S = 60.0
 
 
 class YahooDaily:
@@ -68,7 +70,7 @@ class YahooDaily:
         except errors.YFTickerMissingError as error:
             raise InputError(f"Yahoo has no daily history of {symbol!r}: {_line(error)}") from None
         except errors.YFRateLimitError:
-            raise VenueError("Yahoo answers that there are too many requests: try again later") from None
+            raise Throttled("Yahoo answers that there are too many requests", _PATIENCE_S) from None
         except (errors.YFException, OSError, ValueError, KeyError, TypeError, IndexError) as error:
             if getattr(getattr(error, "response", None), "status_code", None) == _NOT_FOUND:
                 raise InputError(f"Yahoo has no daily history of {symbol!r}: it does not know it") from None
