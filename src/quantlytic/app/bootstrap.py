@@ -60,16 +60,16 @@ class Bootstrap:
 
     def alerts(self) -> AbstractContextManager[AlertsServer]:
         """The alert service's pages and API, not started."""
-        from quantlytic.strategies.catalogue import BUILT_IN
         from quantlytic.web.alerts.server import AlertsServer
 
         given, control = self.settings.alerts, self.stores.control()
         known = {one.id for one in control.instruments.list()} | set(self.settings.daily.instruments)
+        running = {one.name for one in self.settings.running} | set(self.settings.daily.strategies) - {"recommended"}
         return AlertsServer(
             control,
             secret=self.stores.secret("alerts-secret", "the secret that signs links").encode(),
             instruments=sorted(known),
-            strategies=sorted(BUILT_IN),
+            strategies=sorted(running),
             **given.model_dump(),
         )
 
