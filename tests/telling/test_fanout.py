@@ -13,11 +13,13 @@ import pytest
 from tests.telling.letters import BREACH, GAP, HALT, INTENT, T0
 from tests.telling.paperday import BTC, PaperDay, bars_of, events, run_of
 
+from quantlytic.model.equity import Decided
 from quantlytic.model.event import Event
 from quantlytic.model.fill import Fill
 from quantlytic.model.instrument import Instrument
 from quantlytic.model.ledger import LedgerKind
 from quantlytic.model.run import Run
+from quantlytic.model.side import Side
 from quantlytic.model.signal import Signal
 from quantlytic.store.control import open_control
 from quantlytic.store.control.control import Control
@@ -183,6 +185,22 @@ def test_what_cannot_be_followed_is_told_without_a_reason(traded: Office) -> Non
     assert len(found) > 4
     assert all(one.lines[0].startswith("Its rule: Long while the fast average is above") for one in found)
     assert all(one.chart is not None and not one.chart.lines for one in found[2:])
+
+
+def test_a_portfolio_is_told_with_its_bars_and_its_idea(office: Office) -> None:
+    """Its bars are not executed in the order of the tape: all of one time are taken together."""
+    run = run_of("equal-weight", BTC, Instrument("demo:ETHUSDT", "ETH", "USDT"), run_id="both", rebalance=20.0)
+    bars = bars_of(run, 60)
+    office.write(run.bars_stream, *[bar for k in range(0, len(bars), 2) for bar in (bars[k + 1], bars[k])])
+    offset, at = 81, bars[81].close_time
+    bought = Signal("both", 1, BTC.id, at, Side.BUY, 1.0, bars[80].close, offset)
+    office.write(run.decisions_stream, *[Decided("both", k) for k in (0, 40, 30, offset)], bought)
+    office.runs = [run]
+    (letter,) = letters(office.told(), "signal")
+    assert letter.lines[0].startswith("Its rule: Holds every instrument at the same share")
+    assert letter.chart is not None
+    assert letter.chart.close_times[-1] == at
+    assert len(letter.chart.closes) == 41
 
 
 def test_what_cannot_be_put_into_words_is_told_all_the_same(traded: Office, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -91,8 +91,13 @@ class Replica:
 
     def follow(self, offset: int) -> None:
         """Take in all up to the decision on the bar at that offset. To be asked for in rising order."""
-        while self.at < offset and self._step():
-            pass
+        try:
+            while self._session is not None and self.at < offset and self._step(self._session):
+                pass
+        except (QuantlyticError, KeyError, ValueError, AssertionError, ArithmeticError):
+            self._session = None  # the strategist works on; it is not this one's business to stop anybody
+        if self._session is None:
+            self._look(offset)
 
     def reason(self, offset: int, instrument: str, price: str, number: Format) -> str:
         """Why the strategy acted on the bar at that offset; "" where that cannot be told."""
@@ -131,7 +136,7 @@ class Replica:
             for one, notes in found.before.items()
         }
 
-    def _step(self) -> bool:
+    def _step(self, session: Session) -> bool:
         """Repeat the next decision; False when the tape does not hold it yet."""
         while not any(isinstance(event, Equity) for _, event in self._reports):
             if not self._read_reports():
@@ -141,20 +146,29 @@ class Replica:
             taken.append(self._reports.popleft()[1])
         equity = taken[-1]
         assert isinstance(equity, Equity)
-        if not self._bars and equity.bar_offset < self._bars_position:
-            self.at = equity.bar_offset  # before the bars that are looked at
-            return True
         bar = self._bar_at(equity.bar_offset)
+        self._decide(session, bar, taken)
+        self._show(bar, self._lines(session, bar.instrument))
         self.at = equity.bar_offset
-        lines: dict[str, float] = {}
-        if self._session is not None:
-            try:
-                self._decide(self._session, bar, taken)
-                lines = self._lines(self._session, bar.instrument)
-            except (QuantlyticError, KeyError, ValueError, AssertionError, ArithmeticError):
-                self._session = None  # the strategist works on; it is not this one's business to stop anybody
-        self._points[bar.instrument].append(Point(bar.close_time, bar.open, bar.high, bar.low, bar.close, lines))
         return True
+
+    def _look(self, offset: int) -> None:
+        """Without following the strategy: the bars alone, in the order of the tape."""
+        while self.at < offset:
+            while not self._bars and self._bars_position <= offset:
+                if not self._read_bars():
+                    return
+            if not self._bars or self._bars[0][0] > offset:
+                self.at = offset
+                return
+            self.at, bar = self._bars.popleft()
+            if self._rows.wants(bar):
+                self._show(bar, {})
+
+    def _show(self, bar: Bar, lines: dict[str, float]) -> None:
+        points = self._points[bar.instrument]
+        if not points or points[-1].close_time < bar.close_time:
+            points.append(Point(bar.close_time, bar.open, bar.high, bar.low, bar.close, lines))
 
     def _decide(self, session: Session, bar: Bar, reports: list[Event]) -> None:
         row = self._rows.bars([bar])
@@ -170,16 +184,19 @@ class Replica:
         self._reports_position = batch.next_offset
         return bool(batch.events)
 
+    def _read_bars(self) -> bool:
+        batch = self._log.read(self._run.bars_stream, self._bars_position)
+        pairs = zip(batch.offsets, batch.events, strict=True)
+        self._bars.extend((at, one) for at, one in pairs if isinstance(one, Bar))
+        self._bars_position = batch.next_offset
+        return bool(batch.events)
+
     def _bar_at(self, offset: int) -> Bar:
         while not self._bars or self._bars[0][0] < offset:
             if self._bars:
                 self._bars.popleft()
-                continue
-            batch = self._log.read(self._run.bars_stream, self._bars_position)
-            assert batch.events, f"offset {offset} of {self._run.bars_stream} was executed and is not there"
-            pairs = zip(batch.offsets, batch.events, strict=True)
-            self._bars.extend((at, one) for at, one in pairs if isinstance(one, Bar))
-            self._bars_position = batch.next_offset
+            else:
+                assert self._read_bars(), f"offset {offset} of {self._run.bars_stream} was executed and is not there"
         at, bar = self._bars[0]
         assert at == offset, f"offset {offset} of {self._run.bars_stream} is no bar"
         return bar
