@@ -268,6 +268,7 @@ class World:
         self.run = run or Run(
             f"live-{account}-{seed}", "live", "box", "dice", {}, (BTC,), BAR_NS, cash, 10.0, 0, "x",
         )  # fmt: skip
+        self.runs = [self.run]
         self._open_entry = open_entry or (lambda: entry(box, account, timings, keys))
         self.dice = strategist(self.log, self.run, seed, self.price)
         self.fate: Callable[[str], None] = lambda _: None
@@ -294,7 +295,7 @@ class World:
         self.link.fate = self.meet
         gate = RiskGate(self.account, self.limits, [BTC])
         log: Any = MortalLog(self.log, self.meet)
-        self.executor = LiveExecutor(log, self.account, [self.run], self.link, gate, self.latch, rules=self.rules)
+        self.executor = LiveExecutor(log, self.account, self.runs, self.link, gate, self.latch, rules=self.rules)
 
     def meet(self, where: str) -> None:
         """Somewhere one may die."""

@@ -185,6 +185,31 @@ def test_a_fee_in_what_was_bought_is_not_held(live: World) -> None:
     assert holding.told == 0.0
 
 
+def test_two_runs_of_one_account_keep_their_own(live: World) -> None:
+    second = msgspec.structs.replace(live.run, run_id=live.run.run_id + "b")
+    live.runs.append(second)
+    other = Strategist(live.log, second, 0, live.price)
+    first_id, second_id = live.dice.order(Side.BUY, 0.001), other.order(Side.BUY, 0.002)
+    for _ in range(3):
+        live.add_bar()
+        want = live.dice.bars + 1
+        live.until(lambda want=want: other.pump() >= 0 and min(live.dice.bars, other.bars) >= want)  # type: ignore[misc]
+    live.kill()
+    live.until(lambda: live.executor is not None and live.executor.stats.is_ready)
+    assert live.executor is not None
+    held = {name: run.holdings.of[BTC.id].held for name, run in live.executor._account.state.runs.items()}
+    assert held == pytest.approx({live.run.run_id: 0.000999, second.run_id: 0.001998})
+    assert (first_id, second_id) == (1, 1)
+    sell = other.order(Side.SELL, 0.0025)  # more than is its own, less than the account has
+    live.add_bar()
+    want = live.dice.bars + 1
+    live.until(lambda: other.pump() >= 0 and min(live.dice.bars, other.bars) >= want)
+    live.until(lambda: any(getattr(each, "order_id", 0) == sell for each in live.events(second.executions_stream)))
+    said = [each for each in live.events(second.executions_stream) if isinstance(each, OrderUpdate)]
+    assert (said[-1].order_id, said[-1].status) == (sell, S.REJECTED)
+    assert said[-1].reason.startswith("short-not-allowed")
+
+
 # ---- what is not heard
 
 
