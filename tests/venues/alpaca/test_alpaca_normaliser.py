@@ -103,6 +103,28 @@ def test_a_bad_message_does_not_cost_its_neighbours() -> None:
     assert kinds(events) == [LedgerKind.INVALID] * 3
 
 
+@pytest.mark.parametrize(
+    ("conditions", "tape", "is_price"),
+    [
+        (["@"], "C", True), (["@", "I"], "C", True), ([" ", "T"], "A", True), (["@", "F", "O"], "C", True),
+        (["@", "4"], "C", False), (["@", "W"], "C", False), (["B"], "A", False), (["@", "B"], "C", True),
+        (["7", "V"], "B", False), (["@", "Z"], "C", False), (["M"], "A", False), (None, "C", True),
+    ],
+)  # fmt: skip
+def test_prints_that_make_no_price_are_no_trades_but_in_the_ledger(
+    conditions: list[str] | None, tape: str, is_price: bool
+) -> None:
+    normaliser = AlpacaNormaliser()
+    (live,) = normaliser.feed(frame(printed(1, c=conditions, z=tape)))
+    path = interrupted(normaliser)
+    row = {"i": 2, "x": "V", "p": 150.0, "s": 1, "c": conditions, "z": tape, "t": "2023-11-14T22:13:21Z"}
+    fetched = normaliser.feed(RawFrame("rest", T0, path, json.dumps([row]).encode()))[0]
+    for event in (live, fetched):
+        assert isinstance(event, Trade) == is_price
+        if isinstance(event, LedgerEntry):
+            assert (event.kind, "makes no price" in event.detail) == (LedgerKind.INVALID, True)
+
+
 def test_newer_trades_wait_for_those_that_were_missed() -> None:
     normaliser = AlpacaNormaliser()
     normaliser.feed(frame(printed(1)))

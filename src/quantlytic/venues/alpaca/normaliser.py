@@ -95,7 +95,8 @@ class AlpacaNormaliser:
     def _message(self, message: wire.StreamMessage, frame: RawFrame) -> Sequence[Event]:
         kind, receive_time = message.kind, frame.receive_time
         if kind == "t":
-            one = (message.exchange, message.id, message.price, message.size, message.taker)
+            odd = wire.without_price(message.close, message.tape)
+            one = (message.exchange, message.id, message.price, message.size, message.taker, odd)
             return self._of(message.symbol).on_print((wire.stamp_ns(message.time), receive_time, *one))
         if kind == "q":
             self._of(message.symbol).sides.on_quote(message.bid, message.ask)

@@ -9,7 +9,7 @@ from quantlytic.model.ledger import LedgerEntry, LedgerKind
 from quantlytic.model.side import Side
 from quantlytic.model.trade import Trade
 from quantlytic.venues.aggressor import SavedSide, SideRule
-from quantlytic.venues.alpaca.wire import HistoricalTrade, time_ns
+from quantlytic.venues.alpaca.wire import HistoricalTrade, time_ns, without_price
 from quantlytic.venues.port import Request
 
 PAGE = 10_000
@@ -20,9 +20,9 @@ NS_PER_US = 1000
 
 Key = tuple[str, int]
 """An id is an exchange's own, so both together name a trade."""
-Print = tuple[int, int, str, int, float, float, str]
-"""event_time, receive_time, exchange, id, price, size, taker."""
-SavedPrints = tuple[int, list[tuple[Key, int]], list[Print], SavedSide]
+Print = tuple[int, int, str, int, float, float, str, str]
+"""event_time, receive_time, exchange, id, price, size, taker, and the conditions by which it makes no price."""
+SavedPrints = tuple[int, list[Key], list[Print], SavedSide]
 
 
 class TradePrints:
@@ -36,7 +36,10 @@ class TradePrints:
         self.wanted: Request | None = None
         self._symbol = symbol
         self._last_time = 0
-        self._recent: dict[Key, int] = {}
+        self._recent: dict[Key, None] = {}
+        self._newest: dict[
+            Key, None
+        ] = {}  # those that a request from the last one on, by whole microseconds, brings again
         self._held: dict[Key, Print] = {}
         self._is_waiting = False
         self._pages = 0
@@ -72,7 +75,8 @@ class TradePrints:
             if key in self._held:
                 events.append(self._trade(self._held.pop(key), is_live=False))
             elif key not in self._recent:
-                one = (time, receive_time, item.exchange, item.id, item.price, item.size, item.taker)
+                odd = without_price(item.conditions, item.tape)
+                one = (time, receive_time, item.exchange, item.id, item.price, item.size, item.taker, odd)
                 events.append(self._trade(one, is_live=False))
                 self._fetched += 1
         if len(reply) >= PAGE:
@@ -91,23 +95,19 @@ class TradePrints:
         self._is_waiting = self._is_waiting or bool(self._held)
         self.wanted = None
         self.sides.forget_quote()
-        self._recent = dict(self._newest())
+        self._recent = dict(self._newest)
 
     def save(self) -> SavedPrints:
         """What outlives a restart."""
-        return self._last_time, self._newest(), list(self._held.values()), self.sides.save()
+        return self._last_time, list(self._newest), list(self._held.values()), self.sides.save()
 
     def restore(self, saved: SavedPrints) -> None:
         """Take over what `save` gave."""
         self._last_time, recent, held, sides = saved
-        self._recent = {(exchange, number): time for (exchange, number), time in recent}
+        self._newest = dict.fromkeys(recent)
+        self._recent = dict(self._newest)
         self._held = {(one[2], one[3]): one for one in held}
         self.sides.restore(sides)
-
-    def _newest(self) -> list[tuple[Key, int]]:
-        """The trades that a request from the last one on will bring again: it goes by whole microseconds."""
-        first = self._last_time - self._last_time % NS_PER_US
-        return [(key, time) for key, time in self._recent.items() if time >= first]
 
     def _caught_up(self) -> Sequence[Event]:
         events: list[Event] = []
@@ -126,13 +126,19 @@ class TradePrints:
         return [self._trade(one, is_live=False) for one in held.values()]
 
     def _trade(self, one: Print, is_live: bool) -> Event:
-        time, receive_time, exchange, number, price, size, taker = one
+        time, receive_time, exchange, number, price, size, taker, odd = one
+        if time // NS_PER_US > self._last_time // NS_PER_US:
+            self._newest = {}
         self._last_time = max(self._last_time, time)
-        self._recent[exchange, number] = time
+        if time // NS_PER_US == self._last_time // NS_PER_US:
+            self._newest[exchange, number] = None
+        self._recent[exchange, number] = None
         if len(self._recent) > WINDOW:
             del self._recent[next(iter(self._recent))]
         if not price or not size:
             return self._entry(LedgerKind.INVALID, number, detail="a print without price or size")
+        if odd:
+            return self._entry(LedgerKind.INVALID, number, detail=f"a print that makes no price (sale condition {odd})")
         if taker in ("B", "S"):
             side = Side.BUY if taker == "B" else Side.SELL
         else:

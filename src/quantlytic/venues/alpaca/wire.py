@@ -16,6 +16,7 @@ from msgspec import Meta, field
 from quantlytic.model.time import NS_PER_S
 
 Price = Annotated[float, Meta(ge=0, le=1e300)]
+NO_PRICE = frozenset("CNRHPV47WUZQM")
 LAST_NS = 9_000_000_000 * NS_PER_S
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?(Z|[+-]\d\d:\d\d)")
 
@@ -43,6 +44,7 @@ class StreamMessage(msgspec.Struct, gc=False):
     low: Price = field(name="l", default=0.0)
     close: float | list[str] | str | None = field(name="c", default=None)
     volume: Price = field(name="v", default=0.0)
+    tape: str = field(name="z", default="")
     count: int = field(name="n", default=0)
     vwap: Price = field(name="vw", default=0.0)
     original_id: int = field(name="oi", default=0)
@@ -59,6 +61,8 @@ class HistoricalTrade(msgspec.Struct, gc=False):
     id: int = field(name="i", default=0)
     exchange: str = field(name="x", default="")
     taker: str = field(name="tks", default="")
+    conditions: list[str] | str | None = field(name="c", default=None)
+    tape: str | None = field(name="z", default=None)
 
 
 class OrderRow(msgspec.Struct):
@@ -146,6 +150,15 @@ messages = msgspec.msgpack.Decoder(list[StreamMessage])
 raw_messages = msgspec.msgpack.Decoder(list[msgspec.Raw])
 account_message = msgspec.json.Decoder(AccountMessage)
 trade_update = msgspec.json.Decoder(TradeUpdate, strict=False)
+
+
+def without_price(conditions: object, tape: str | None) -> str:
+    """Those of a trade's conditions by which it was made apart from the market of its moment, and so makes no price:
+    cash, next day and seller's option (C, N, R), price variation and prior reference price (H, P), contingent, derivatively
+    priced and qualified contingent (V, 4, 7), average price (W; B on tapes A and B), reported late (U, Z), and the official
+    opening and closing prints (Q, M), which repeat trades. Source: CTA and UTP specifications, "sale conditions"."""
+    codes = NO_PRICE | {"B"} if tape in ("A", "B") else NO_PRICE
+    return "".join(code for code in conditions if code in codes) if isinstance(conditions, list) else ""
 
 
 def stamp_ns(stamp: msgspec.msgpack.Ext | None) -> int:
