@@ -20,7 +20,8 @@ def command(run_id: str, as_json: bool) -> None:
     from quantlytic.app.bootstrap import Bootstrap
     from quantlytic.app.config import load_settings
     from quantlytic.model.instrument import Instrument
-    from quantlytic.model.intentwords import intent_words, span_words
+    from quantlytic.model.intentwords import intent_words
+    from quantlytic.model.time import NS_PER_S
     from quantlytic.research.figures.intents import read_intents
 
     bootstrap = Bootstrap(load_settings())
@@ -39,7 +40,9 @@ def command(run_id: str, as_json: bool) -> None:
         click.echo(f"  {words}")
     if figures.said:
         met = f"{figures.met:,} of {figures.said:,} announced were met by a close, {figures.came_true:,} of them came true"
-        lead = f"; half of those {span_words(figures.median_lead_ns)} before or earlier" if figures.came_true else ""
+        lead = (
+            f", half of those {figures.median_lead_ns / NS_PER_S:,.1f} s before or earlier" if figures.came_true else ""
+        )
         click.echo(met + lead)
 
 
