@@ -88,6 +88,22 @@ def test_an_exchange_without_trades_cannot_be_recorded() -> None:
         recorded(Odd(watchTrades=False))
 
 
+@pytest.mark.parametrize(("mode", "precision", "step"), [(2, 3, 0.001), (4, 0.005, 0.005), (3, 5, 0.0), (4, None, 0.0)])
+def test_precisions_become_steps(mode: int, precision: float | None, step: float) -> None:
+    odd = Odd()
+    odd.precisionMode = mode  # type: ignore[attr-defined]
+    odd.markets["A/B"]["precision"] = {"price": precision, "amount": precision}
+    (instrument,) = asyncio.run(CcxtFeed(odd, ["A/B"], GuardedClock()).load_instruments())
+    assert (instrument.tick_size, instrument.lot_size) == (step, step)
+
+
+def test_contracts_of_another_size_than_one_are_refused() -> None:
+    odd = Odd()
+    odd.markets["A/B"]["contractSize"] = 0.01
+    with pytest.raises(InputError, match="in contracts of another size"):
+        recorded(odd)
+
+
 def test_an_inactive_market_is_named_and_an_unknown_state_is_not_held_against_it() -> None:
     with pytest.raises(InputError, match="does not trade A/B"):
         recorded(Odd(active=False))

@@ -18,6 +18,8 @@ from quantlytic.venues.port import CONNECTED, FAILED, LOST, Inbox, Request
 
 BOOK_LEVELS = 20
 KINDS = ("trades", "book", "quotes")
+DECIMAL_PLACES, SIGNIFICANT_DIGITS, TICK_SIZE = 2, 3, 4
+"""ccxt's precision modes."""
 
 
 class CcxtFeed:
@@ -53,10 +55,17 @@ class CcxtFeed:
             id=f"{self._exchange.id}:{symbol}",
             base=market["base"],
             quote=market["quote"],
-            tick_size=float(precision.get("price") or 0.0),
-            lot_size=float(precision.get("amount") or 0.0),
+            tick_size=self._step(precision.get("price")),
+            lot_size=self._step(precision.get("amount")),
             min_notional=float(least.get("min") or 0.0),
         )
+
+    def _step(self, precision: float | None) -> float:
+        """ccxt states a precision as a step, as a number of decimals, or as one of digits (which is no step: 0)."""
+        mode = getattr(self._exchange, "precisionMode", TICK_SIZE)
+        if precision is None or mode == SIGNIFICANT_DIGITS:
+            return 0.0
+        return 10.0 ** -int(precision) if mode == DECIMAL_PLACES else float(precision)
 
     async def run(self, inbox: Inbox) -> None:
         """See `MarketFeed.run`."""
@@ -88,6 +97,11 @@ class CcxtFeed:
             raise InputError(f"{name} does not list {', '.join(unknown)}; ccxt's symbols look like BTC/USDT")
         if closed := [symbol for symbol in self._symbols if markets[symbol].get("active") is False]:
             raise InputError(f"{name} does not trade {', '.join(closed)} any more, or not now: leave it out")
+        sized = [symbol for symbol in self._symbols if (markets[symbol].get("contractSize") or 1) != 1]
+        if sized:
+            raise InputError(
+                f"{name} counts {', '.join(sized)} in contracts of another size than 1: quantities would not be in base units"
+            )
         if not self._exchange.has.get("watchTrades"):
             raise InputError(f"{name} streams no trades to ccxt: it cannot be recorded")
 
