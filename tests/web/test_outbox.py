@@ -48,6 +48,22 @@ def test_opens_a_mail_and_nothing_else(tmp_path: Path) -> None:
         assert outbox.open(name) is None
 
 
+def test_the_pictures_of_a_mail_are_in_its_html(tmp_path: Path) -> None:
+    mail = EmailMessage()
+    mail["Subject"], mail["Message-ID"] = "chart", "<9@quantlytic>"
+    mail.set_content("text")
+    mail.add_alternative('<img src="cid:chart.9@quantlytic"><img src="cid:none"><img src="cid:page.9@q">', subtype="html")
+    html = mail.get_payload(1)
+    assert isinstance(html, EmailMessage)
+    html.add_related(b"\x89PNG...", "image", "png", cid="<chart.9@quantlytic>")
+    html.add_related(b"<script>", "text", "html", cid="<page.9@q>")
+    (tmp_path / "9.eml").write_bytes(mail.as_bytes())
+    opened = Outbox(tmp_path).open("9.eml")
+    assert opened is not None
+    assert '<img src="data:image/png;base64,iVBORy4uLg==">' in opened.html
+    assert '<img src="cid:none"><img src="cid:page.9@q">' in opened.html
+
+
 def test_rubbish_is_listed_as_what_it_is(tmp_path: Path) -> None:
     (tmp_path / "x.eml").write_bytes(b"\xff\xfe\x00 no mail at all")
     outbox = Outbox(tmp_path)

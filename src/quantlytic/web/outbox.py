@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import email
 import email.policy
 import heapq
@@ -16,6 +17,7 @@ import msgspec
 MAX_MAIL_BYTES = 1_000_000
 _HEADER_BYTES = 16_384
 _GRAIN_NS = 2_000_000_000
+_PICTURES = ("image/png", "image/jpeg", "image/gif")
 
 
 class Mail(msgspec.Struct, frozen=True):
@@ -30,7 +32,7 @@ class Mail(msgspec.Struct, frozen=True):
 
 
 class OpenMail(msgspec.Struct, frozen=True):
-    """A mail opened: its headers, its plain text and its HTML ("" for a part it does not have)."""
+    """A mail opened: its headers, its plain text and its HTML ("" for a part it does not have), with its pictures in it."""
 
     mail: Mail
     text: str
@@ -81,7 +83,7 @@ class Outbox:
                 message = _parse(file.read(MAX_MAIL_BYTES))
         except OSError:
             return None
-        return OpenMail(_mail_of(name, message), _part(message, "plain"), _part(message, "html"))
+        return OpenMail(_mail_of(name, message), _part(message, "plain"), _with_pictures(message))
 
     def _headers(self, name: str) -> Mail | None:
         try:
@@ -103,6 +105,19 @@ def _mail_of(name: str, message: EmailMessage) -> Mail:
     message_id = str(message["Message-ID"] or "").strip().strip("<>").partition("@")[0]
     sender, recipient = str(message["From"] or ""), str(message["To"] or "")
     return Mail(name, message_id, time_ms, str(message["Subject"] or "(no subject)"), sender, recipient)
+
+
+def _with_pictures(message: EmailMessage) -> str:
+    """The HTML with each picture that comes with it (`cid:`) in place: a page cannot look into the mail for it."""
+    html = _part(message, "html")
+    for part in message.walk():
+        cid = str(part["Content-ID"] or "").strip("<> ")
+        if cid and part.get_content_type() in _PICTURES and f"cid:{cid}" in html:
+            content = part.get_payload(decode=True)
+            if isinstance(content, bytes):
+                data = base64.b64encode(content).decode()
+                html = html.replace(f"cid:{cid}", f"data:{part.get_content_type()};base64,{data}")
+    return html
 
 
 def _part(message: EmailMessage, kind: str) -> str:
