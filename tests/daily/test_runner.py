@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import random
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -28,7 +29,7 @@ from tests.daily.world import (
     tables,
 )
 
-from quantlytic.daily.runner import TASKS, run_day
+from quantlytic.daily.runner import TASKS, begin_again, round_of, run_day
 from quantlytic.daily.settings import DailySettings
 from quantlytic.daily.sources.files import FilesSource
 from quantlytic.model.action import ActionKind
@@ -52,6 +53,11 @@ DAY_NS = 86_400_000_000_000
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory, market_data: Path) -> Path:
     return make_files(tmp_path_factory.mktemp("files"), market_data)
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("quantlytic.daily.fetch._PAUSE_S", 0.0)
 
 
 @pytest.fixture
@@ -209,9 +215,8 @@ class Down:
         return self._inner.history(instrument, start, end)
 
 
-def test_a_source_that_is_down(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_source_that_is_down(world: World) -> None:
     """Most instruments fail: the task fails, and the next run asks for what is missing alone. One fails: the day goes on."""
-    monkeypatch.setattr("quantlytic.daily.fetch._PAUSE_S", 0.0)
     source = Down(FilesSource(world.files), {"usa:AAPL", "usa:JPM"})
     day = world.day(source_of=lambda _name: source)
     with pytest.raises(VenueError, match=r"2 of 3 instruments could not be fetched; the first, usa:AAPL: 503"):
@@ -253,9 +258,37 @@ def test_a_damaged_file_is_told(world: World) -> None:
     world.run(only="plan")
     (world.home / "daily" / "2017-09-01" / "plan.json").write_bytes(b"[{]")
     with pytest.raises(
-        StoreError, match=r"plan\.json cannot be read .* remove the folder, and the day is fetched again"
+        StoreError, match=r"plan\.json cannot be read .* begin the day again with quantlytic daily --again"
     ):
         world.run(only="backfill")
+
+
+def test_a_folder_that_is_gone_is_told_and_the_day_begun_again(world: World) -> None:
+    """A second round fetches what the first could not have, and repeats neither rows nor messages."""
+    world.subscribe("all@example.org")
+    source = Down(FilesSource(world.files), {"usa:JPM"})
+    day = world.day(source_of=lambda _name: source)
+    run_day(day)
+    before = tables(world.home)
+    shutil.rmtree(world.home / "daily" / "2017-09-01")
+    day.control.tasks.forget(day.name)
+    run_day(day, "plan")
+    shutil.rmtree(world.home / "daily" / "2017-09-01")
+    with pytest.raises(StoreError, match="2017-09-01 is gone: begin the day again with quantlytic daily --again"):
+        run_day(day, "pull")
+    source.failing = set()
+    again = begin_again(day)
+    assert (again.source, round_of(day.control, day.name)) == ("daily.2017-09-01.2", 2)
+    assert not any(one.was_done for one in run_day(again))
+    after = tables(world.home)
+    for name, rows in before.items():
+        assert after[name].filter(pl.col("source") == "daily.2017-09-01").equals(rows)
+    new = after["bars"].filter(pl.col("source") == "daily.2017-09-01.2")
+    assert set(new["instrument"]) == {"usa:JPM"}
+    assert after["bars"].select("instrument", "open_time").is_unique().all()
+    assert after["averages"].select("instrument", "event_time").is_unique().all()
+    assert len(day.control.messages.history(None, 10)) == 1
+    day.control.close()
 
 
 # ---- what vendors say later

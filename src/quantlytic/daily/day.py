@@ -13,6 +13,7 @@ import msgspec
 from quantlytic.daily.calendar import label_ns
 from quantlytic.daily.settings import DailySettings
 from quantlytic.daily.staging import Staging
+from quantlytic.model.errors import StoreError
 from quantlytic.store.control.control import Control
 from quantlytic.store.lake import Lake
 from quantlytic.telling.delivery import Operator
@@ -37,7 +38,7 @@ class Work(msgspec.Struct, frozen=True):
 @dataclass(frozen=True)
 class Day:
     """`source_of` gives the source of an instrument; it raises InputError where there is none. `now_ns` is the clock.
-    `operators` are told besides the subscribers."""
+    `operators` are told besides the subscribers. `round`: how often the day is run, on purpose, from the beginning."""
 
     date: date
     home: Path
@@ -48,6 +49,7 @@ class Day:
     now_ns: Callable[[], int]
     progress: Progress
     operators: tuple[Operator, ...] = ()
+    round: int = 1
 
     @property
     def name(self) -> str:
@@ -56,8 +58,8 @@ class Day:
 
     @property
     def source(self) -> str:
-        """What the day's rows in the lake are known by."""
-        return f"daily.{self.name}"
+        """What this round's rows in the lake are known by."""
+        return f"daily.{self.name}" if self.round == 1 else f"daily.{self.name}.{self.round}"
 
     @property
     def staging(self) -> Staging:
@@ -72,7 +74,11 @@ class Day:
     def works(self) -> list[Work]:
         """What `plan` found, by instrument."""
         found: list[Work] | None = self.staging.get("plan", list[Work])
-        return found or []
+        if found is None:
+            raise StoreError(
+                f"{self.staging.folder} is gone: begin the day again with quantlytic daily --again --date {self.name}"
+            )
+        return found
 
 
 Summary = dict[str, Any]

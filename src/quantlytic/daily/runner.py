@@ -7,12 +7,14 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from quantlytic.daily.day import Day, Summary
 from quantlytic.daily.tasks import backfill, check, digest, enrich, plan, pull, recommend, repair, signals
 from quantlytic.model.errors import InputError, QuantlyticError, StoreError
+from quantlytic.store.control.control import Control
 from quantlytic.store.control.records import TaskRecord
 
 LAST = "digest"
@@ -45,6 +47,26 @@ TASKS: dict[str, Task] = {
         Task("digest", ("enrich", "signals", "recommend"), digest.run, "one message a subscriber"),
     )
 }
+
+
+_ROUND = "daily.round."
+
+
+def round_of(control: Control, day: str) -> int:
+    """Which round of the day is the present one."""
+    found: int = control.preferences.get(_ROUND + day, 1)
+    return found
+
+
+def begin_again(day: Day) -> Day:
+    """The day from the beginning: all of its tasks are to be done, its rows are fetched anew. What it stored stays, and is not
+    stored again; whom it told is not told again."""
+    with _alone(day.home):
+        number = round_of(day.control, day.name) + 1
+        day.control.preferences.put(_ROUND + day.name, number)
+        day.staging.clear()
+        day.control.tasks.forget(day.name)
+    return replace(day, round=number)
 
 
 class Outcome(NamedTuple):

@@ -24,10 +24,10 @@ View = Literal["raw", "splits", "dividends"]
 def rows_before(day: Day, table: str, instruments: Sequence[str], columns: Sequence[str]) -> pl.DataFrame:
     """Of the table's rows of those instruments, those that this day has not written itself: what a repeat of its tasks starts
     from. The columns asked for, and `instrument`."""
-    venues = sorted({one.partition(":")[0] for one in instruments})
-    rows = day.lake.scan(table).filter(
-        pl.col("venue").is_in(venues), pl.col("instrument").is_in(list(instruments)), pl.col("source") != day.source
-    )
+    rows = day.lake.scan(table)
+    if "venue" in day.lake.table(table).spec.partitions:
+        rows = rows.filter(pl.col("venue").is_in(sorted({one.partition(":")[0] for one in instruments})))
+    rows = rows.filter(pl.col("instrument").is_in(list(instruments)), pl.col("source") != day.source)
     if table == "bars":
         rows = rows.filter(pl.col("close_time") - pl.col("open_time") == DAY_NS)
     return collected(rows.select("instrument", *columns))

@@ -47,7 +47,7 @@ class Staging:
             return None
         except (OSError, msgspec.DecodeError) as error:
             raise StoreError(
-                f"{path} cannot be read ({error}): remove the folder, and the day is fetched again"
+                f"{path} cannot be read ({error}): begin the day again with quantlytic daily --again"
             ) from None
 
     def put_history(self, history: DailyHistory) -> None:
@@ -72,6 +72,10 @@ class Staging:
         for name, values in kept["rows"].items():
             rows[name] = np.array([np.nan if value is None else value for value in values], np.float64)
         return DailyHistory(kept["instrument"], rows, kept["basis"], kept["currency"], kept["later_split"])
+
+    def clear(self) -> None:
+        """Remove the day's folder."""
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def trim(self, day: date) -> None:
         """Remove the folders of days more than `KEEP_DAYS` before."""

@@ -32,10 +32,11 @@ _TROUBLE_SHOWN = 10
 @click.option("--folds", type=int, metavar="N", help="Stretches out of sample for recommendations.")
 @click.option("--draws", type=int, metavar="N", help="Parameter sets to try before each stretch.")
 @click.option("--task", metavar="NAME", help="This task alone; what it needs must be done.")
+@click.option("--again", is_flag=True, help="Begin the day from the beginning: fetch anew, store and tell what is new.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
-    day_text: str | None, source: str | None, task: str | None, dry_run: bool, as_json: bool, **given: Any
+    day_text: str | None, source: str | None, task: str | None, again: bool, dry_run: bool, as_json: bool, **given: Any
 ) -> None:
     """Fetch the day's bars, check and repair them, average, run strategies, recommend, and queue the digests.
 
@@ -43,7 +44,7 @@ def command(
     middle, by whatever, it goes on at the task where it was.
     """
     from quantlytic.app.config import load_settings
-    from quantlytic.daily.runner import run_day
+    from quantlytic.daily.runner import begin_again, run_day
 
     settings = load_settings()
     day, close = open_day(settings, day_text, source, {name: value for name, value in given.items() if value})
@@ -51,6 +52,8 @@ def command(
         if dry_run:
             _tell_plan(day, as_json)
             return
+        if again:
+            day = begin_again(day)
         with _Progress(shown=not as_json) as progress:
             told = None if as_json else progress.told
             day = _with_progress(day, progress)
@@ -69,6 +72,7 @@ def open_day(
     """(the day with everything that it needs, what closes it). `changes` take the place of settings."""
     from quantlytic.daily.calendar import due_day
     from quantlytic.daily.day import Day
+    from quantlytic.daily.runner import round_of
     from quantlytic.daily.sources.choose import source_of
     from quantlytic.daily.tracked import tracked
     from quantlytic.store.control import open_control
@@ -93,7 +97,8 @@ def open_day(
     except BaseException:
         control.close()
         raise
-    return Day(found, home, control, lake, plain, chosen, time.time_ns, lambda *_: None), control.close
+    number = round_of(control, found.isoformat())
+    return Day(found, home, control, lake, plain, chosen, time.time_ns, lambda *_: None, round=number), control.close
 
 
 def _rest_urls(settings: Settings) -> dict[str, str]:

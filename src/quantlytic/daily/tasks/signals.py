@@ -12,12 +12,12 @@ from quantlytic.engine.data.bars import Bars
 from quantlytic.engine.market.fees import Fees
 from quantlytic.engine.session import Session
 from quantlytic.model.errors import QuantlyticError
-from quantlytic.model.event import Event
 from quantlytic.model.side import Side
 from quantlytic.model.signal import Signal
 from quantlytic.strategies import catalogue
 
 RECOMMENDED = "recommended"
+_KEY = ("run", "event_time", "signal_id")
 _ADVICE = ("event_time", "offset", "strategy", "params")
 
 
@@ -32,7 +32,7 @@ def run(day: Day) -> Summary:
         name: own for name, own in bars_of(day, names, "dividends").items() if own.array["open_time"][-1] == day.label
     }
     advised = _advised(day, names) if RECOMMENDED in day.settings.strategies else {}
-    events: list[Event] = []
+    events: list[Signal] = []
     trouble = []
     runs = 0
     for done, (name, own) in enumerate(sorted(bars.items())):
@@ -43,6 +43,8 @@ def run(day: Day) -> Summary:
                 runs += 1
             except QuantlyticError as error:
                 trouble.append(f"{name}: {strategy} failed: {error}")
+    known = set(rows_before(day, "signals", names, _KEY).select("instrument", *_KEY).iter_rows()) if names else set()
+    events = [one for one in events if (one.instrument, *(getattr(one, name) for name in _KEY)) not in known]
     day.lake.append(day.source, range(len(events)), events)
     return {"instruments": len(bars), "runs": runs, "signals": len(events), "trouble": trouble}
 
@@ -64,7 +66,7 @@ def _advised(day: Day, names: list[str]) -> dict[str, tuple[str, dict[str, Any]]
     }
 
 
-def _signals(day: Day, own: Bars, strategy: str, params: dict[str, Any]) -> list[Event]:
+def _signals(day: Day, own: Bars, strategy: str, params: dict[str, Any]) -> list[Signal]:
     kind = catalogue.find(strategy)
     session = Session(
         kind(**params),

@@ -222,5 +222,8 @@ class Tasks(Protocol):
     def failed(self, day: str, task: str, now_ns: int, error: str) -> None:
         """To be begun again. One that is done stays so."""
 
+    def forget(self, day: str) -> None:
+        """As if none of the day's had ever been begun."""
+
     def last_day(self, task: str) -> str | None:
         """The latest day on which it is done; None for none."""

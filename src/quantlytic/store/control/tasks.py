@@ -46,6 +46,10 @@ class SqlTasks:
     def failed(self, day: str, task: str, now_ns: int, error: str) -> None:
         self._end(day, task, state="failed", ended_ns=now_ns, error=error)
 
+    def forget(self, day: str) -> None:
+        with self._database.writing() as connection:
+            connection.execute(tasks.delete().where(tasks.c.day == day))
+
     def last_day(self, task: str) -> str | None:
         chosen = sa.select(sa.func.max(tasks.c.day)).where(tasks.c.task == task, tasks.c.state == "done")
         with self._database.reading() as connection:
