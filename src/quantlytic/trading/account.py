@@ -262,7 +262,8 @@ class Account:
         entered as the runs' own, the largest holding first."""
         base = self.instruments[trade.instrument].base
         runs = [run for run in self.state.runs.values() if trade.instrument in run.holdings.of]
-        missing = sum(run.holdings.of[trade.instrument].held for run in runs) - self.state.expected.get(base, 0.0)
+        there = max(0.0, self.state.expected.get(base, 0.0) - self._rules.keep.get(base, 0.0))
+        missing = sum(run.holdings.of[trade.instrument].held for run in runs) - there
         if not self._rules.spot or missing <= reconciliation.CENT:
             return
         for run in sorted(runs, key=lambda run: -run.holdings.of[trade.instrument].held):
@@ -303,7 +304,7 @@ class Account:
             elif leg.client_order_id not in in_flight:
                 self.unknown_there(working, sweep.asked_ns, void_ns, now_ns)
         complete = [self.take_trades(instrument, fills, now_ns) for instrument, fills in sweep.trades.items()]
-        return self._check_balances(sweep, now_ns) if all(complete) else True
+        return all(complete) and self._check_balances(sweep, now_ns)
 
     def _open(self, sweep: Sweep, now_ns: int) -> None:
         """What is there when an account, or an instrument, is taken over for the first time is the beginning of our sums."""

@@ -24,7 +24,7 @@ from quantlytic.trading.working import Working
 from quantlytic.venues.port import OrderState
 
 PASSING = ("max_orders_per_s", "max_orders_per_minute", "max_price_age_s")  # limits that pass by themselves
-RESWEEP_NS = 200_000_000  # a balance that does not agree is looked at again so soon
+RESWEEP_NS = 200_000_000  # what does not agree is looked at again so soon, then after doubling pauses
 
 
 class Dispatcher:
@@ -42,7 +42,7 @@ class Dispatcher:
         self._under_way: dict[str, int] = {}
         self._retry = Retry(rules.ns("retry_s"))
         self._last_asked: set[str] = set()
-        self._sweep_due_ns = 0
+        self._sweep_due_ns = self._doubts = 0
 
     # ---- what was heard
 
@@ -91,9 +91,10 @@ class Dispatcher:
         self.swept_ns = now_ns
         quiet = {name.partition(" ")[2] for name in self._under_way}
         if self.account.reconcile(sweep, self._link.void_after_ns, quiet, now_ns):
-            self.is_ready = True
+            self.is_ready, self._doubts = True, 0
         else:
-            self._sweep_due_ns = now_ns + RESWEEP_NS
+            self._sweep_due_ns = now_ns + min(RESWEEP_NS << min(self._doubts, 10), Retry.LONGEST)
+            self._doubts += 1
         for state in self.account.risen:
             self._withdraw(state, now_ns)
         self.account.risen = []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
@@ -31,7 +30,7 @@ STATUS = {
 
 class CcxtOrders:
     """The `OrderEntry` over ccxt. An order that was not answered is looked for, and never sent again: what a repeated
-    id means differs from venue to venue. If it cannot be found it stays UNRESOLVED, for a person to look at."""
+    id means differs from venue to venue. If it cannot be found it is UNRESOLVED, and may be asked about later."""
 
     def __init__(
         self,
@@ -40,9 +39,11 @@ class CcxtOrders:
         *,
         poll_s: float = 0.5,
         patience_s: float = 30.0,
-        void_after_s: float = math.inf,
+        void_after_s: float = 300.0,
     ) -> None:
-        """`void_after_s`: see `OrderEntry`; give one only for a venue whose signed requests are known to lapse."""
+        """`void_after_s`: see `OrderEntry`. No venue promises it through ccxt; five minutes are far beyond the receive windows
+        there are (Binance's and Bybit's a minute at most, Coinbase's tokens two). `math.inf` leaves it to a person.
+        """
         self._venue = venue
         self.void_after_s = void_after_s
         self.connected: Callable[[], None] = _ignore
