@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from quantlytic.model.errors import InputError
 from quantlytic.model.event import Event
 from quantlytic.model.frame import RawFrame
 from quantlytic.model.ledger import LedgerEntry, LedgerKind
+from quantlytic.model.side import Side
 from quantlytic.model.trade import Trade
 from quantlytic.venues.ccxt.feed import CcxtFeed
 from quantlytic.venues.ccxt.normaliser import CcxtNormaliser
@@ -43,6 +45,14 @@ class Odd:
         return [{"id": str(self.asked), "price": 10.5, "amount": 2, "side": "sell", "timestamp": 7}]
 
     async def close(self) -> None: ...
+
+
+def test_a_side_that_is_not_named_is_estimated() -> None:
+    normaliser = CcxtNormaliser("odd")
+    rows = [("1", 10.0, None), ("2", 9.0, None), ("3", 9.0, "buy"), ("4", 9.5, None)]
+    items = [{"id": i, "price": p, "amount": 1, "side": s, "timestamp": 7} for i, p, s in rows]
+    events = normaliser.feed(RawFrame("trades A/B", 9, "ccxt:trades A/B", json.dumps(items).encode()))
+    assert [event.side for event in events if isinstance(event, Trade)] == [Side.BUY, Side.SELL, Side.BUY, Side.BUY]
 
 
 class Kept(list[RawFrame]):

@@ -15,6 +15,7 @@ from quantlytic.model.quote import Quote
 from quantlytic.model.side import Side
 from quantlytic.model.time import NS_PER_MS
 from quantlytic.model.trade import Trade
+from quantlytic.venues.aggressor import SideRule
 from quantlytic.venues.ccxt.unified import UnifiedBook, UnifiedTicker, UnifiedTrade, trade_number
 from quantlytic.venues.port import CONNECTED, FAILED, LOST, STARTED, Request
 
@@ -22,12 +23,14 @@ RECENT_TRADES = 2000
 
 
 class CcxtNormaliser:
-    """The `Normaliser` of ccxt's unified messages. A trade id that is no number becomes 62 bits of its hash."""
+    """The `Normaliser` of ccxt's unified messages. A trade id that is no number becomes 62 bits of its hash; the side of a
+    trade that names none is estimated (see `SideRule`)."""
 
     def __init__(self, venue: str) -> None:
         self._venue = venue
         self._recent: dict[str, deque[int]] = {}
         self._lost: dict[str, str] = {}
+        self._sides: dict[str, SideRule] = {}
 
     def feed(self, frame: RawFrame) -> Sequence[Event]:
         """See `Normaliser.feed`."""
@@ -68,7 +71,8 @@ class CcxtNormaliser:
                 continue
             recent.append(number)
             event_time = item.timestamp * NS_PER_MS if item.timestamp else frame.receive_time
-            side = Side.SELL if item.side == "sell" else Side.BUY
+            estimate = self._sides.setdefault(symbol, SideRule()).side(item.price)
+            side = {"buy": Side.BUY, "sell": Side.SELL}.get(item.side or "", estimate)
             events.append(Trade(instrument, event_time, frame.receive_time, number, item.price, item.amount, side))
         if repeats:
             events.append(self._entry(symbol, "trades", LedgerKind.DUPLICATE, frame, "", repeats))
@@ -90,6 +94,7 @@ class CcxtNormaliser:
         if ticker.bid is None or ticker.ask is None:
             return ()
         event_time = ticker.timestamp * NS_PER_MS if ticker.timestamp else frame.receive_time
+        self._sides.setdefault(symbol, SideRule()).on_quote(ticker.bid, ticker.ask)
         sides = (ticker.bid, ticker.bid_volume or 0.0, ticker.ask, ticker.ask_volume or 0.0)
         return (Quote(f"{self._venue}:{symbol}", event_time, frame.receive_time, 0, *sides),)
 
@@ -98,6 +103,7 @@ class CcxtNormaliser:
             self._lost[frame.connection] = frame.payload.decode(errors="replace")[:120]
         elif frame.channel == STARTED:
             self._lost.clear()
+            self._sides.clear()
             if self._recent:
                 return (self._entry("*", "raw", LedgerKind.RECONNECT, frame, "the recorder was started again"),)
         elif frame.channel == CONNECTED and frame.connection in self._lost:
