@@ -18,7 +18,7 @@ from quantlytic.model.errors import InputError
 from quantlytic.model.event import Event
 from quantlytic.research.runs.paper import paper_session
 from quantlytic.research.runs.parity import check_parity
-from quantlytic.services.recovery import recover_strategist
+from quantlytic.services.recovery import recover_executor, recover_strategist
 from quantlytic.store.log.port import Log
 
 STRATEGY = "bracket-breakout"
@@ -71,12 +71,38 @@ def test_goes_on_where_it_was(strategy: str, damage: str, tmp_path: Path) -> Non
         assert (parity.bars, parity.mismatches) == (sum(isinstance(one, Bar) for one in bars), 0)
 
 
+@pytest.mark.parametrize("damage", ["lost", "of another version"])
+@pytest.mark.parametrize("strategy", [STRATEGY, SLICES])
+def test_the_executor_goes_on_where_it_was(strategy: str, damage: str, tmp_path: Path) -> None:
+    bars = with_ends(bar_events(random_bars(11, 160, 2)))
+    run = paper_run(strategy)
+    with logs(tmp_path / "log") as log:
+        write(log, bars[:150])
+        play(log, run)
+        writer = log.writer(f"executor.{run.run_id}")
+        expected = writer.positions, writer.snapshot
+        writer.close()
+    lose_snapshot(tmp_path / "log", f"executor.{run.run_id}", None if damage == "lost" else b"of an earlier version")
+    with logs(tmp_path / "log") as log:
+        session = paper_session(run)
+        assert recover_executor(log, run, session) > 90
+        assert recover_executor(log, run, session) == 0
+        writer = log.writer(f"executor.{run.run_id}")
+        assert (writer.positions, writer.snapshot) == expected
+        writer.close()
+        write(log, bars[150:])
+        play(log, run)
+        parity = check_parity(log, run, paper_session(run))
+        assert (parity.bars, parity.mismatches) == (sum(isinstance(one, Bar) for one in bars), 0)
+
+
 def test_a_new_run_is_left_alone(tmp_path: Path) -> None:
     run = paper_run(STRATEGY)
     with logs(tmp_path / "log") as log:
         write(log, bar_events(random_bars(11, 20, 2)))
         assert recover_strategist(log, run, paper_session(run), None) == 0
         assert recover_strategist(log, run, paper_session(run), archived(log, tmp_path)) == 0
+        assert recover_executor(log, run, paper_session(run)) == 0
         assert play(log, run)
 
 

@@ -1,7 +1,8 @@
-"""Before a strategist starts: its snapshot, if it is gone or of another version, is made anew from what was recorded."""
+"""Before strategist and paper executor start: a snapshot that is gone, or of another version, is made anew from the records."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,13 +10,13 @@ import msgspec
 
 from quantlytic.engine.session import Session
 from quantlytic.model.codec import encode_batch
-from quantlytic.model.equity import Decided
 from quantlytic.model.errors import DataError, InputError
 from quantlytic.model.event import Event
 from quantlytic.model.run import Run
 from quantlytic.research.runs.warmstart import rebuild_session
+from quantlytic.services.executor import PaperExecutor
 from quantlytic.services.strategist import Strategist
-from quantlytic.store.log.port import Log
+from quantlytic.store.log.port import Log, Writer
 
 if TYPE_CHECKING:
     from quantlytic.store.lake import Lake
@@ -33,57 +34,81 @@ def recover_strategist(log: Log, run: Run, session: Session, lake: Lake | None) 
     beginning = session.save()
     writer = log.writer(f"strategist.{run.run_id}")
     try:
-        if writer.snapshot is not None and _goes_on(_Past(log, writer.positions, writer.snapshot), run, session):
+        if writer.snapshot is not None and _goes_on(
+            Strategist, _Past(log, writer.positions, writer.snapshot), run, session
+        ):
             return 0
         session.restore(beginning)
         if session.looks_at_time:
-            past = _Past(log)
-            count = _again(past, run, session)
-            positions, snapshot = past.positions, past.snapshot
-        else:
-            rebuilt = rebuild_session(run, session, log, lake)
-            count, positions, snapshot = rebuilt.bars, dict(rebuilt.positions), rebuilt.state
-        if count:
-            writer.commit({}, positions, snapshot)
-        return count
+            return _do_again(Strategist, log, run, session, run.decisions_stream, writer)
+        rebuilt = rebuild_session(run, session, log, lake)
+        if rebuilt.bars:
+            writer.commit({}, rebuilt.positions, rebuilt.state)
+        return rebuilt.bars
     finally:
         writer.close()
         session.restore(beginning)
 
 
-def _goes_on(past: _Past, run: Run, session: Session) -> bool:
-    """Whether a strategist understands the snapshot."""
+def recover_executor(log: Log, run: Run, session: Session) -> int:
+    """The same for `executor.RUN` of a paper run, from the log alone; returns how many reports were made again."""
+    beginning = session.save()
+    writer = log.writer(f"executor.{run.run_id}")
     try:
-        Strategist(past, run, session)  # type: ignore[arg-type]
+        past = _Past(log, writer.positions, writer.snapshot)
+        if writer.snapshot is not None and _goes_on(PaperExecutor, past, run, session):
+            return 0
+        session.restore(beginning)
+        return _do_again(PaperExecutor, log, run, session, run.executions_stream, writer)
+    finally:
+        writer.close()
+        session.restore(beginning)
+
+
+def _goes_on(service: Any, past: _Past, run: Run, session: Session) -> bool:
+    """Whether a service understands the snapshot."""
+    try:
+        service(past, run, session)
     except (InputError, msgspec.DecodeError):
         return False
     return True
 
 
-def _again(past: _Past, run: Run, session: Session) -> int:
-    """Have a strategist decide on everything that was decided on, and do the same; its words are kept, not written."""
+def _do_again(service: Any, log: Log, run: Run, session: Session, stream: str, writer: Writer) -> int:
+    """Have a service do again all that it has written to its stream; what it writes now is compared and not written. Then
+    what it would have kept is committed under its name."""
     recorded, position = list[Event](), 0
-    while (batch := past.read(run.decisions_stream, position)).events:
+    if log.bounds(stream)[0] > 0:
+        raise DataError(f"{stream} is not whole in the log any more: what it tells of cannot be done again")
+    while (batch := log.read(stream, position)).events:
         recorded += batch.events
         position = batch.next_offset
-    count = sum(isinstance(event, Decided) for event in recorded)
-    strategist = Strategist(past, run, session)  # type: ignore[arg-type]
-    done = 0
-    while done < count and strategist.pump():
-        done += 1
-    if done < count or encode_batch(past.outputs) != encode_batch(recorded):
-        raise DataError(
-            f"{run.run_id}: run again over what it was given it does not do what it is recorded to have done: the strategy or "
-            "the engine has changed since, or the log is not whole; start a new run"
-        )
-    return count
+    past = _Past(log, until=len(recorded))
+    if recorded:
+        with contextlib.suppress(_UpToDate):
+            worker = service(past, run, session)
+            while worker.pump():
+                pass
+        if encode_batch(past.outputs) != encode_batch(recorded):
+            raise DataError(
+                f"{run.run_id}: run again over what it was given it does not do what it is recorded to have done: the strategy "
+                "or the engine has changed since, or the log is not whole; start a new run"
+            )
+        writer.commit({}, past.positions, past.snapshot)
+    return len(recorded)
+
+
+class _UpToDate(Exception):
+    """All that was recorded has been done again."""
 
 
 class _Past:
     """The log, but for its writers, which have this past; what is committed is kept here, and nothing is written."""
 
-    def __init__(self, log: Log, positions: Mapping[str, int] | None = None, snapshot: bytes | None = None) -> None:
-        self._log = log
+    def __init__(
+        self, log: Log, positions: Mapping[str, int] | None = None, snapshot: bytes | None = None, until: int = 0
+    ) -> None:
+        self._log, self.until = log, until
         self.positions, self.snapshot = dict(positions or {}), snapshot
         self.outputs: list[Event] = []
 
@@ -103,3 +128,5 @@ class _Kept:
         self._past.outputs += [event for events in outputs.values() for event in events]
         self._past.positions |= positions
         self._past.snapshot = snapshot
+        if len(self._past.outputs) >= self._past.until:
+            raise _UpToDate
