@@ -29,6 +29,7 @@ from tests.daily.world import (
     tables,
 )
 
+from quantlytic.daily.accepted import accept
 from quantlytic.daily.runner import TASKS, begin_again, round_of, run_day
 from quantlytic.daily.settings import DailySettings
 from quantlytic.daily.sources.files import FilesSource
@@ -452,6 +453,37 @@ def test_operators_are_told_of_everything(world: World) -> None:
     assert (message.recipient, message.channel, message.kind) == ("desk", "apprise", "digest")
     assert len(msgspec.json.decode(message.payload, type=DigestNotice).quotes) == 3
     day.control.close()
+
+
+def test_prices_that_a_person_has_looked_at_are_taken(world: World) -> None:
+    """A crash by more than nine tenths in a night is real, sometimes."""
+
+    def crash(rows: Any) -> Any:
+        after = rows["time"] >= (DATE(2017, 8, 30) - DATE(1970, 1, 1)).days * DAY_NS
+        for name in ("open", "high", "low", "close", "adj_close"):
+            rows[name][after] *= 0.05
+        return rows
+
+    def held(date: DATE, number: int = 1) -> list[str]:
+        source = Changed(FilesSource(world.files), crash)
+        day = world.day(date, source_of=lambda _name: source, round=number)
+        found = {one.record.task: one.record.summary for one in run_day(day)}
+        day.control.close()
+        return list(found["check"]["held"])
+
+    world.run(DATE(2017, 8, 25))
+    assert held(DATE(2017, 8, 31)) == ["usa:AAPL"]
+    with open_control(world.home) as control:
+        accept(control, "usa:AAPL@2017-08-29")
+        with pytest.raises(InputError, match="'usa:AAPL@soon' names no day"):
+            accept(control, "usa:AAPL@soon")
+    assert held(LAST) == ["usa:AAPL"]  # that was another day
+    with open_control(world.home) as control:
+        accept(control, "usa:AAPL@2017-08-30")
+        again = begin_again(world.day(LAST, control))
+    assert held(LAST, again.round) == []
+    apple = tables(world.home)["bars"].filter(pl.col("instrument") == "usa:AAPL").sort("open_time")
+    assert apple["close"][-1] < 10.0 < apple["close"][-4]
 
 
 # ---- what was asked for

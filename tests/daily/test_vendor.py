@@ -256,6 +256,28 @@ def test_a_dividend_that_is_adjusted_wrongly_is_adjusted_right(seed: int, place:
         assert equal(found.rows, wrong)
 
 
+def test_two_payments_that_the_price_fell_by_are_two() -> None:
+    rows = walk(3, noise=0.004)
+    rows = rows[:60]
+    at = int(np.flatnonzero(rows["dividend"])[0])
+    for name in ("open", "high", "low", "close", "adj_close"):
+        rows[name][at + 3 :] *= 0.96
+        rows[name][at:] *= 0.97
+    rows["dividend"][at] = 0.04 * rows["close"][at - 1]
+    rows["dividend"][at + 3] = 0.04 * rows["close"][at + 2]
+    factors = np.ones(len(rows))
+    for row in (at, at + 3):
+        factors[row - 1] = 1.0 - rows["dividend"][row] / rows["close"][row - 1]
+    rows["adj_close"] = rows["close"] * np.cumprod(factors[::-1])[::-1]
+    found = judged(rows, "USD")
+    assert found.repairs == ()
+    assert [doubt.rule for doubt in found.doubts] == ["dividend-double"]
+    rows["open"][at + 3 :] /= 0.96  # the second leaves no trace
+    for name in ("high", "low", "close", "adj_close"):
+        rows[name][at + 3 :] /= 0.96
+    assert [one.rule for one in judged(rows, "USD").repairs] == ["dividend-double"]
+
+
 def test_the_rules_say_what_they_do() -> None:
     rows = walk(1)
     rows["high"][7], rows["volume"][9] = rows["close"][7] * 0.9, np.nan

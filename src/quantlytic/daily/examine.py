@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -41,8 +41,11 @@ class Examined:
         return tuple(f"{calendar.day_of(entry.event_time)}: {entry.detail}" for entry in self.entries)
 
 
-def examine(work: Work, history: DailyHistory, day: date, known: Mapping[int, float] | None = None) -> Examined:
-    """Judge the rows of the dates from `work.since` to `day`. `known`: the closes that are stored, by label."""
+def examine(
+    work: Work, history: DailyHistory, day: date, known: Mapping[int, float] | None = None, right: Collection[int] = ()
+) -> Examined:
+    """Judge the rows of the dates from `work.since` to `day`. `known`: the closes that are stored, by label; `right`: labels of
+    days whose doubtful prices a person has found to be right."""
     name, rows = work.instrument, history.rows
     rows = rows[np.argsort(rows["time"], kind="stable")]
     notes: list[LedgerEntry] = []
@@ -56,13 +59,14 @@ def examine(work: Work, history: DailyHistory, day: date, known: Mapping[int, fl
     asked = DailyHistory(name, rows, history.basis, history.currency, history.later_split)
     found = judged(basis.split_adjusted(asked), history.currency)
     notes += [_repaired(name, one) for one in found.repairs]
-    for doubt in found.doubts:
+    doubts = tuple(one for one in found.doubts if one.about != "prices" or one.time not in right)
+    for doubt in doubts:
         stream = BARS if doubt.about == "prices" else ACTIONS
         notes.append(_entry(name, LedgerKind.INVALID, doubt.time, doubt.reason, stream))
-    doubtful = {one.time for one in found.doubts if one.about == "dividend"}
+    doubtful = {one.time for one in doubts if one.about == "dividend"}
     fixed = basis.raw(asked, found.rows)
     fixed["dividend"][np.isin(fixed["time"], list(doubtful))] = 0.0
-    is_held = any(one.about == "prices" for one in found.doubts)
+    is_held = any(one.about == "prices" for one in doubts)
     there = priced(fixed)
     notes += [
         _entry(name, LedgerKind.INVALID, time, "the source has no price for the day") for time in fixed["time"][~there]
@@ -89,7 +93,7 @@ def examine(work: Work, history: DailyHistory, day: date, known: Mapping[int, fl
     if is_held:
         whole = whole[:0]
     notes.sort(key=lambda entry: (entry.event_time, entry.kind, entry.detail))
-    return Examined(name, whole, tuple(notes), found.repairs, found.doubts, tuple(missing), is_held)
+    return Examined(name, whole, tuple(notes), found.repairs, doubts, tuple(missing), is_held)
 
 
 def _rescaled(rows: NDArray[Any], known: Mapping[int, float]) -> str:

@@ -32,23 +32,31 @@ _TROUBLE_SHOWN = 10
 @click.option("--folds", type=int, metavar="N", help="Stretches out of sample for recommendations.")
 @click.option("--draws", type=int, metavar="N", help="Parameter sets to try before each stretch.")
 @click.option("--task", metavar="NAME", help="This task alone; what it needs must be done.")
+@click.option(
+    "--accept", "accepts", multiple=True, metavar="VENUE:SYMBOL@DAY",
+    help="Prices of that day that are held back are right. May be repeated; kept for good.",
+)  # fmt: skip
 @click.option("--again", is_flag=True, help="Begin the day from the beginning: fetch anew, store and tell what is new.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
-    day_text: str | None, source: str | None, task: str | None, again: bool, dry_run: bool, as_json: bool, **given: Any
-) -> None:
+    day_text: str | None, source: str | None, task: str | None, accepts: tuple[str, ...], again: bool, dry_run: bool,
+    as_json: bool, **given: Any,
+) -> None:  # fmt: skip
     """Fetch the day's bars, check and repair them, average, run strategies, recommend, and queue the digests.
 
     Each task is done once for each day: the same command again does what is left, and nothing where all is done. Ended in the
     middle, by whatever, it goes on at the task where it was.
     """
     from quantlytic.app.config import load_settings
+    from quantlytic.daily.accepted import accept
     from quantlytic.daily.runner import begin_again, run_day
 
     settings = load_settings()
     day, close = open_day(settings, day_text, source, {name: value for name, value in given.items() if value})
     try:
+        for text in accepts:
+            accept(day.control, text)
         if dry_run:
             _tell_plan(day, as_json)
             return

@@ -6,9 +6,12 @@ from collections import Counter
 
 import polars as pl
 
+from quantlytic.daily.accepted import accepted
 from quantlytic.daily.day import Day, Summary
 from quantlytic.daily.examine import examine
 from quantlytic.daily.shelf import rows_before
+
+_HELD = "its prices are in doubt, it is held back (--accept, if they are right)"
 
 
 def run(day: Day) -> Summary:
@@ -22,7 +25,13 @@ def run(day: Day) -> Summary:
         if history is None:
             continue
         own = stored.filter(pl.col("instrument") == work.instrument)
-        found = examine(work, history, day.date, dict(own.select("open_time", "close").iter_rows()))
+        found = examine(
+            work,
+            history,
+            day.date,
+            dict(own.select("open_time", "close").iter_rows()),
+            accepted(day.control, work.instrument),
+        )
         rows += len(history.rows)
         rules.update(one.rule for one in found.repairs)
         missing += len(found.missing)
@@ -30,5 +39,5 @@ def run(day: Day) -> Summary:
         held += [work.instrument] if found.is_held else []
     return {
         "rows": rows, "missing": missing, "repairs": rules.total(), "by_rule": dict(sorted(rules.items())), "doubts": doubts,
-        "held": held, "trouble": [f"{name}: its prices are in doubt, it is held back" for name in held],
+        "held": held, "trouble": [f"{name}: {_HELD}" for name in held],
     }  # fmt: skip

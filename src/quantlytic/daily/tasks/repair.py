@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 
 from quantlytic.daily import calendar
+from quantlytic.daily.accepted import accepted
 from quantlytic.daily.day import Day, Summary, Work
 from quantlytic.daily.examine import BARS, Examined, examine
 from quantlytic.daily.shelf import rows_before
@@ -42,7 +43,7 @@ def run(day: Day) -> Summary:
         assert history is not None
         own = {table: rows.filter(pl.col("instrument") == name) for table, rows in known.items()}
         bars = dict(own["bars"].select("open_time", "close").iter_rows())
-        made, said = _events(examine(work, history, day.date, bars), bars, own)
+        made, said = _events(examine(work, history, day.date, bars, accepted(day.control, name)), bars, own)
         events += made
         trouble += [f"{name} {sentence}" for sentence in said]
     day.lake.append(day.source, range(len(events)), events)
