@@ -118,3 +118,19 @@ def test_cold_when_it_is_asked_for_and_when_the_run_is_older(log: Log) -> None:
     writer.close()
     assert begin(older, session, log, None, now_ns=BEFORE * MINUTE_NS).note == "began before there was a warm-up"
     assert session.save() == session_of(run).save()
+
+
+@pytest.mark.parametrize("minutes", [0, BEFORE])
+def test_another_version_of_the_engine_begins_with_the_same_bars(minutes: int, log: Log, tmp_path: Path) -> None:
+    write_bars(log, minutes, SEED)
+    run = new_run(log)
+    session = session_of(run)
+    found = begin(run, session, log, None, now_ns=BEFORE * MINUTE_NS)
+    assert found.is_held == session.is_held == (minutes == 0)
+    writer = log.writer(f"warmup.{run.run_id}")
+    writer.commit({}, snapshot=msgspec.msgpack.encode(msgspec.structs.replace(found, state=b"of an earlier version")))
+    writer.close()
+    other = session_of(run)
+    assert begin(run, other, log, None, now_ns=0) == found
+    assert other.save() == session.save()
+    assert begin(run, session_of(run), log, None, now_ns=0) == found

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from quantlytic.engine.held import HeldSession
 from quantlytic.model.bar import Bar
-from quantlytic.model.errors import Fenced
+from quantlytic.model.errors import DataError, Fenced, InputError
 from quantlytic.model.run import Run
 from quantlytic.model.time import duration_text, iso
 from quantlytic.research.runs.paper import Rows, paper_session
@@ -36,6 +36,7 @@ class Beginning(msgspec.Struct, frozen=True):
     bars: int
     until: int
     note: str
+    is_held: bool = False
 
 
 def start_session(
@@ -77,7 +78,11 @@ def begin(
         fresh = session.save()
         try:
             if writer.snapshot is not None:
-                return _take(writer.snapshot, session)
+                found = msgspec.msgpack.decode(writer.snapshot, type=Beginning)
+                made = _take(found, run, session, log, lake)
+                if made is not found:
+                    writer.commit({}, snapshot=msgspec.msgpack.encode(made))
+                return made
             if warmup == "none":
                 made = Beginning(fresh, 0, 0, "begins cold: warming up is switched off")
             else:
@@ -99,7 +104,7 @@ def begin_again(run: Run, session: HeldSession, log: Log) -> Beginning | None:
     writer = log.writer(_name(run))
     try:
         assert writer.snapshot is not None
-        return _take(writer.snapshot, session)
+        return _take(msgspec.msgpack.decode(writer.snapshot, type=Beginning), run, session, log, None)
     finally:
         writer.close()
 
@@ -108,10 +113,24 @@ def _name(run: Run) -> str:
     return f"warmup.{run.run_id}"
 
 
-def _take(snapshot: bytes, session: HeldSession) -> Beginning:
-    found = msgspec.msgpack.decode(snapshot, type=Beginning)
-    session.restore(found.state)
-    return found
+def _take(found: Beginning, run: Run, session: HeldSession, log: Log, lake: Lake | None) -> Beginning:
+    """Begin as it is recorded; what another version of the engine has saved is made anew, of the same bars."""
+    try:
+        session.restore(found.state)
+        return found
+    except InputError:
+        if found.bars:
+            bars = history(run, log, lake)
+            bars = bars[bars["close_time"] <= found.until][-found.bars :]
+            if len(bars) < found.bars:
+                raise DataError(
+                    f"{run.run_id} began, in another version of the engine, with {found.bars:,} bars of history, of which "
+                    f"{len(bars):,} are left: it cannot be begun again; start a new run"
+                ) from None
+            session.warm(bars)
+        elif found.is_held:
+            session.hold()
+        return msgspec.structs.replace(found, state=session.save())
 
 
 def history(run: Run, log: Log, lake: Lake | None) -> NDArray[Any]:
@@ -178,11 +197,11 @@ def _warm(
         session.hold()
         why = f"no {size} bars on disk" if not len(bars) else f"the {size} bars on disk end at {iso(until)[:19]}"
         held = "; orders are held until its indicators are ready" if session.is_held else ""
-        return Beginning(session.save(), 0, until, f"begins cold: {why}{held}")
+        return Beginning(session.save(), 0, until, f"begins cold: {why}{held}", session.is_held)
     ready = session.warm(bars)
     held = "" if ready else "; orders are held until its indicators are ready"
     note = f"warmed with {len(bars):,} {size} bars up to {iso(until)[:19]}{held}"
-    return Beginning(session.save(), len(bars), until, note)
+    return Beginning(session.save(), len(bars), until, note, session.is_held)
 
 
 def _first_bar(run: Run, log: Log) -> Bar | None:
