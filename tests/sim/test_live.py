@@ -17,7 +17,7 @@ from tests.sim.liveworld import BTC, FREE, RULES, Killed, Strategist, World, ent
 
 from quantlytic.model.breach import RiskBreach
 from quantlytic.model.command import CommandKind, VenueCommand, VenueReport
-from quantlytic.model.errors import VenueError
+from quantlytic.model.errors import InputError, VenueError
 from quantlytic.model.halt import Halt
 from quantlytic.model.order import Order, OrderAmend, OrderCancel, OrderStatus, OrderType, OrderUpdate, TimeInForce
 from quantlytic.model.side import Side
@@ -413,6 +413,16 @@ def test_what_was_there_before_is_told_once(box: ExchangeServer, tmp_path: Path,
         halt = live.latch.read()
         assert (halt is not None) == (foreign == "halt")
         assert len(live.box._call(live._truth)["open"]) == 1  # never touched
+
+
+def test_what_is_too_dear_for_the_run_is_not_adopted(box: ExchangeServer, tmp_path: Path) -> None:
+    rules = msgspec.structs.replace(RULES, foreign="adopt")
+    with (
+        hand(box, tmp_path, rules=rules, cash=1_000.0) as live,
+        pytest.raises(InputError, match=r"worth 5\d,|worth 6\d,") as caught,
+    ):
+        live.run_bars(1)
+    assert "set foreign to ignore" in str(caught.value)
 
 
 @pytest.mark.parametrize("foreign", ["ignore", "adopt", "halt"])

@@ -110,10 +110,16 @@ def many_lives(runs: int, first_seed: int, folder: Path, repeats: Counter[str]) 
     assert counts["deaths"] > runs / 4
 
 
+# a death breaks connections off, also while they are being made: Python then finds a socket that nobody closed
+broken_off = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+@broken_off
 def test_books_agree_after_faults_and_deaths(tmp_path: Path, repeats: Counter[str]) -> None:
     many_lives(min(RUNS, 24), 1, tmp_path, repeats)
 
 
+@broken_off
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_books_agree_after_faults_and_deaths_500_times(tmp_path: Path, repeats: Counter[str]) -> None:

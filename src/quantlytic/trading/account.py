@@ -12,6 +12,7 @@ import msgspec
 
 from quantlytic.model.command import VenueReport
 from quantlytic.model.discrepancy import Discrepancy
+from quantlytic.model.errors import InputError
 from quantlytic.model.event import Event
 from quantlytic.model.fill import Fill
 from quantlytic.model.instrument import Instrument
@@ -351,11 +352,18 @@ class Account:
             self._cover(gone, now_ns)
 
     def adopt(self, instrument: str, event_time: int) -> None:
-        """Enter a position that waited for its first price into the run that trades the instrument."""
+        """Enter a position that waited for its first price into the run that trades the instrument. Raises InputError when it
+        is worth more than the run has."""
         quantity = self.state.to_adopt.pop(instrument, 0.0)
         name = self._run_of(instrument)
         if quantity and name is not None:
             run = self.state.runs[name]
+            worth = quantity * run.holdings.of[instrument].price
+            if worth > run.holdings.cash:
+                raise InputError(
+                    f"account {self.name}: {quantity:.8g} {instrument} are worth {worth:,.2f}, which is to be adopted by run {name} "
+                    f"with {run.holdings.cash:,.2f} in cash: give the run more, or set foreign to ignore"
+                )
             self.tell(run.holdings.take_over(self.instruments[instrument], quantity, event_time, run.last_bar))
 
     def note(self, finding: Finding, now_ns: int) -> None:

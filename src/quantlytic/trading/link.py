@@ -259,9 +259,17 @@ class Link:
         except Exception as error:
             self.failure = VenueError(f"the connection to the venue broke: {_text(error)}")
         finally:
-            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+            self._loop.run_until_complete(self._sweep_up())
             self._ready.set()
             self._filled.set()
+
+    async def _sweep_up(self) -> None:
+        """End what libraries have left running, and let what was closed close."""
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        await self._loop.shutdown_asyncgens()
 
     def _cancel(self) -> None:
         if self._main is not None:
