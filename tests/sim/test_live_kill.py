@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.sim.liveworld import BTC, World, start_box, world
+from tests.sim.liveworld import BTC, RULES, World, start_box, world
 from tests.trading.slow_proxy import SlowProxy
 
 from quantlytic.model.errors import StoreError
@@ -74,7 +74,14 @@ def test_flat_whatever_the_executor_was_doing_and_flat_it_stays(tmp_path: Path, 
         slow = held.enter_context(SlowProxy(box.rest_url, 0.05))
         latch = Latch(tmp_path / "latches", "a0")
         live = held.enter_context(
-            world(tmp_path, box, "a0", seed, open_entry=lambda: latched(entry(slow.url, box), latch))
+            world(
+                tmp_path,
+                box,
+                "a0",
+                seed,
+                open_entry=lambda: latched(entry(slow.url, box), latch),
+                rules=msgspec.structs.replace(RULES, keep={"BTC": OPENING["BTC"]}),
+            )
         )
         trade_until_it_holds_and_rests(live)
 
@@ -95,7 +102,8 @@ def test_flat_whatever_the_executor_was_doing_and_flat_it_stays(tmp_path: Path, 
             executor = threading.Thread(target=go_on)
             executor.start()
             time.sleep(0.05 * (seed % 7))
-            lock_log(tmp_path / "log", locks)
+            if seed % 2:  # of an even seed the executor lives on, and sees what is done to its orders
+                lock_log(tmp_path / "log", locks)
             box.faults.set({"http5xx": 0.4, "order_unknown": 0.3})
             report = pull(slow.url, box, latch)
             box.faults.clear()
@@ -112,6 +120,17 @@ def test_flat_whatever_the_executor_was_doing_and_flat_it_stays(tmp_path: Path, 
         live.run_bars(2)
         flat(live)
         assert len(live.box._call(live._truth)["orders"]) == ordered
+        # its books follow, at the latest when nothing of what was under way can come any more
+        live.until(lambda: 0 <= believed(live) < BTC.lot_size, what="a run that holds nothing")
+        latch.release("a0", "test", time.time_ns())
+        live.run_bars(4)
+        assert live.box._call(live._truth)["balances"]["BTC"] >= OPENING["BTC"]  # what is not the run's was not sold
+
+
+def believed(live: World) -> float:
+    """What the run believes to hold."""
+    assert live.executor is not None
+    return live.executor._account.state.runs[live.run.run_id].holdings.of[BTC.id].held
 
 
 def flat(live: World) -> None:

@@ -361,8 +361,8 @@ class Account:
             worth = quantity * run.holdings.of[instrument].price
             if worth > run.holdings.cash:
                 raise InputError(
-                    f"account {self.name}: {quantity:.8g} {instrument} are worth {worth:,.2f}, which is to be adopted by run {name} "
-                    f"with {run.holdings.cash:,.2f} in cash: give the run more, or set foreign to ignore"
+                    f"account {self.name}: {quantity:.8g} {instrument} are worth {worth:,.2f}, to be adopted by run {name} with "
+                    f"{run.holdings.cash:,.2f} in cash: give the run more, or set foreign to ignore"
                 )
             self.tell(run.holdings.take_over(self.instruments[instrument], quantity, event_time, run.last_bar))
 

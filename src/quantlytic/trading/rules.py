@@ -16,6 +16,8 @@ class LiveRules(msgspec.Struct, frozen=True, kw_only=True):
     foreign              orders, trades and positions made by hand or by other programs: "ignore" (told once, left alone), "adopt"
                          (positions and trades enter the first run that trades the instrument; orders are left alone), "halt".
     halts_on_balance     a balance that no trade explains stops trading; otherwise it is told, and taken over.
+    keep                 by asset, what belongs to none of the runs: together they hold at most what the account has above it.
+                         The kill switch leaves as much, and what it has sold is so known to be the runs'.
     spot                 a run sells only what it holds, and buys only with its own cash.
     max_decision_age_s   an order whose decision is older is refused, never sent late.
     max_data_age_s       no order is sent while the newest price of its instrument is older; it waits.
@@ -26,6 +28,7 @@ class LiveRules(msgspec.Struct, frozen=True, kw_only=True):
 
     foreign: str = "ignore"
     halts_on_balance: bool = False
+    keep: dict[str, float] = {}
     spot: bool = True
     max_decision_age_s: float = 60.0
     max_data_age_s: float = 30.0

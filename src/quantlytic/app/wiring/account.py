@@ -32,7 +32,7 @@ class TradedAccount:
         """How it is traded."""
         from quantlytic.trading.rules import LiveRules
 
-        return _struct_of(LiveRules, self._given.rules, "account.rules")
+        return _struct_of(LiveRules, {"keep": self._given.keep, **self._given.rules}, "account.rules")
 
     def gate(self, instruments: Sequence[Instrument]) -> RiskGate:
         """What stands before every order."""
