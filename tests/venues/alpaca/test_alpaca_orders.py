@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import pickle
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -150,6 +151,9 @@ def test_what_alpaca_has_no_word_for_is_refused_before_sending(rig: AlpacaRig) -
         ):
             with pytest.raises(InputError):
                 await entry.submit(msgspec.structs.replace(rig.order(1, 100.0), **more), "no.1")
+        for quantity, price in ((math.nan, 100.0), (0.0, 100.0), (1.0, math.inf), (1.0, -1.0)):
+            with pytest.raises(InputError, match="above 0"):
+                await entry.submit(rig.order(quantity, price), "no.1")
         with pytest.raises(InputError, match="whole numbers"):
             await entry.replace(AAPL, "no.1", "no.2", 1.5)
         with pytest.raises(VenueError, match="does not know"):

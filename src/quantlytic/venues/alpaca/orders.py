@@ -7,6 +7,7 @@ Alpaca takes an id once in an account's life ("client_order_id must be unique"),
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from types import TracebackType
@@ -329,6 +330,11 @@ class AlpacaOrders:
             )
         if order.parent_id:
             raise InputError(f"order {client_order_id}: an order that waits for another is not sent to a venue")
+        needed = [order.quantity]
+        needed += [order.price] if order.type in (OrderType.LIMIT, OrderType.STOP_LIMIT) else []
+        needed += [order.stop_price] if order.type in (OrderType.STOP, OrderType.STOP_LIMIT) else []
+        if not all(0 < value < math.inf for value in needed):
+            raise InputError(f"order {client_order_id}: quantity and prices must be numbers above 0")
         time_in_force = TIME_IN_FORCE[order.time_in_force]
         if order.type == OrderType.MARKET and time_in_force == "gtc" and not is_crypto(symbol):
             time_in_force = "day"  # the same for an order that fills at once, and all that fractions of a share may be
