@@ -101,7 +101,7 @@ class Services:
         account = self._account
         gate, latch = account.gate(self._runs.all()[0].instruments), account.latch()
         executor = LiveExecutor(
-            log, account.name, self._runs.all(), Link(self._edge.open_orders), gate, latch, rules=account.rules()
+            log, account.name, self._runs.all(), Link(self._halting.trading_entry), gate, latch, rules=account.rules()
         )
         return Beating(executor, self._halting.heartbeat())
 
