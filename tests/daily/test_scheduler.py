@@ -130,6 +130,18 @@ def test_a_failure_is_tried_again_later_and_later(world: World, monkeypatch: pyt
     line.scheduler.close()
 
 
+def test_not_even_a_defect_ends_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock("2017-08-31T21:00")
+    line = Line(world, clock)
+    with monkeypatch.context() as broken:
+        broken.setattr("quantlytic.daily.tasks.check.examine", lambda *_: 1 // 0)
+        assert line.pump() == 3
+    assert line.scheduler.last_failure.startswith("ZeroDivisionError: ")
+    clock.monotonic_s += 60.0
+    assert line.pump() == len(TASKS) - 3
+    line.scheduler.close()
+
+
 def test_crypto_moves_the_day_to_midnight(world: World) -> None:
     world.settings = replace(world.settings, instruments=("usa:AAPL", "binance:BTCUSDT"))
     clock = Clock("2017-08-31T23:59")

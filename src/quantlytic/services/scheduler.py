@@ -47,8 +47,8 @@ class Scheduler:
             if day is None:
                 return 0
             self._run(day)
-        except QuantlyticError as error:
-            self.last_failure = str(error)
+        except Exception as error:  # a vendor's odd answer must not end the services beside this one
+            self.last_failure = str(error) if isinstance(error, QuantlyticError) else f"{type(error).__name__}: {error}"
             self._retry_at_s = self._now_s() + self._retry_s
             self._retry_s = min(2 * self._retry_s, self.LAST_RETRY_S)
             return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import warnings
 from datetime import date, timedelta
 from pathlib import Path
@@ -37,6 +38,7 @@ class YahooDaily:
             self._yfinance: Any = importlib.import_module("yfinance")
         except ImportError:
             raise InputError("Yahoo needs yfinance: pip install yfinance") from None
+        logging.getLogger("yfinance").setLevel(logging.CRITICAL)  # what it would log is in the errors raised here
         cache.mkdir(parents=True, exist_ok=True)
         self._yfinance.set_tz_cache_location(str(cache))
         self._session, self._timeout_s = session, timeout_s
@@ -71,7 +73,7 @@ class YahooDaily:
             raise InputError(f"Yahoo has no daily history of {symbol!r}: {_line(error)}") from None
         except errors.YFRateLimitError:
             raise Throttled("Yahoo answers that there are too many requests", _PATIENCE_S) from None
-        except (errors.YFException, OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        except Exception as error:  # whatever a parser of undocumented answers may stumble over
             if getattr(getattr(error, "response", None), "status_code", None) == _NOT_FOUND:
                 raise InputError(f"Yahoo has no daily history of {symbol!r}: it does not know it") from None
             raise VenueError(f"Yahoo cannot be asked for {symbol!r}: {_line(error)}") from None
