@@ -122,3 +122,13 @@ def test_merged() -> None:
     assert [(one.side, one.price_low, one.price_high, one.quantity) for one in found] == [
         (Side.BUY, -INF, 99.0, 5.0), (Side.SELL, 99.5, INF, 2.0), (Side.BUY, 101.0, 102.0, 2.0),
     ]  # fmt: skip
+
+
+def test_memory_is_bounded_and_leads_are_never_told_too_long() -> None:
+    told = Announcements("r", 60)
+    for time in range(900):
+        revise(told, band(101.0 + 0.02 * (900 - time), INF), time=time)
+    assert len(told.open[0].since) <= 256
+    (found,) = told.judge("v:X", UNTIL, 110.0, [("order", Side.BUY)])
+    since = UNTIL - found.lead_ns
+    assert 450 <= since < 470  # at 450 it was first said for 110

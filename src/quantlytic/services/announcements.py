@@ -16,9 +16,9 @@ Deed = tuple[str, Side | None]
 """("order", side), or ("cancel", None), ("amend", None): what a strategy did at a bar."""
 
 _SAME = 1e-8  # of the price: edges that are nearer to each other are one, where there are no ticks
-
 _TOUCHING = 1e-4  # of the price: nearer than that is there
 _WORTH_SAYING = 1e-2
+_MOST = 256  # bands remembered of one intent
 
 
 class Said(msgspec.Struct, array_like=True):
@@ -34,6 +34,8 @@ class Said(msgspec.Struct, array_like=True):
         self.since = [band for band in kept if band[1] <= band[2]]
         if not intent.is_withdrawn and (not self.since or self.since[-1][1:] != (low, high)):
             self.since.append((intent.event_time, low, high))
+        if len(self.since) > _MOST:  # of what is left out, the lead is told shorter than it was
+            self.since = [*self.since[:-1:2], self.since[-1]]
 
     def said_at(self, close: float) -> int | None:
         """Since when it has been said for that close; None where it is not."""

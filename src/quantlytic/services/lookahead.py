@@ -27,6 +27,7 @@ from quantlytic.store.log.port import Log
 
 CHECK_EVERY_NS = 250 * NS_PER_MS
 STEPS = 401
+_CHECKS_OF_A_BAR = 1_000
 _COMMIT_EVERY = 20_000  # market events: what lies between is read again after a crash
 _AT_ONCE = 5_000  # market events a pump
 _SPAN_OF_A_MINUTE, _WIDEST = 0.02, 0.5  # shares of the price that are looked at on either side
@@ -52,9 +53,10 @@ class Lookahead:
     again while the next one forms, from the trades of `market.VENUE`, whenever that changes what is to be said. Writes
     `Intent`s, only when they are new or changed, and `IntentOutcome`s to `intents.RUN`.
 
-    A forming bar is looked at every `check_every_ns` of event time at the most, in the last stretch of that length at each
-    trade, so that what is said last is exact. `check_every_ns=0`: after each bar alone, without the market's trades.
-    A strategy that looks at its instruments' closes alone needs no more; one that looks at high, low or volume does.
+    A forming bar is looked at every `check_every_ns` of event time at the most (a thousandth of the bar where that is longer),
+    in the last stretch of that length at each trade, so that what is said last is exact. `check_every_ns=0`: after each bar
+    alone, without the market's trades. A strategy that looks at its instruments' closes alone needs no more; one that looks at
+    high, low or volume does.
 
     The same tape gives the same intents: the market's own events say when a bar is over, and the bar is then waited for. A
     commit holds what is said with the state it was said from: nothing is said twice or left out after a crash.
@@ -75,7 +77,8 @@ class Lookahead:
             raise InputError(reason)
         self.name = f"lookahead.{run.run_id}"
         self._log, self._run, self._session, self._timer_s = log, run, session, timer_s
-        self._horizons, self._every_ns = horizons, check_every_ns
+        self._horizons = horizons
+        self._every_ns = max(check_every_ns, run.bar_size_ns // _CHECKS_OF_A_BAR) if check_every_ns else 0
         self._rows = Rows(run)
         self._ticks = {one.id: one.tick_size for one in run.instruments}
         self._order = sorted(self._ticks)  # in which bars of one time close
