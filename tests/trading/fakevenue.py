@@ -101,6 +101,13 @@ class FakeVenue:
             self.say(Update(placed.state()))
         return placed.state()
 
+    def by_hand(self, order: Order) -> None:
+        """Somebody else trades in the account, at once."""
+        placed = Placed(order, f"hand-{len(self.orders)}", 1000 + len(self.orders))
+        self.orders[placed.client_order_id] = placed
+        while placed.status != S.FILLED:
+            self._trade(placed, self.dice.uniform(0.3, 1.5) * order.quantity)
+
     def cancel(self, client_order_id: str) -> OrderState:
         placed = self.orders[client_order_id]
         if placed.status in (S.NEW, S.PARTIALLY_FILLED):
