@@ -38,7 +38,7 @@ FREE = Limits(
     max_gross_notional=None, max_venue_notional=None, max_orders_per_s=None, max_orders_per_minute=None,
     max_open_orders=None, max_daily_loss=None, max_daily_loss_share=None, max_drawdown_share=None, self_trade_guard=False,
 )  # fmt: skip
-LIVES = int(os.environ.get("VIRTUAL_LIVES", "120"))
+LIVES = int(os.environ.get("VIRTUAL_LIVES", "60"))
 
 
 class Life:
