@@ -11,6 +11,7 @@ from tests.engine.market import instruments_of, random_bars
 import quantlytic as ql
 from quantlytic.engine.held import HeldSession
 from quantlytic.indicators import SMA
+from quantlytic.model.fill import FILL
 from quantlytic.strategies.catalogue import Entry, entries
 
 COUNT = 60
@@ -92,6 +93,24 @@ def test_held_is_part_of_the_state() -> None:
     other.restore(session.save())
     assert other.is_held
     assert other.save() == session.save()
+
+
+def test_a_position_that_is_adopted_meanwhile_stays() -> None:
+    bars = random_bars(5, COUNT, 1)
+    strategist, told = held(), np.zeros(1, FILL)
+    strategist.hold()
+    nothing = strategist.updates[:0], np.zeros(0, FILL)
+    told[0] = 1, -1, 0, bars[3]["close_time"], 1, 5.0, bars[3]["close"], 0.0, -1, 0.0, False
+    for k, bar in enumerate(bars):
+        strategist.apply(nothing[0], told if k == 3 else nothing[1], bar)
+        _, orders, *_ = strategist.decide(bar)
+        assert strategist.positions["test:S0"] == (5.0 if k >= 3 else 0.0)
+        assert strategist.is_held == (k < 9)
+        assert len(orders) == (k == 9)
+        if len(orders):
+            assert (orders[0]["side"], orders[0]["quantity"], orders[0]["order_id"]) == (-1, 3.0, 1)
+            break
+    assert strategist.cash == pytest.approx(1e5 - 5.0 * bars[3]["close"])
 
 
 def test_history_makes_it_ready_at_once() -> None:

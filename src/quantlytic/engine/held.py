@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantlytic.engine.account.account import UPDATE_ROW
-from quantlytic.engine.compiler.record import Layout
+from quantlytic.engine.account.outbox import FILLS
+from quantlytic.engine.compiler.record import Bytes, Layout
 from quantlytic.engine.indicators.indicator import Indicator
 from quantlytic.engine.session import Session
 from quantlytic.model.equity import EQUITY
@@ -23,7 +24,8 @@ Array = NDArray[Any]
 class HeldSession(Session):
     """A session that can be warmed with history, and held: until its indicators are ready it sees bars and sends nothing.
 
-    While it is held, it goes through each bar with an account that is as at first, so what it orders comes to nothing. It ends
+    While it is held, each bar leaves the account as it was before, so what it orders comes to nothing; fills of what it has not
+    ordered (a position that is adopted) count. It ends
     with the bar that makes every indicator that has been given anything ready, for every instrument: orders at that bar are
     sent. The strategy's state stays as it is if it has wished for nothing so far; else only its indicators, and other parts
     that it is made of, do: what it keeps besides may tell of orders that never were.
@@ -59,8 +61,7 @@ class HeldSession(Session):
         desk = b"" if self._desk_bytes is None else self._desk_bytes.tobytes()
         super().run_as_taken(bars)
         ready = self.is_ready
-        self._begin_anew(is_whole=not self.orders_sent)
-        self._account.bars = self._account.time = 0
+        self._begin_anew(self._first, is_whole=not self.orders_sent)
         self._restore_desk(desk)
         self.forget()
         if not ready:
@@ -79,7 +80,13 @@ class HeldSession(Session):
 
     def apply(self, updates: Array, fills: Array, event: Any, source: int | None = None) -> None:
         if not self.is_held:
+            return super().apply(updates, fills, event, source)
+        if len(fills):
+            bars, time = int(self._account.bars), int(self._account.time)
             super().apply(updates, fills, event, source)
+            self._outbox.take(FILLS)
+            self._account.bars, self._account.time = bars, time  # the bar itself is taken by `decide`
+        return None
 
     def decide(self, event: Any) -> tuple[Array, Array, Array, Array]:
         if self.is_held:
@@ -104,29 +111,32 @@ class HeldSession(Session):
             return False
         before = self._arena[: self.state_bytes].copy()
         logs = [len(rows.array) for rows in (self._equity, *self._logs)]
-        self._positions["min_notional"] = [one.min_notional for one in self.instruments]
+        self._allow_orders()
         super().run_as_taken(np.atleast_1d(event))
         for rows, count in zip((self._equity, *self._logs), logs, strict=True):
             rows.count = count
-        has_wished = self.orders_sent > 0
         if self.is_ready:
             self._arena[: self.state_bytes] = before
-            self._begin_anew(is_whole=not self.orders_sent)
+            self._begin_anew(before, is_whole=not self.orders_sent)
+            self._allow_orders()
             return False
-        self._begin_anew(is_whole=True)
-        self._account.next_order_id = 1 + has_wished
-        self._positions["min_notional"] = np.inf
+        bars, time, has_wished = int(self._account.bars), int(self._account.time), self.orders_sent > 0
+        self._begin_anew(before, is_whole=True)
+        self._account.bars, self._account.time, self._account.next_order_id = bars, time, 1 + has_wished
         return True
 
-    def _begin_anew(self, is_whole: bool) -> None:
-        """Keep the strategy's states, or their parts alone, and how many bars there were; all else is as it was at first."""
-        account = self._account
-        bars, time = int(account.bars), int(account.time)
+    def _allow_orders(self) -> None:
+        self._positions["min_notional"] = [one.min_notional for one in self.instruments]
+
+    def _begin_anew(self, account: Bytes, is_whole: bool) -> None:
+        """Have that account and no order sent; keep the strategy's states, or their parts alone: the rest is as at first."""
         kept = [(place, self._arena[place].copy()) for place in (self._whole_states() if is_whole else self._parts())]
-        self._arena[: self.state_bytes] = self._first
+        states_at = int(self._account.states_at)
+        self._arena[:states_at] = account[:states_at]
+        self._arena[states_at : self.state_bytes] = self._first[states_at:]
         for place, state in kept:
             self._arena[place] = state
-        account.bars, account.time = bars, time
+        self._account.next_order_id = 1
 
     def _states(self) -> Iterator[int]:
         """Where the strategy's states begin."""
