@@ -263,7 +263,8 @@ class Account:
         entered as the runs' own, the largest holding first."""
         base = self.instruments[trade.instrument].base
         runs = [run for run in self.state.runs.values() if trade.instrument in run.holdings.of]
-        there = max(0.0, self.state.expected.get(base, 0.0) - self._rules.keep.get(base, 0.0))
+        there = self.state.expected.get(base, 0.0)
+        there = max(min(there, 0.0), there - self._rules.keep.get(base, 0.0))
         missing = sum(run.holdings.of[trade.instrument].held for run in runs) - there
         if not self._rules.spot or missing <= reconciliation.CENT:
             return
