@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,14 +26,13 @@ class HeldSession(Session):
     """A session that can be warmed with history, and held: until its indicators are ready it sees bars and sends nothing.
 
     While it is held, each bar leaves the account as it was before, so what it orders comes to nothing; fills of what it has not
-    ordered (a position that is adopted) count. It ends
-    with the bar that makes every indicator that has been given anything ready, for every instrument: orders at that bar are
-    sent. The strategy's state stays as it is if it has wished for nothing so far; else only its indicators, and other parts
-    that it is made of, do: what it keeps besides may tell of orders that never were.
+    ordered (a position that is adopted) count. It ends with the bar that makes every indicator that has been given anything
+    ready, for every instrument: orders at that bar are sent. The strategy's state stays as it is if it has wished for nothing so
+    far; else only its indicators, and other parts that it is made of, do: what it keeps besides may tell of orders that never
+    were.
 
-    `hold` and `warm` are for a fresh session; without them it is a session like any.
-    Both replicas of a run, and its replay, are held for the same bars: the bars alone decide. Being held is part of the state:
-    the smallest order allowed is infinite.
+    `hold` and `warm` are for a fresh session; without them it is a session like any. Both replicas of a run, and its replay, are
+    held for the same bars: the bars alone decide. Being held is part of the state: the smallest order allowed is infinite.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -42,7 +42,7 @@ class HeldSession(Session):
     @property
     def is_held(self) -> bool:
         """Whether orders are held."""
-        return bool(np.isinf(self._positions["min_notional"]).all())
+        return float(self._positions["min_notional"][0]) == math.inf
 
     @property
     def is_ready(self) -> bool:
