@@ -1,13 +1,13 @@
 """Fan-out and couriers in processes of their own, to be killed: `python -m tests.sim.notifier_process HOME SMTP_PORT HOOK_URL`.
 
-All that is slow to import is imported once; each line on standard input forks one child, whose id is answered. A child is an
+All that is slow to import is imported once; each line on standard input forks one child, whose id is answered, with how
+the one before has ended. A child is an
 ordinary process: it opens its own handles, and it dies alone.
 """
 
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import threading
 import traceback
@@ -62,12 +62,14 @@ def control_of(home: Path) -> Control:
 
 
 def main(home: Path, smtp_port: int, hook_url: str) -> None:
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the dead
     mail_of(check_letter(0), Envelope("a@b", "c@d", "warm"))  # what is loaded when it is first needed is loaded now
     assert httpx.Client
     sys.stdout.write("ready\n")
     sys.stdout.flush()
+    child, ended = 0, 0
     for _ in sys.stdin:
+        if child:
+            ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         child = os.fork()
         if child == 0:
             try:
@@ -76,7 +78,7 @@ def main(home: Path, smtp_port: int, hook_url: str) -> None:
                 traceback.print_exc()
             finally:
                 os._exit(1)
-        sys.stdout.write(f"{child}\n")
+        sys.stdout.write(f"{child} {ended}\n")
         sys.stdout.flush()
 
 

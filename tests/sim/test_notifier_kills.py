@@ -42,7 +42,8 @@ class Victim:
         assert self._process.stdin is not None
         self._process.stdin.write("\n")
         self._process.stdin.flush()
-        self.child = int(self._answer())
+        before, (self.child, ended) = self.child, map(int, self._answer().split())
+        assert not before or ended == -signal.SIGKILL, f"process {before} ended with {ended}, and nobody had killed it"
 
     def kill(self) -> None:
         os.kill(self.child, signal.SIGKILL)

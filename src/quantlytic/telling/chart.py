@@ -21,6 +21,7 @@ _UP, _DOWN, _INK, _GRID = "#0b7a5c", "#c0392b", "#33404d", "#e3e8ee"
 _LINES = ("#1f6feb", "#d97706", "#7c3aed", "#0891b2", "#be185d", "#4d7c0f")
 _MOST_LINES = 6
 _DAY_NS = 86_400 * NS_PER_S
+_CHART = msgspec.msgpack.Decoder(Chart)
 
 
 def chart_of(symbol: str, bar: str, points: Sequence[Point], mark: str = "", mark_is_buy: bool = True) -> Chart | None:
@@ -49,7 +50,7 @@ def png_of(chart: Chart) -> bytes | None:
 
 @functools.lru_cache(maxsize=32)  # one alert goes to many
 def _drawn(packed: bytes) -> bytes | None:
-    return _draw(msgspec.msgpack.decode(packed, type=Chart))
+    return _draw(_CHART.decode(packed))
 
 
 _drawing = threading.Lock()  # Matplotlib's settings are one for the process, and couriers are several

@@ -72,6 +72,11 @@ class _Last(msgspec.Struct, array_like=True):
     time_ns: int
 
 
+_LAST = msgspec.msgpack.Decoder(_Last)
+_DIGEST = msgspec.json.Decoder(DigestNotice)
+_LINK = msgspec.json.Decoder(LinkNotice)
+
+
 class Courier:
     """Delivers the messages of one channel, oldest first, and puts a `Delivery` on the tape for each that has ended.
 
@@ -247,7 +252,7 @@ class Courier:
     def _take_over(self) -> None:
         """The courier before this one may have died between the tape and the control store."""
         if self._writer.snapshot is not None:
-            self._mark(msgspec.msgpack.decode(self._writer.snapshot, type=_Last))
+            self._mark(_LAST.decode(self._writer.snapshot))
 
     def _mark(self, last: _Last) -> None:
         messages = self._control.messages
@@ -263,9 +268,9 @@ def letter_of(message: Message) -> Letter:
         return check_letter(message.created_ns)
     try:
         if message.kind == "digest":
-            return digest_letter(msgspec.json.decode(message.payload, type=DigestNotice))
+            return digest_letter(_DIGEST.decode(message.payload))
         if message.kind in LINK_KINDS:
-            notice = msgspec.json.decode(message.payload, type=LinkNotice)
+            notice = _LINK.decode(message.payload)
             return link_letter(message.kind, notice.url, notice.expires_ns, message.created_ns)
     except msgspec.DecodeError as error:
         raise StoreError(f"a message's content cannot be read: {error}") from None

@@ -97,6 +97,10 @@ class Letter(msgspec.Struct, frozen=True, array_like=True):
         return "\n\n".join(block for block in blocks if block) + "\n"
 
 
+_LETTER = msgspec.msgpack.Decoder(Letter)
+"""Made here, in one thread: couriers that decode a type for the first time at the same moment crash msgspec (0.22)."""
+
+
 def pack(letter: Letter) -> bytes:
     """A letter as a message's payload."""
     return zlib.compress(msgspec.msgpack.encode(letter), 6)
@@ -105,7 +109,7 @@ def pack(letter: Letter) -> bytes:
 def unpack(payload: bytes) -> Letter:
     """The letter in a payload. Raises StoreError for one that is damaged, or of a newer version."""
     try:
-        return msgspec.msgpack.decode(zlib.decompress(payload), type=Letter)
+        return _LETTER.decode(zlib.decompress(payload))
     except (zlib.error, msgspec.DecodeError) as error:
         raise StoreError(f"a message's content cannot be read: {error}") from None
 

@@ -34,6 +34,9 @@ class _Found(msgspec.Struct):
     findings: list[Finding]
 
 
+_FOUND = msgspec.json.Decoder(_Found)
+
+
 class Records:
     """Looks pasts up in the control store and the data folder `home`, and keeps each for some minutes."""
 
@@ -91,7 +94,7 @@ class Records:
             return None
         for path in reversed(shelves):
             try:
-                found = msgspec.json.decode(path.read_bytes(), type=_Found)
+                found = _FOUND.decode(path.read_bytes())
             except (OSError, msgspec.DecodeError):  # being written, or of another version
                 continue
             for finding in found.findings:

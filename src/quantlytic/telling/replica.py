@@ -57,6 +57,9 @@ class _Saved(msgspec.Struct, array_like=True):
     before: dict[str, dict[int, tuple[float, float, bool]]]
 
 
+_SAVED = msgspec.msgpack.Decoder(_Saved)
+
+
 class Replica:
     """Follows one run up to the bar that is asked for. `saved`: what `save` gave, to go on from there."""
 
@@ -76,7 +79,7 @@ class Replica:
         try:
             kind, self._notes = traced(find(run.strategy))
             fees = Fees(maker_bps=run.fee_bps, taker_bps=run.fee_bps)
-            strategy = kind(**run.params)
+            strategy = kind.of_numbers(run.params)
             if strategy.handlers() <= {"on_bar", "on_fill"} and not isinstance(strategy, PythonStrategy):
                 self._vocabulary = Vocabulary(strategy)
                 self._outputs = _outputs_of(strategy)
@@ -124,7 +127,7 @@ class Replica:
     # ---- inside
 
     def _restore(self, saved: bytes) -> None:
-        found = msgspec.msgpack.decode(saved, type=_Saved)
+        found = _SAVED.decode(saved)
         if self._session is not None:
             self._session.restore(found.session)
         self.at = found.at
