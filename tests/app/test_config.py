@@ -38,7 +38,6 @@ def test_the_environment_goes_before_the_file(empty_folder: Path, monkeypatch: p
         ("QUANTLYTIC_WEB__PORT", "99999", "QUANTLYTIC_WEB__PORT"),
         ("QUANTLYTIC_WEB__PROT", "8787", "web.prot"),
         ("QUANTLYTIC_WEP__PORT", "8787", "did you mean QUANTLYTIC_WEB"),
-        ("QUANTLYTIC_VENUE__NAME", "nyse", "'box', 'binance'"),
         ("QUANTLYTIC_RUN_FOR", "soon", "run_for"),
         ("QUANTLYTIC_VENUE__SYMBOLS", "BTCUSDT", "are JSON, such as"),
     ],

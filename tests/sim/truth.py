@@ -27,6 +27,7 @@ from quantlytic.model.run import Run
 from quantlytic.model.signal import Signal
 from quantlytic.model.time import NS_PER_MS
 from quantlytic.model.trade import Trade
+from quantlytic.services.barmaker import name_of
 from quantlytic.services.notice import notice_of
 from quantlytic.store.lake import Lake
 from quantlytic.store.lake.columns import TABLES, TableSpec
@@ -148,7 +149,7 @@ def history(rest_url: str, symbol: str, first: int, last: int) -> list[tuple[int
 def check_bars(log: Log, venue: str, size_ns: int, grace_ns: int) -> int:
     """The bars are those that the recorded market gives in one go."""
     builder, wanted = TimeBars(size_ns, grace_ns), list[Bar]()
-    position = log.committed(f"barmaker.{venue}").get(f"market.{venue}", 0)
+    position = log.committed(name_of(venue, size_ns)).get(f"market.{venue}", 0)
     for offset, event in events_of(log, f"market.{venue}"):
         if offset >= position:
             break

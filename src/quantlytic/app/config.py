@@ -49,7 +49,9 @@ class VenueSettings(_Section):
     crypto_stream_url: str = ""
     stock_feed: Literal["iex", "sip"] = "iex"
     fractional: bool = False
+    kinds: list[Literal["trades", "quotes", "bars"]] = ["trades", "quotes"]
     news: bool = False
+    news_categories: list[str] = []
     ccxt_exchange: str = ""
     box_port: int = Field(default=8788, ge=0, le=65535)
     box_seed: int = 7
@@ -58,7 +60,7 @@ class VenueSettings(_Section):
 class AccountSettings(_Section):
     """The account that live orders go to. `confirm`, its name, starts live trading with nobody at the keyboard.
 
-    `rules`, `limits` and `deadman` are those of docs/trading.md; `keep` is what a flattening leaves alone, by asset.
+    `rules`, `limits` and `deadman` are those of docs/live.md and docs/risk.md; `keep` is what a flattening leaves alone, by asset.
     `watchdog_cancels`: an executor that falls silent has its orders cancelled at the venue as well.
     """
 
@@ -72,13 +74,19 @@ class AccountSettings(_Section):
 
 
 class StrategySettings(_Section):
-    """Which strategy runs on paper, on what bars."""
+    """Which strategy runs, on what bars. Parameters that are not given are the strategy's own (the first one's: a quick demo's)."""
 
     name: str = "sma-cross"
-    params: dict[str, FiniteFloat] = {"fast": 4, "slow": 12, "weight": 0.45}
+    params: dict[str, FiniteFloat] = {}
     bar: str = "1s"
     cash: FiniteFloat = Field(default=100_000.0, gt=0)
     fee_bps: FiniteFloat = Field(default=10.0, ge=0, le=1000)
+
+    @model_validator(mode="after")
+    def _demo_is_quick(self) -> StrategySettings:
+        if not self.model_fields_set & {"name", "params"}:
+            self.params = {"fast": 4, "slow": 12, "weight": 0.45}
+        return self
 
     @field_validator("bar")
     @classmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 from quantlytic.engine.compiler.record import Record
@@ -53,6 +54,12 @@ class Strategy(Record):
                 value.bind(cls, name, annotations.get(name))
                 specs[name] = value
         cls.param_specs = specs
+
+    @classmethod
+    def of_numbers(cls, params: Mapping[str, float]) -> Self:
+        """With parameters as records keep them: all numbers, 1.0 and 0.0 for true and false."""
+        flags = {name for name, spec in cls.param_specs.items() if spec.kind is bool}
+        return cls(**{name: value == 1.0 if name in flags else value for name, value in params.items()})
 
     def setup(self) -> None:
         """Make indicators and set first values on `self`. Plain Python; runs once for each session.

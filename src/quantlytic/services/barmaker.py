@@ -7,8 +7,14 @@ from quantlytic.model.barsclosed import BarsClosed
 from quantlytic.model.book import BookDelta
 from quantlytic.model.event import Event
 from quantlytic.model.ledger import LedgerEntry, LedgerKind
+from quantlytic.model.time import duration_text
 from quantlytic.model.trade import Trade
 from quantlytic.store.log.port import Log
+
+
+def name_of(venue: str, size_ns: int) -> str:
+    """Bars of several sizes are made side by side, each by a barmaker of its own."""
+    return f"barmaker.{venue}.{duration_text(size_ns)}"
 
 
 class Barmaker:
@@ -21,14 +27,14 @@ class Barmaker:
     COMMIT_EVERY = 20_000
 
     def __init__(self, log: Log, venue: str, size_ns: int, grace_ns: int) -> None:
-        self.name = f"barmaker.{venue}"
+        self.name = name_of(venue, size_ns)
         self._log = log
         self._source, self._target = f"market.{venue}", f"bars.{venue}"
         self._writer = log.writer(self.name)
         self._builder, self._size_ns = TimeBars(size_ns, grace_ns), size_ns
         if self._writer.snapshot is not None:
             self._builder.restore(self._writer.snapshot)
-        self._position = self._writer.positions.get(self._source, 0)
+        self._position = self._writer.positions.get(self._source, log.bounds(self._source)[0])
         self._uncommitted = 0
 
     def pump(self) -> int:

@@ -13,7 +13,7 @@ from quantlytic.store.lake import Lake
 from quantlytic.store.lake.reason import collected
 from quantlytic.venues.port import Normaliser
 
-REBUILT = ("trades", "quotes", "book", "ledger")
+REBUILT = ("trades", "quotes", "book", "news", "ledger")
 _BATCH_EVENTS = 100_000
 
 

@@ -208,7 +208,8 @@ def _print(day: Day, outcomes: list[Outcome]) -> None:
     for outcome in outcomes:
         one = outcome.record
         took = f"{(one.ended_ns - one.begun_ns) / 1e9:.1f} s"
-        did = ", ".join(f"{value:,} {name}" for name, value in one.summary.items() if isinstance(value, int) and value)
+        counts = [(value, name) for name, value in one.summary.items() if isinstance(value, int) and value]
+        did = ", ".join(f"{value:,} {name.removesuffix('s') if value == 1 else name}" for value, name in counts)
         table.add_row(one.task, "done before" if outcome.was_done else "done", took, did or "nothing to do")
     click.echo(f"\n{day.name}")
     print_table(table)

@@ -59,7 +59,7 @@ def _struct_of(kind: type[Struct], given: Mapping[str, Any], section: str) -> St
     try:
         return msgspec.convert(_with_none(given), kind, strict=False)
     except msgspec.ValidationError as error:
-        raise InputError(f"setting {section}: {error}; see docs/trading.md") from None
+        raise InputError(f"setting {section}: {error}; see docs/live.md and docs/risk.md") from None
 
 
 def _with_none(value: Any) -> Any:

@@ -95,6 +95,7 @@ class Edge:
 
         venue = self._settings.venue
         given = {name: getattr(venue, name) for name in VenueOptions.__struct_fields__ if hasattr(venue, name)}
+        given = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
         if venue.name == "box":
             where = f"127.0.0.1:{venue.box_port}"
             own = {

@@ -43,7 +43,6 @@ class Services:
         """Builders of the services of that name: some are one a run, the notifier one a channel, an account has one executor."""
         single: dict[str, Build] = {
             "recorder": self._recorder,
-            "barmaker": self._barmaker,
             "archiver": self._archiver,
             "scheduler": self._scheduler,
         }
@@ -54,6 +53,8 @@ class Services:
             "watchdog": lambda runs: [self._watchdog(runs)],
             "notifier": lambda runs: [self._notifier(run, channel) for run in runs for channel in self._channels()],
         }
+        if name == "barmaker":
+            return [self._barmaker(size_ns) for size_ns in self._bar_sizes()]
         if name in single:
             return [single[name]]
         if name in of_runs:
@@ -75,13 +76,13 @@ class Services:
         clock, venue = GuardedClock(), self._edge.venue
         return Recorder(log, venue, self._edge.feed(clock), normaliser_of(venue), clock)
 
-    def _barmaker(self, log: Log) -> Service:
+    def _bar_sizes(self) -> list[int]:
+        return sorted({duration_ns(one.bar) for one in self._settings.running})
+
+    def _barmaker(self, size_ns: int) -> Build:
         from quantlytic.services.barmaker import Barmaker
 
-        sizes = {duration_ns(one.bar) for one in self._settings.running}
-        if len(sizes) > 1:
-            raise InputError("the strategies of one process share one bar size: give them the same `bar`")
-        return Barmaker(log, self._edge.venue, sizes.pop(), GRACE_NS)
+        return lambda log: Barmaker(log, self._edge.venue, size_ns, GRACE_NS)
 
     def _executors(self, runs: list[Run]) -> list[Build]:
         return [self._live_executor] if self._settings.mode == "live" else [self._paper_executor(run) for run in runs]
@@ -144,6 +145,7 @@ class Services:
 
     def _archiver(self, log: Log) -> Service:
         from quantlytic.services.archiver import Archiver
+        from quantlytic.services.barmaker import name_of
 
         venue = self._edge.venue
         return Archiver(
@@ -151,7 +153,7 @@ class Services:
             self._stores.lake(),
             batch_s=ARCHIVE_EVERY_S,
             retain_ns=duration_ns(self._settings.log.retain),
-            readers={f"market.{venue}": [f"barmaker.{venue}"]},
+            readers={f"market.{venue}": [name_of(venue, size_ns) for size_ns in self._bar_sizes()]},
         )
 
     def _notifier(self, run: Run, channel: Channel) -> Build:

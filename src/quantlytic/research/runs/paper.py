@@ -41,7 +41,7 @@ Array = NDArray[Any]
 def paper_session(run: Run, compiled: bool = True) -> HeldSession:
     """The session that a paper run, and its replay, advance; `beginning.py` brings it to where the run begins. StrategyError
     for a strategy that does not look at bars."""
-    strategy = find(run.strategy)(**run.params)
+    strategy = find(run.strategy).of_numbers(run.params)
     fees = Fees(maker_bps=run.fee_bps, taker_bps=run.fee_bps)
     session = HeldSession(strategy, run.instruments, cash=run.cash, fees=fees, compiled=compiled)
     session.expect(Tape(bars=Bars(np.zeros(0, BAR), run.instruments)))
