@@ -107,7 +107,9 @@ def offsets_of(zone: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     try:
         place = ZoneInfo(str(zone))
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise InputError(f"there is no time zone {zone!r}: write it as Europe/London, America/New_York or UTC") from None
+        raise InputError(
+            f"there is no time zone {zone!r}: write it as Europe/London, America/New_York or UTC"
+        ) from None
 
     def offset(seconds: int) -> int:
         shift = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)).astimezone(place).utcoffset()
