@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from tests.services.marketday import (
     GRACE_NS,
@@ -193,8 +194,6 @@ def test_the_same_whatever_dies_and_whenever_the_tape_comes(strategy: str, log: 
 
 
 def renamed(event: Any, run: Run) -> Any:
-    import msgspec
-
     return msgspec.structs.replace(event, run=run.run_id)
 
 
@@ -264,6 +263,27 @@ def test_horizons(log: Log) -> None:
     for one in found:
         by_id.setdefault(one.intent_id, set()).add(one.horizon)
     assert any(len(horizons) > 1 for horizons in by_id.values())
+
+
+def test_a_strategy_that_raises_at_some_prices_ends_nothing(log: Log, tmp_path: Path) -> None:
+    """At prices that never come; what does is foretold."""
+    path = tmp_path / "brittle.py"
+    path.write_text(
+        "import quantlytic as ql\n\n\nclass Brittle(ql.Strategy):\n"
+        "    def on_bar(self, bar, broker):\n"
+        "        if bar.close > 1.015 * bar.open:\n"
+        "            raise ValueError('never seen')\n"
+        "        if bar.close > 1.001 * bar.open and broker.is_flat:\n            broker.target_weight(0.5)\n"
+        "        elif bar.close < 0.999 * bar.open and broker.is_long:\n            broker.close()\n"
+    )
+    run = msgspec.structs.replace(run_of("brittle", PAIR[:1], NS_PER_S), strategy=str(path))
+    write_market(log, random_trades(SEED, 60, PAIR[:1]), "box", NS_PER_S)
+    trade(log, run)
+    look_ahead(log, run, 100 * NS_PER_MS)
+    found = announced(log, run)
+    print("seed", SEED, found)
+    assert found.signals > 5
+    assert found.foretold == found.signals
 
 
 def test_refused_in_words(log: Log) -> None:

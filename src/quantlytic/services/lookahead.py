@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
 from quantlytic.engine.data.barbuilder import TimeBars
 from quantlytic.engine.fork import Fork, why_not
+from quantlytic.engine.fork import Intent as Band
 from quantlytic.engine.session import Session
 from quantlytic.model.bar import Bar
 from quantlytic.model.book import BookDelta
 from quantlytic.model.equity import Equity
-from quantlytic.model.errors import InputError
+from quantlytic.model.errors import InputError, StrategyError
 from quantlytic.model.event import Event
 from quantlytic.model.ledger import LedgerEntry, LedgerKind
 from quantlytic.model.run import Run
@@ -28,6 +31,7 @@ from quantlytic.store.log.port import Log
 CHECK_EVERY_NS = 250 * NS_PER_MS
 STEPS = 401
 _CHECKS_OF_A_BAR = 1_000
+_NARROWER = (1.0, 0.3, 0.1, 0.03)
 _COMMIT_EVERY = 20_000  # market events: what lies between is read again after a crash
 _AT_ONCE = 5_000  # market events a pump
 _SPAN_OF_A_MINUTE, _WIDEST = 0.02, 0.5  # shares of the price that are looked at on either side
@@ -213,7 +217,7 @@ class Lookahead:
         looked = self._looked.get(instrument)
         *before, row = self._rows.bars(bars)
         is_new = looked is None or looked[-1].close_time != bars[-1].close_time
-        if is_new or not self._fork(instrument).holds(row, before):
+        if is_new or not self._holds(instrument, row, before):
             self._look(instrument, bars, at)
             self._commit()
         elif again := self._told.approach(instrument, time=at, price=bars[-1].close):
@@ -297,7 +301,7 @@ class Lookahead:
             fork = self._forks[instrument] = Fork(self._session, self._run.bar_size_ns, instrument)
             if instrument in self._looked:  # as before the restart
                 *before, row = self._rows.bars(self._looked[instrument])
-                fork.look(row, before, span=self._reach(instrument), steps=STEPS)
+                self._ask(fork, row, before, 1, self._reach(instrument))
         return fork
 
     def _look(self, instrument: str, bars: list[Bar], at: int) -> None:
@@ -311,14 +315,28 @@ class Lookahead:
         fork = self._fork(instrument)
         self._looked[instrument] = bars
         *before, row = self._rows.bars(bars)
-        found = fork.look(row, before, horizons=self._horizons, span=self._reach(instrument), steps=STEPS)
-        bands = merged(found, fork.tried, fork.finest)
+        found = self._ask(fork, row, before, self._horizons, self._reach(instrument))
+        bands = merged(found, fork.tried, fork.finest) if found else []
         for horizon in range(1, self._horizons + 1):
             until = bar.close_time + (horizon - 1) * self._run.bar_size_ns
             mine = [band for band in bands if band.horizon == horizon]
             self._outputs += self._told.revise(
                 instrument, until, mine, time=at, price=bar.close, tick=self._ticks[instrument], offset=offset
             )
+
+    @staticmethod
+    def _ask(fork: Fork, row: Any, before: list[Any], horizons: int, span: float) -> list[Band]:
+        """What a fork says; of fewer prices, or none, where the strategy raises at some that may never come."""
+        for part in _NARROWER:
+            with contextlib.suppress(StrategyError):
+                return fork.look(row, before, horizons=horizons, span=span * part, steps=STEPS)
+        return []
+
+    def _holds(self, instrument: str, row: Any, before: list[Any]) -> bool:
+        try:
+            return self._fork(instrument).holds(row, before)
+        except StrategyError:
+            return False
 
     def _reach(self, instrument: str) -> float:
         usual = self._moves.get(instrument, 0.0)
