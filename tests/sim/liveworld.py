@@ -20,6 +20,7 @@ from quantlytic.model.event import Event
 from quantlytic.model.fill import Fill
 from quantlytic.model.instrument import Instrument
 from quantlytic.model.order import Order, OrderAmend, OrderCancel, OrderStatus, OrderType, OrderUpdate, TimeInForce
+from quantlytic.model.quote import Quote
 from quantlytic.model.run import Run
 from quantlytic.model.side import Side
 from quantlytic.model.trade import Trade
@@ -320,6 +321,12 @@ class World:
         now = time.time_ns()
         self._ticks += 1
         self._market.commit({"market.box": [Trade(BTC.id, now, now, self._ticks, price, 1.0, Side.BUY)]})
+
+    def quote(self, bid: float, ask: float) -> None:
+        """A recorded quote."""
+        now = time.time_ns()
+        self._ticks += 1
+        self._market.commit({"market.box": [Quote(BTC.id, now, now, self._ticks, bid, 1.0, ask, 1.0)]})
 
     def add_bar(self, price: float = 0.0) -> None:
         """A bar that ends now, at the exchange's price if no other is given."""

@@ -90,6 +90,18 @@ def test_a_stop_waits_here_and_fires_at_its_price(live: World) -> None:
     ended(live, stop, S.FILLED)
 
 
+def test_a_quote_with_an_empty_side_fires_nothing(live: World) -> None:
+    buy(live)
+    stop = live.dice.order(Side.SELL, 0.005, type=OrderType.STOP, stop_price=live.price() * 0.99)
+    live.run_bars(2)
+    live.until(lambda: live.updates(stop) == [S.NEW])
+    live.quote(0.0, live.price())
+    live.run_bars(1)
+    assert live.updates(stop) == [S.NEW]
+    live.quote(live.price() * 0.98, live.price() * 0.99)
+    ended(live, stop, S.FILLED)
+
+
 def test_a_stop_survives_a_death(live: World) -> None:
     buy(live)
     stop = live.dice.order(Side.SELL, 0.005, type=OrderType.STOP, stop_price=live.price() * 0.99)

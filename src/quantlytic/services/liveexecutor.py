@@ -213,6 +213,8 @@ class LiveExecutor:
                 if isinstance(event, Trade) and event.instrument in self._account.instruments:
                     self._price(event.instrument, event.price, event.event_time)
                 elif isinstance(event, Quote) and event.instrument in self._account.instruments:
+                    if not (event.bid > 0.0 and event.ask > 0.0):
+                        continue  # an empty side has no middle
                     self._price(event.instrument, (event.bid + event.ask) / 2, event.event_time)
             self._markets[stream] = batch.next_offset
 
