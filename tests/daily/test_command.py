@@ -68,6 +68,10 @@ def test_a_day_by_hand(files: Path, home: Path) -> None:
     assert [one["was_done"] for one in again["tasks"]] == [True] * 9
     assert revisions(home) == before
     assert '"left": []' in call(files, "--date", DAY, "--dry-run", "--json")
+    fresh = {one["task"]: one for one in json.loads(call(files, "--date", DAY, "--again", "--json"))["tasks"]}
+    assert not any(one["was_done"] for one in fresh.values())
+    assert (fresh["repair"]["bars"], fresh["enrich"]["rows"], fresh["recommend"]["instruments"]) == (0, 0, 0)
+    assert revisions(home) == before
 
 
 def test_one_task_after_another(files: Path, home: Path) -> None:

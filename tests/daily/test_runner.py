@@ -73,7 +73,7 @@ def test_thirty_equities_and_five_pairs_from_files_twice(files: Path, tmp_path: 
     """The second run changes nothing and sends nothing."""
     names = [*(f"usa:{one}" for one in EQUITIES), *(f"binance:{one}" for one in PAIRS)]
     settings = DailySettings(
-        instruments=tuple(names), history_days=900, candidates=("sma-cross",), folds=2, draws=2,
+        instruments=tuple(names), history_days=500, candidates=("sma-cross",), folds=2, draws=2,
         strategies=("sma-cross", "rsi-reversion", "recommended"),
     )  # fmt: skip
     world = World(tmp_path / "home", files, settings)
