@@ -121,6 +121,49 @@ def test_a_lost_snapshot_of_a_warm_run(log: Log, tmp_path: Path) -> None:
     assert log.writer(f"strategist.{run.run_id}").snapshot == snapshot
 
 
+EAGER = """
+import quantlytic as ql
+from quantlytic.indicators import SMA
+
+
+class Eager(ql.Strategy):
+    def setup(self):
+        self.average = SMA(25)
+        self.wishes = 0
+
+    def on_bar(self, bar, broker):
+        self.average.update(bar.close)
+        self.wishes += 1
+        if broker.is_flat:
+            broker.target_weight(0.3)
+        elif self.wishes % 7 == 0:
+            broker.close()
+"""
+
+
+@pytest.mark.parametrize("minutes", [20, 60])
+def test_a_lost_snapshot_of_a_held_run(minutes: int, log: Log, tmp_path: Path) -> None:
+    """Of a strategy that wishes for orders all the time: lost while they are held, and after."""
+    path = tmp_path / "eager.py"
+    path.write_text(EAGER)
+    run = msgspec.structs.replace(paper_run("eager"), strategy=str(path))
+    write(log, bar_events(random_bars(SEED, minutes, 2)))
+    play(log, run, None, restarts=3)
+    writer = log.writer(f"strategist.{run.run_id}")
+    snapshot = writer.snapshot
+    writer.commit({}, snapshot=b"damaged")
+    writer.close()
+    session = begun_session(run, log)
+    assert session.is_held
+    assert recover_strategist(log, run, session, None) > minutes
+    assert log.writer(f"strategist.{run.run_id}").snapshot == snapshot
+    session.restore(snapshot)
+    assert session.is_held == (minutes == 20)
+    parity = check_parity(log, run, begun_session(run, log))
+    assert parity.mismatches == 0
+    assert (parity.counts["orders"] > 4) == (minutes == 60)
+
+
 def test_old_runs_go_on_cold(log: Log) -> None:
     bars = bar_events(random_bars(SEED, HISTORY, 2))
     run = paper_run("sma-cross")

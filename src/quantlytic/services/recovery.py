@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from quantlytic.engine.held import HeldSession
 from quantlytic.engine.session import Session
 from quantlytic.model.codec import encode_batch
 from quantlytic.model.errors import DataError, InputError
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from quantlytic.store.lake import Lake
 
 
-def recover_strategist(log: Log, run: Run, session: Session, lake: Lake | None) -> int:
+def recover_strategist(log: Log, run: Run, session: HeldSession, lake: Lake | None) -> int:
     """See to it that `strategist.RUN` has a snapshot to go on from; returns how many decisions it was rebuilt over, 0 for none.
 
     `session` is as at the run's beginning, and is so afterwards. A strategist that started without a snapshot, but not
