@@ -84,7 +84,7 @@ def test_what_was_trimmed_from_the_log_is_read_from_the_lake(tmp_path: Path, log
         assert log.bounds(stream)[0] > 0
     assert rebuild_session(run, paper_session(run), log, lake).state == states[max(states)]
     with pytest.raises(
-        DataError, match="offsets 0 to .* of executions.run-turtle are neither in the lake nor in the log"
+        DataError, match=r"offsets 0 to .* of executions\.run-turtle are neither in the lake nor in the log"
     ):
         rebuild_session(run, paper_session(run), log)
 
