@@ -21,7 +21,7 @@ from quantlytic.engine.session import Session
 from quantlytic.engine.strategy import Strategy
 from quantlytic.model.bar import Bar
 from quantlytic.model.equity import Equity
-from quantlytic.model.errors import QuantlyticError
+from quantlytic.model.errors import QuantlyticError, StoreError
 from quantlytic.model.event import Event
 from quantlytic.model.run import Run
 from quantlytic.research.runs.paper import Rows
@@ -86,7 +86,7 @@ class Replica:
                 self._session = Session(strategy, run.instruments, run.cash, fees, compiled=False)
             if saved is not None:
                 self._restore(saved)
-        except QuantlyticError:
+        except Exception:  # whatever is wrong with a strategy, its alerts are told
             self._session = None
         end = log.bounds(run.bars_stream)[1]
         if end - self._bars_position > LONGEST_BARS:
@@ -97,7 +97,9 @@ class Replica:
         try:
             while self._session is not None and self.at < offset and self._step(self._session):
                 pass
-        except (QuantlyticError, KeyError, ValueError, AssertionError, ArithmeticError):
+        except StoreError:
+            raise
+        except Exception:
             self._session = None  # the strategist works on; it is not this one's business to stop anybody
         if self._session is None:
             self._look(offset)
