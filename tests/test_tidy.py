@@ -66,6 +66,7 @@ IMPORTED_FROM_OUTSIDE: dict[str, str] = {
     "quantlytic.__main__": "python -m quantlytic",
     "quantlytic.venues.binance.orders": "order entry: the fault tests, until the executor trades live",
     "quantlytic.venues.ccxt.orders": "order entry: its tests, until the executor trades live",
+    "quantlytic.venues.ccxt.recording": "the captures of 15 venues, read with ccxt's own handlers: their tests",
 }
 
 
