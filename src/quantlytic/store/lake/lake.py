@@ -22,6 +22,7 @@ from quantlytic.model.frame import RawFrame
 from quantlytic.model.instrument import Instrument
 from quantlytic.model.time import duration_ns, iso
 from quantlytic.store.lake.columns import TABLE_OF, TABLES, rows_of
+from quantlytic.store.lake.objects import open_objects
 from quantlytic.store.lake.raw import RawObjects
 from quantlytic.store.lake.reason import collected, one_line
 from quantlytic.store.lake.table import Table
@@ -43,20 +44,9 @@ class Lake:
     """
 
     def __init__(self, address: str | Path, options: Mapping[str, str] | None = None) -> None:
-        from obstore.store import LocalStore, from_url
-
         self.address = str(address).rstrip("/")
         self._options = dict(options or {})
-        try:
-            if "://" in self.address:
-                named: Any = {name: value for name, value in self._options.items() if name != "allow_http"}
-                plain: Any = {"allow_http": self._options.get("allow_http") == "true"}
-                self._objects: Any = from_url(self.address, config=named, client_options=plain)
-            else:
-                Path(self.address).mkdir(parents=True, exist_ok=True)
-                self._objects = LocalStore(self.address, mkdir=True)
-        except Exception as error:
-            raise StoreError(f"the lake {self.address} cannot be opened: {one_line(error)}") from None
+        self._objects: Any = open_objects(self.address, self._options)
         self.raw = RawObjects(self._objects)
         self._tables: dict[str, Table] = {}
 

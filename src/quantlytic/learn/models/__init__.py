@@ -1,0 +1,1 @@
+"""Models by name. Each is fitted here, and served from a file that holds numbers and no code."""
