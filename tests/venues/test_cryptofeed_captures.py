@@ -27,6 +27,7 @@ from quantlytic.model.trade import Trade
 from quantlytic.venues.binance.market import BinanceMarket, spot, usdm
 from quantlytic.venues.binance.normaliser import BinanceNormaliser
 from quantlytic.venues.ccxt.messages import channel_of
+from quantlytic.venues.ccxt.normaliser import CcxtNormaliser
 from quantlytic.venues.ccxt.recording import BOOK_LEVELS, CcxtRecording
 
 pytest.importorskip("ccxt", reason="needs ccxt (pip install quantlytic[ccxt])")
@@ -216,6 +217,38 @@ def test_our_own_reader_of_binance_agrees_with_ccxt(market_data: Path, venue: st
         assert best_of(last) == book.best(BOOK_LEVELS)
 
 
+@pytest.mark.parametrize(
+    ("kind", "item"),
+    [
+        ("trades", [{"price": -1.0, "amount": 1.0}]),
+        ("trades", [{"price": 0.0, "amount": 1.0}]),
+        ("trades", [{"price": 1.0, "amount": -1.0}]),
+        ("trades", [{"price": 1.0, "amount": 1.0, "timestamp": 10**17}]),
+        ("book", {"bids": [[1.0, -1.0]], "asks": []}),
+        ("book", {"bids": [], "asks": [[0.0, 1.0]]}),
+        ("book", {"bids": [], "asks": [], "nonce": 2**64}),
+        ("quotes", {"bid": 1.0, "ask": -1.0}),
+        ("quotes", {"bid": 1.0, "ask": 2.0, "bidVolume": -1.0}),
+    ],
+)
+def test_numbers_that_no_market_has_do_not_reach_the_tape(kind: str, item: Any) -> None:
+    name = f"{kind} BTC/USDT"
+    (entry,) = CcxtNormaliser("x").feed(RawFrame(name, 5, f"ccxt:{name}", json.dumps(item).encode()))
+    assert isinstance(entry, LedgerEntry)
+    assert entry.kind is LedgerKind.INVALID
+
+
+def numbers_of(event: Event) -> tuple[float, ...]:
+    """Its prices and quantities."""
+    if isinstance(event, Trade):
+        return event.price, event.quantity
+    if isinstance(event, Quote):
+        return event.bid, event.bid_quantity, event.ask, event.ask_quantity
+    if isinstance(event, BookDelta):
+        return (*event.bid_prices, *event.bid_quantities, *event.ask_prices, *event.ask_quantities)
+    return ()
+
+
 def damaged(payload: bytes, chance: random.Random) -> bytes:
     """Cut short, a few bytes changed, a value exchanged for one of another kind, or nested beyond reason."""
     kind = chance.randrange(5)
@@ -234,9 +267,9 @@ def damaged(payload: bytes, chance: random.Random) -> bytes:
         return payload
     values = ("null", "[]", "{}", '""', "-1", "1e999", '"NaN"', str(10**40), "true", '"\\ud800"')
     parts = text.split(", ")
-    spot_of = chance.randrange(len(parts))
-    key, colon, _ = parts[spot_of].rpartition(": ")
-    parts[spot_of] = key + colon + chance.choice(values)
+    place = chance.randrange(len(parts))
+    key, colon, _ = parts[place].rpartition(": ")
+    parts[place] = key + colon + chance.choice(values)
     return ", ".join(parts).encode()
 
 
@@ -262,4 +295,5 @@ def test_damaged_and_shuffled_lines_end_in_events_or_refusals(market_data: Path,
                 assert all(
                     e.detail.startswith((f"{venue.lower()} ", "ccxt:")) and len(e.detail) <= 200 for e in refusals
                 )
+                assert all(0 <= number <= 1e300 for event in events for number in numbers_of(event))
                 assert decode_batch(encode_batch(list(events))) == list(events)

@@ -3,40 +3,48 @@
 from __future__ import annotations
 
 from hashlib import blake2b
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 TIE_BITS = 20  # for trades of one millisecond
 MADE_FROM_TIME = 1 << 60  # numbers from here on are; a venue's own have at most 18 digits
 
+# What the tape may hold: no NaN, no infinity, nothing below zero, no time beyond int64.
+Ms = Annotated[int, Meta(ge=0, le=9_000_000_000_000)]
+Price = Annotated[float, Meta(gt=0, le=1e300)]
+Quantity = Annotated[float, Meta(ge=0, le=1e300)]
+Sequence = Annotated[int, Meta(ge=-(2**62), le=2**62)]
+
 
 class UnifiedTrade(msgspec.Struct):
-    """A public or own trade."""
+    """A public trade."""
 
-    price: float
-    amount: float
+    price: Price
+    amount: Quantity
     side: str | None = None
     id: str | None = None
-    timestamp: int | None = None
+    timestamp: Ms | None = None
 
 
 class UnifiedBook(msgspec.Struct):
     """A book; `nonce` is the venue's sequence number where it has one."""
 
-    bids: list[tuple[float, float]]
-    asks: list[tuple[float, float]]
-    nonce: int | None = None
-    timestamp: int | None = None
+    bids: list[tuple[Price, Quantity]]
+    asks: list[tuple[Price, Quantity]]
+    nonce: Sequence | None = None
+    timestamp: Ms | None = None
 
 
 class UnifiedTicker(msgspec.Struct):
     """A best bid and offer."""
 
-    bid: float | None = None
-    ask: float | None = None
-    bid_volume: float | None = msgspec.field(name="bidVolume", default=None)
-    ask_volume: float | None = msgspec.field(name="askVolume", default=None)
-    timestamp: int | None = None
+    bid: Quantity | None = None
+    ask: Quantity | None = None
+    bid_volume: Quantity | None = msgspec.field(name="bidVolume", default=None)
+    ask_volume: Quantity | None = msgspec.field(name="askVolume", default=None)
+    timestamp: Ms | None = None
 
 
 def whole(text: str | None) -> int:
