@@ -16,6 +16,7 @@ from quantlytic.engine.compiler.fingerprint import fingerprint_of
 from quantlytic.engine.data.bars import Bars
 from quantlytic.learn.features.across import Known, seen_over
 from quantlytic.learn.features.featurespec import FeatureSpec
+from quantlytic.learn.features.kernel import judged
 from quantlytic.learn.features.lane import EVENTS, Lane
 from quantlytic.learn.features.live import LiveFeatures
 from quantlytic.learn.features.nodes import FIELDS, graph_of
@@ -97,9 +98,9 @@ class FeatureSet:
                 )
                 self._over(lane, True, starts)
         table = self._together(bars, [(lane.out, mine) for lane, mine, _ in lanes.values()])
-        finite = np.isfinite(table)
-        self._check(bars, table, finite)
-        return FeatureTable(self.names, table, np.asarray(finite.all(axis=1)))
+        ready, counts = judged(table, self.compiled)
+        self._check(bars, table, *counts.tolist())
+        return FeatureTable(self.names, table, ready)
 
     def live(self) -> LiveFeatures:
         """The same features, a bar at a time."""
@@ -176,18 +177,16 @@ class FeatureSet:
             table[mine] = out if every else out[:, visible]
         return table
 
-    def _check(self, bars: Bars, table: NDArray[np.float64], finite: NDArray[np.bool_]) -> None:
+    def _check(self, bars: Bars, table: NDArray[np.float64], finite: list[int], infinite: list[int]) -> None:
         """Nothing infinite, and each feature known at least once."""
-        known = finite.sum(axis=0)
-        for k in np.flatnonzero(known < len(table)).tolist():
-            name, infinite = self.names[k], np.isinf(table[:, k])
-            if infinite.any():
-                row = int(np.argmax(infinite))
+        for k, name in enumerate(self.names):
+            if infinite[k]:
+                row = int(np.argmax(np.isinf(table[:, k])))
                 raise DataError(
-                    f"feature {name!r} is infinite in {int(infinite.sum()):,} rows, first in row {row} "
+                    f"feature {name!r} is infinite in {infinite[k]:,} rows, first in row {row} "
                     f"({iso(int(bars.array['close_time'][row]))[:19]}): it divides by 0 there; choose another, or a longer window"
                 )
-            if not known[k]:
+            if len(table) and not finite[k]:
                 raise DataError(
                     f"feature {name!r} is not known in any of {len(table):,} rows: its window is longer than the data "
                     "(or than what lies between holes), or what it reads is missing"

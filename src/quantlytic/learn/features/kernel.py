@@ -35,6 +35,7 @@ _JOB = layout_of(JOB)
 _TRADE, _QUOTE = layout_of(TRADE), layout_of(QUOTE)
 _kernels: dict[tuple[Layout, str], tuple[Any, int]] = {}
 _driver: list[Any] = []
+_judge: list[Any] = []
 _one_at_a_time = threading.RLock()
 
 
@@ -58,6 +59,38 @@ def driver() -> Callable[[NDArray[np.int64], int, int], None]:
         if not _driver:
             _driver.append(compile_function(drive, void(int64[:, ::1], intp, intp)))
         return _driver[0]  # type: ignore[no-any-return]
+
+
+def judge(values: NDArray[np.float64], ready: NDArray[np.bool_], counts: NDArray[np.int64]) -> None:
+    """Write which rows are finite throughout (`ready`), and add up in how many each column is finite (`counts[0]`) and in how
+    many infinite (`counts[1]`)."""
+    for i in range(values.shape[0]):
+        whole = True
+        for k in range(values.shape[1]):
+            x = values[i, k]
+            if x - x == 0.0:
+                counts[0, k] += 1
+            else:
+                whole = False
+                if x == x:  # noqa: PLR0124 - infinite, not NaN
+                    counts[1, k] += 1
+        ready[i] = whole
+
+
+def judged(values: NDArray[np.float64], compiled: bool) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    """What `judge` writes, for C-contiguous `values`."""
+    ready, counts = np.zeros(len(values), bool), np.zeros((2, values.shape[1]), np.int64)
+    if not compiled:
+        with np.errstate(invalid="ignore"):
+            judge(values, ready, counts)
+        return ready, counts
+    from quantlytic.engine.compiler.jit import compile_function
+
+    with _one_at_a_time:
+        if not _judge:
+            _judge.append(compile_function(judge, "void(float64[:, ::1], boolean[::1], int64[:, ::1])"))
+    _judge[0](values, ready, counts)
+    return ready, counts
 
 
 def kernel_address(layout: Layout, family: str) -> int:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantlytic.engine.account.account import BAR_ROW
+from quantlytic.engine.compiler.explain import explain
 from quantlytic.engine.compiler.record import layout_of
 from quantlytic.learn.features.kernel import JOB, driver, kernel_address
 from quantlytic.learn.features.nodes import Graph, Node
@@ -52,11 +53,15 @@ class Lane:
 
     def advance(self, across: bool, first: int, count: int) -> None:
         """Compute rows [first, first + count) of the features made `across` instruments, or of all others."""
-        if self._compiled:
-            self._drive(self._plans[across], first, count)
-        else:
-            with np.errstate(all="ignore"):
-                self._advance_plain([node for node in self.graph.nodes if node.across == across], first, count)
+        try:
+            if self._compiled:
+                self._drive(self._plans[across], first, count)
+            else:
+                with np.errstate(all="ignore"):
+                    self._advance_plain([node for node in self.graph.nodes if node.across == across], first, count)
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+            names = ", ".join(node.name for node in self.graph.nodes if node.across == across)
+            raise StrategyError(f"one of the features {names} raised {type(error).__name__}: {error}") from error
 
     def give(self, word: str, events: NDArray[Any]) -> None:
         """The events of the one row there is."""
@@ -77,7 +82,7 @@ class Lane:
             try:
                 address = kernel_address(node.layout, node.family)
             except NumbaError as error:
-                raise StrategyError(f"feature {node.name!r} does not compile: {_reason(str(error))}") from error
+                raise StrategyError(f"feature {node.name!r}: {explain(str(error), type(node.record))}") from error
             plan.append((address, self.state.ctypes.data + node.offset, self._jobs[k:].ctypes.data))
             self._fill(self._jobs[k], k, node)
         across = [node.across for node in self.graph.nodes]
@@ -125,11 +130,3 @@ class Lane:
     def _input(self, what: str, k: int, i: int) -> np.float64:
         value = self.out[i, k] if what == "column" else (self.fields if what == "field" else self.seen)[k, i]
         return np.float64(value)
-
-
-def _reason(message: str) -> str:
-    """The compiler's message in a line."""
-    lines = [line.strip() for line in message.splitlines() if line.strip()]
-    wanted = [line for line in lines if not line.startswith(("Failed in", "During:", "File ", "-", "<", "^"))]
-    places = [line.removeprefix("During: ") for line in lines if line.startswith("File ")]
-    return "; ".join([*wanted[:2], *places[-1:]])[:300]

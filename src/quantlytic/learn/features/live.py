@@ -20,6 +20,7 @@ from quantlytic.model.time import iso
 from quantlytic.model.trade import Trade
 
 _NEVER = -(2**62)
+_OPENED, _CLOSED, _FIRST = ((BAR.names or ()).index(name) for name in ("open_time", "close_time", FIELDS[0]))
 
 
 class _Saved(msgspec.Struct, array_like=True):
@@ -72,7 +73,8 @@ class LiveFeatures:
             _copy(bar, row, index)
         else:
             lane.bars[0] = bar
-        opened, closed = int(row["open_time"]), int(row["close_time"])
+        numbers = row.item()
+        opened, closed = numbers[_OPENED], numbers[_CLOSED]
         if closed <= self._closed[index]:
             raise DataError(
                 f"{self._labels[index]}: the bar that closes at {iso(closed)} comes after one that closed at "
@@ -81,7 +83,7 @@ class LiveFeatures:
         if self._size and self._closed[index] != _NEVER and opened - self._opened[index] >= 2 * self._size:
             lane.reset()
         self._opened[index], self._closed[index] = opened, closed
-        lane.fields[:, 0] = [row[name] for name in FIELDS]
+        lane.fields[:, 0] = numbers[_FIRST : _FIRST + len(FIELDS)]
         for word, waiting in self._waiting[index].items():
             lane.give(word, waiting.take(opened, closed))
         lane.advance(False, 0, 1)
