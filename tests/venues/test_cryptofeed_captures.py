@@ -217,6 +217,18 @@ def test_our_own_reader_of_binance_agrees_with_ccxt(market_data: Path, venue: st
         assert best_of(last) == book.best(BOOK_LEVELS)
 
 
+def test_the_page_says_what_is_counted_here(venue: str) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "venues.md").read_text()
+    outcomes = Counter[str]()
+    for (_, outcome), count in EXPECTED[venue].items():
+        outcomes[outcome if outcome in ("parsed", "control") else "refused"] += count
+    figures = [outcomes.total(), *(outcomes[name] for name in ("parsed", "control", "refused"))]
+    figures += [TRADES[venue], QUOTES[venue], BOOKS[venue]]
+    row = list(EXCHANGES).index(venue)
+    rows = [line.split("|")[2:-1] for line in page.partition("| venue | messages |")[2].splitlines()[2:17]]
+    assert [int(cell) for cell in rows[row]] == figures
+
+
 @pytest.mark.parametrize(
     ("kind", "item"),
     [

@@ -45,7 +45,8 @@ class CcxtRecording:
 
     Every message gives events, or it is a control message and gives none, or it gives one INVALID entry that states venue,
     channel and reason. `exchange` is ccxt.pro's object with its markets set, None for a venue that ccxt does not stream;
-    `url` the connection's address, which ccxt's handlers look at. Books are whole, as far as `BOOK_LEVELS`.
+    `url` the connection's address, which ccxt's handlers look at. Books are whole, as far as `BOOK_LEVELS`;
+    quantities are the venue's own numbers: contracts where it counts in contracts.
     """
 
     def __init__(self, venue: str, exchange: Any, url: str) -> None:
