@@ -6,7 +6,7 @@ VENUE  ?=
 SYMBOLS ?=
 LAB    := tests/engine tests/research tests/strategies
 
-.PHONY: help setup run test test-slow test-lab test-line test-browser test-cluster lint bench lock clean
+.PHONY: help setup run test test-slow test-lab test-line test-browser test-cluster test-airflow lint bench lock clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -17,21 +17,25 @@ run: $(VENV)/.installed  ## start everything on the exchange in a box (VENUE=bin
 setup: $(VENV)/.installed  ## make .venv and install the pinned requirements and the project
 
 test: $(VENV)/.installed-dev  ## every test that needs no server and no browser
-	$(BIN)/pytest -q -n 2 --dist loadfile -m "not cluster and not browser and not slow"
+	$(BIN)/pytest -q -n 2 --dist loadfile -m "not cluster and not browser and not airflow and not slow"
 
 test-slow: test-lab test-line  ## all long tests: over an hour
 
 test-lab: $(VENV)/.installed-dev  ## the long tests of engine, strategies and research: a quarter of an hour
-	$(BIN)/pytest -q -n 2 --dist worksteal -m "slow and not cluster and not browser" $(LAB)
+	$(BIN)/pytest -q -n 2 --dist worksteal -m "slow and not cluster and not browser and not airflow" $(LAB)
 
 test-line: $(VENV)/.installed-dev  ## the long seeded simulations of the line (200 kills, 50 runs a fault)
-	$(BIN)/pytest -q -m "slow and not cluster and not browser" $(addprefix --ignore=,$(LAB))
+	$(BIN)/pytest -q -m "slow and not cluster and not browser and not airflow" $(addprefix --ignore=,$(LAB))
 
 test-browser: $(VENV)/.installed-dev  ## the page and the report in Chromium
 	$(BIN)/pytest -q -m browser
 
 test-cluster: $(VENV)/.installed-dev  ## the log on a real Kafka broker (needs Java and Maven)
 	$(BIN)/pytest -q -m cluster
+
+test-airflow: $(VENV)/.installed-dev  ## the daily run under a real Airflow (installed apart, in .cache/airflow)
+	test -x .cache/airflow/venv/bin/airflow || { $(PYTHON) -m venv .cache/airflow/venv && .cache/airflow/venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r deploy/airflow/requirements.txt; }
+	$(BIN)/pytest -q -m airflow
 
 lint: $(VENV)/.installed-dev  ## ruff and mypy
 	$(BIN)/ruff check .

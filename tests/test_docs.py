@@ -26,7 +26,7 @@ NOT_RUN = "not run by the tests"
 """What the first line of a python block says, for readers to see, when it needs a network or a cluster."""
 BLOCKS_NOT_RUN = {"exchange.md": 1, "sweep.md": 1}
 LINES_NOT_RUN = {
-    "a server, or minutes": r"quantlytic (up|run|exchange|bench|doctor|parity|recommend)\b",
+    "a server, or minutes": r"quantlytic (up|run|exchange|bench|doctor|parity|recommend|daily|kill|intents)\b",
     "what was recorded": r".*(--lake|--data lake|quantlytic data (list|check|import|export|rebuild))",
     "a run of the reader's": r".*\bRUN\b",
     "data of the reader's": r"quantlytic data quality|quantlytic data bars|.*\bmine\.py\b",

@@ -15,16 +15,24 @@ from tests.store.lake.events import T0, read_back, trades
 from tests.store.lake.test_table import files_of_at_most
 
 from quantlytic.model.action import Action, ActionKind
+from quantlytic.model.advice import Advice
+from quantlytic.model.averages import Averages
 from quantlytic.model.bar import Bar
 from quantlytic.model.book import BookDelta
+from quantlytic.model.breach import RiskBreach
 from quantlytic.model.cashflow import CashFlow, CashFlowKind
+from quantlytic.model.command import CommandKind, VenueCommand, VenueReport
 from quantlytic.model.delivery import Delivery
+from quantlytic.model.discrepancy import Discrepancy
 from quantlytic.model.equity import Decided, Equity
 from quantlytic.model.errors import Fenced, StoreError
 from quantlytic.model.event import Event
 from quantlytic.model.fill import Fill
 from quantlytic.model.frame import RawFrame
+from quantlytic.model.halt import Halt
+from quantlytic.model.intent import Intent, IntentOutcome
 from quantlytic.model.ledger import LedgerEntry, LedgerKind
+from quantlytic.model.news import News
 from quantlytic.model.order import Order, OrderAmend, OrderCancel, OrderStatus, OrderType, OrderUpdate, TimeInForce
 from quantlytic.model.quote import Quote
 from quantlytic.model.side import Side
@@ -72,6 +80,9 @@ def one_of_each() -> dict[str, list[Event]]:
             LedgerEntry(btc, "trades", LedgerKind.GAP, T0, 4, 5, 2, "lost"),
             Action(btc, T0, ActionKind.FUNDING, 1e-4),
             LedgerEntry("box:*", "raw", LedgerKind.RECONNECT, T0),
+            News(btc, T0, T0, "up", "", "wire", "", 1),
+            Averages(btc, T0, 1.0),
+            Advice(btc, T0, "", "{}", "none", ""),
         ],
         "bars.box": [Bar(btc, T0, T0 + 10**9, 1.0, 2.0, 0.5, 1.5, 9.0, 13.5, 4)],
         "decisions.r1": [
@@ -86,6 +97,17 @@ def one_of_each() -> dict[str, list[Event]]:
             Fill(run, 1, 1, btc, T0, Side.BUY, 0.5, 100.0, 0.05, 0),
             CashFlow(run, btc, T0, CashFlowKind.FUNDING, -1.5),
             Equity(run, btc, T0, 1e5, 9e4, 0.5, 100.0, 0),
+        ],
+        "intents.r1": [
+            Intent(run, 1, btc, T0, T0 + 1, 1, "order", Side.BUY, 1.0, 2.0, 1.5, 0.5),
+            IntentOutcome(run, 1, btc, T0, True, 1.5, 10),
+        ],
+        "account.main": [
+            VenueCommand("main", run, 1, "r1.1", CommandKind.SUBMIT, btc, T0, *buy, 0.5, float("nan")),
+            VenueReport("main", "r1.1", 7, btc, T0, T0, OrderStatus.NEW, 0.0, 0.0),
+            Discrepancy("main", T0, "balance", "BTC", "1.0", "2.0", "by hand", "ignored"),
+            RiskBreach("main", run, 1, btc, T0, "max_order_notional", 1.0, 2.0, "too much"),
+            Halt("main", T0, True, "kill", "me", "stopped"),
         ],
         "deliveries": [Delivery(run, "m1", "outbox", "you@localhost", T0, "buy")],
     }

@@ -60,8 +60,8 @@ class VenueSettings(_Section):
 class AccountSettings(_Section):
     """The account that live orders go to. `confirm`, its name, starts live trading with nobody at the keyboard.
 
-    `rules`, `limits` and `deadman` are those of docs/live.md and docs/risk.md; `keep` is what a flattening leaves alone, by asset.
-    `watchdog_cancels`: an executor that falls silent has its orders cancelled at the venue as well.
+    `rules`, `limits` and `deadman` are those of docs/live.md and docs/risk.md. `keep` is what a flattening leaves alone, by
+    asset. `watchdog_cancels`: an executor that falls silent has its orders cancelled at the venue as well.
     """
 
     name: str = "main"
@@ -74,7 +74,7 @@ class AccountSettings(_Section):
 
 
 class StrategySettings(_Section):
-    """Which strategy runs, on what bars. Parameters that are not given are the strategy's own (the first one's: a quick demo's)."""
+    """Which strategy runs, on what bars. Parameters that are not given are the strategy's; the default one is a quick demo."""
 
     name: str = "sma-cross"
     params: dict[str, FiniteFloat] = {}
@@ -166,6 +166,7 @@ class Settings(BaseSettings):
     run_for: FiniteFloat | None = Field(default=None, gt=0)
     venue: VenueSettings = VenueSettings()
     mode: Literal["alert", "paper", "live"] = "paper"
+    warmup: Literal["lake", "none"] = "lake"
     strategy: StrategySettings = StrategySettings()
     strategies: list[StrategySettings] = []
     account: AccountSettings = AccountSettings()

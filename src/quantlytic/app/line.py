@@ -57,13 +57,15 @@ def run_line(venue: dict[str, Any], open_page: bool) -> None:
 def _start(bootstrap: Bootstrap, host: Host) -> None:
     """The recorder first, what has to finish last at the end; none more once somebody wants it to stop."""
     host.add(bootstrap.services.named("recorder")[0], endless=True)
-    watch = bootstrap.services.named("watchdog") if bootstrap.settings.mode == "live" else []
+    services, is_live = bootstrap.services, bootstrap.settings.mode == "live"
+    # An account's executor has two sides to wait for, the log and the venue: it does not share a thread.
+    deciders = [name for name in DECIDERS if not (is_live and name == "executor")]
     for build in (
-        *watch,
-        bootstrap.services.chain(DECIDERS),
-        *bootstrap.services.named("lookahead"),
-        *bootstrap.services.named("notifier"),
-        *bootstrap.services.named("archiver"),
+        *(services.named("watchdog") + services.named("executor") if is_live else []),
+        services.chain(deciders),
+        *services.named("lookahead"),
+        *services.named("notifier"),
+        *services.named("archiver"),
     ):
         if host.stopping.is_set():  # Ctrl-C while a strategy was being compiled
             break

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from quantlytic.app.refusals import refusals
 from quantlytic.model.run import Run
 
 if TYPE_CHECKING:
@@ -28,11 +29,12 @@ class Status:
         state = self._state()
         feed, run = state["feed"], state["run"] or {}
         counts = run.get("counts") or {}
+        refused = _refused(run)
         held = ", ".join(self._held(row) for row in run.get("positions", []) if row["quantity"]) or "flat"
         return (
             f"{datetime.now(UTC):%H:%M:%S}Z  {feed['state']}  {_rates(feed)}  lag {_ms(feed['lag_p50_ms'])}  "
             f"bars {counts.get('bars', 0)}{self._each}  signals {counts.get('signals', 0)}  fills {counts.get('fills', 0)}  "
-            f"equity {_money(run.get('equity'))}  {held}"
+            f"{refused}{'  ' if refused else ''}equity {_money(run.get('equity'))}  {held}"
         )
 
     def table(self, width: int) -> Constrain:
@@ -55,11 +57,17 @@ class Status:
         for row in run.get("signals", [])[-SIGNALS_SHOWN:]:
             time = datetime.fromtimestamp(row["time_ms"] / 1000, UTC)
             table.add_row("signal", _symbol(row), row["side"], f"at {_money(row['price'])}, {time:%H:%M:%S}Z")
-        warnings = (f"[yellow]warning[/]   {escape(warning)}" for warning in state["warnings"])
-        return Constrain(Group(table, *warnings), width - MARGIN)
+        said = [f"[yellow]orders[/]    {escape(refused)}"] if (refused := _refused(run)) else []
+        said += [f"[yellow]warning[/]   {escape(warning)}" for warning in state["warnings"]]
+        return Constrain(Group(table, *said), width - MARGIN)
 
     def _held(self, row: dict[str, Any]) -> str:
         return f"{row['quantity']:.6g} {self._units.get(row['instrument'], '')}" if row["quantity"] else "flat"
+
+
+def _refused(run: dict[str, Any]) -> str:
+    reasons = [row["reason"] for row in run.get("orders", []) if row.get("status") == "REJECTED"]
+    return refusals((run.get("counts") or {}).get("rejected", 0), reasons)
 
 
 def _rates(feed: dict[str, Any]) -> str:

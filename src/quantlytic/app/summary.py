@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from quantlytic.app.bootstrap import Bootstrap
+from quantlytic.app.refusals import refusals
 from quantlytic.model.bar import Bar
 from quantlytic.model.delivery import Delivery
 from quantlytic.model.equity import Equity
@@ -12,7 +13,7 @@ from quantlytic.model.event import Event
 from quantlytic.model.fill import Fill
 from quantlytic.model.ledger import LedgerEntry, LedgerKind
 from quantlytic.model.losses import Losses
-from quantlytic.model.order import Order
+from quantlytic.model.order import Order, OrderStatus, OrderUpdate
 from quantlytic.model.run import Run
 from quantlytic.model.signal import Signal
 from quantlytic.store.log.port import Log
@@ -60,7 +61,7 @@ def _run_lines(run: Run, decisions: _Count, executions: _Count, width: int) -> l
     equity = executions.last_equity
     lines = {
         "signals": f"{decisions.of(Signal):,}",
-        "orders": f"{decisions.of(Order):,}",
+        "orders": ", ".join(filter(None, (f"{decisions.of(Order):,}", executions.refused))),
         "fills": f"{executions.of(Fill):,}",
         "equity": "-" if equity is None else f"{equity:,.2f}",
     }
@@ -75,6 +76,7 @@ class _Count:
         self.types: dict[type[Event], int] = {}
         self.losses = Losses()
         self._kinds: Counter[LedgerKind] = Counter()
+        self._reasons: list[str] = []
         self.last_equity: float | None = None
         position = max(since, log.bounds(stream)[0])
         self.events = log.bounds(stream)[1] - since
@@ -95,6 +97,12 @@ class _Count:
             self.losses.add(event)
         elif isinstance(event, Equity):
             self.last_equity = event.equity
+        elif isinstance(event, OrderUpdate) and event.status == OrderStatus.REJECTED:
+            self._reasons.append(event.reason)
+
+    @property
+    def refused(self) -> str:
+        return refusals(len(self._reasons), self._reasons)
 
     def of_kind(self, kind: LedgerKind) -> int:
         return self._kinds[kind]

@@ -16,7 +16,7 @@ from quantlytic.engine.session import Session
 from quantlytic.model.bar import Bar
 from quantlytic.model.book import BookDelta
 from quantlytic.model.equity import Equity
-from quantlytic.model.errors import InputError, StrategyError
+from quantlytic.model.errors import InputError, StrategyError, StoreError
 from quantlytic.model.event import Event
 from quantlytic.model.ledger import LedgerEntry, LedgerKind
 from quantlytic.model.run import Run
@@ -371,7 +371,13 @@ class Lookahead:
         self._outputs, self._uncommitted = [], 0
 
     def _restore(self, snapshot: bytes) -> None:
-        saved = msgspec.msgpack.decode(snapshot, type=_Snapshot)
+        try:
+            saved = msgspec.msgpack.decode(snapshot, type=_Snapshot)
+        except msgspec.MsgspecError:
+            raise StoreError(
+                f"{self.name}: the saved state is of another version; go on without look-ahead (QUANTLYTIC_LOOKAHEAD__ENABLED="
+                "false), or with the version that wrote it"
+            ) from None
         self._session.restore(saved.session)
         self._builder.restore(saved.builder)
         self._watermark, self._closing = saved.watermark, saved.closing

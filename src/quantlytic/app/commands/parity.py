@@ -22,15 +22,15 @@ def command(run_id: str, as_json: bool) -> None:
     """
     from quantlytic.app.bootstrap import Bootstrap
     from quantlytic.app.config import load_settings
+    from quantlytic.research.runs.beginning import begun_session
     from quantlytic.research.runs.liveparity import check_live_parity
-    from quantlytic.research.runs.paper import paper_session
     from quantlytic.research.runs.parity import check_parity
 
     bootstrap = Bootstrap(load_settings())
     run = bootstrap.runs.find(run_id)
     with bootstrap.stores.open_log() as log:
         check = check_live_parity if run.mode == "live" else check_parity
-        parity = check(log, run, paper_session(run))
+        parity = check(log, run, begun_session(run, log))
     if as_json:
         click.echo(json.dumps(msgspec.to_builtins(parity)))
     else:

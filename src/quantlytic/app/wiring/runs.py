@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 
 import msgspec
 
@@ -71,8 +72,10 @@ class Runs:
         )  # fmt: skip
         run_id = f"{mode}-" + hashlib.sha256(msgspec.json.encode(draft)).hexdigest()[:12]
         for run in control.runs.list(mode):
-            if run.run_id == run_id:
+            if run.run_id.startswith(run_id):
                 return run
+        if mode == "live":  # a home that was lost and made anew must never meet the order ids of the old one
+            run_id += secrets.token_hex(2)
         with self._stores.open_log() as log:
             end = log.bounds(draft.bars_stream)[1]
         try:

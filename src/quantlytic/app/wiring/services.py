@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from datetime import date
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from quantlytic.store.log.port import Log
 
 if TYPE_CHECKING:  # each of these is imported by the service that needs it: starting one must not load all
     from quantlytic.daily.day import Day
+    from quantlytic.engine.held import HeldSession
     from quantlytic.services.channels import Channel
     from quantlytic.services.service import Service
 
@@ -88,10 +90,15 @@ class Services:
         return [self._live_executor] if self._settings.mode == "live" else [self._paper_executor(run) for run in runs]
 
     def _paper_executor(self, run: Run) -> Build:
-        from quantlytic.research.runs.paper import paper_session
         from quantlytic.services.executor import PaperExecutor
+        from quantlytic.services.recovery import recover_executor
 
-        return lambda log: PaperExecutor(log, run, paper_session(run))
+        def build(log: Log) -> Service:
+            session = self._session(run, log)
+            recover_executor(log, run, session)
+            return PaperExecutor(log, run, session)
+
+        return build
 
     def _live_executor(self, log: Log) -> Service:
         """One for the account, whatever the number of its runs."""
@@ -119,13 +126,12 @@ class Services:
         return self._settings.lookahead.enabled and not why_not(paper_session(run).strategy)
 
     def _lookahead(self, run: Run) -> Build:
-        from quantlytic.research.runs.paper import paper_session
         from quantlytic.services.lookahead import Lookahead
 
         given = self._settings.lookahead
         every_ns = duration_ns(given.check_every)
         return lambda log: Lookahead(
-            log, run, paper_session(run), GRACE_NS, horizons=given.horizons, check_every_ns=every_ns
+            log, run, self._session(run, log), GRACE_NS, horizons=given.horizons, check_every_ns=every_ns
         )
 
     def _scheduler(self, log: Log) -> Service:
@@ -138,10 +144,21 @@ class Services:
         return Scheduler(day_of, duration_ns(self._settings.daily.delay))
 
     def _strategist(self, run: Run) -> Build:
-        from quantlytic.research.runs.paper import paper_session
+        from quantlytic.services.recovery import recover_strategist
         from quantlytic.services.strategist import Strategist
 
-        return lambda log: Strategist(log, run, paper_session(run))
+        def build(log: Log) -> Service:
+            session = self._session(run, log)
+            recover_strategist(log, run, session, self._stores.lake())
+            return Strategist(log, run, session)
+
+        return build
+
+    def _session(self, run: Run, log: Log) -> HeldSession:
+        """At the run's beginning, warmed by the history on disk: the same for all that hold a replica."""
+        from quantlytic.research.runs.beginning import start_session
+
+        return start_session(run, log, self._stores.lake(), warmup=self._settings.warmup, now_ns=time.time_ns())
 
     def _archiver(self, log: Log) -> Service:
         from quantlytic.services.archiver import Archiver
