@@ -67,3 +67,24 @@ def test_the_line_for_a_log() -> None:
     assert line.endswith("equity 100,345.67  0.74567 BTC")
     empty = Status(lambda: state(run=None), RUN).line()
     assert empty.endswith("equity -  flat")
+
+
+def refused(*reasons: str) -> dict[str, Any]:
+    given = state()
+    given["run"]["counts"]["rejected"] = len(reasons)
+    given["run"]["orders"] = [{"status": "REJECTED", "reason": reason} for reason in reasons]
+    given["run"]["orders"] += [{"status": "FILLED", "reason": "amended"}]
+    return given
+
+
+def test_refused_orders_are_shown_with_what_refused_them() -> None:
+    given = refused("insufficient-cash: 3", "max_order_notional: order 1 ...", "max_order_notional: order 2 ...")
+    assert "fills 10  refused 3 (max_order_notional, insufficient-cash)  equity" in Status(lambda: given, RUN).line()
+    assert shown(given)[-1].strip() == "orders    refused 3 (max_order_notional, insufficient-cash)"
+    assert "refused" not in Status(state, RUN).line()
+
+
+def test_words_that_are_no_name_are_cut() -> None:
+    given = refused("trading is halted (kill): a very long reason that somebody has written")
+    assert "refused 1 (trading is halted (kill): a...)" in Status(lambda: given, RUN).line()
+    assert "refused 1  equity" in Status(lambda: refused(""), RUN).line()

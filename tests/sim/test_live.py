@@ -378,7 +378,7 @@ def test_a_breach_of_the_limits_is_recorded_and_refused(box: ExchangeServer, tmp
         live.until(lambda: live.updates(first) == [S.REJECTED])
         breach = next(each for each in live.events(f"account.{live.account}") if isinstance(each, RiskBreach))
         assert (breach.limit, breach.order_id) == ("max_order_notional", first)
-        assert reason(live, first) == breach.text
+        assert reason(live, first) == f"max_order_notional: {breach.text}"
 
 
 def test_nothing_new_is_sent_while_the_latch_is_shut_but_cancels_are(live: World) -> None:
@@ -391,6 +391,37 @@ def test_nothing_new_is_sent_while_the_latch_is_shut_but_cancels_are(live: World
     decide(live, cancel(live, first))
     live.until(lambda: live.updates(first)[-1] == S.CANCELED and live.updates(second) == [S.REJECTED])
     assert reason(live, second) == "trading is halted (kill): enough"
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_one_release_is_enough_after_a_loss(
+    box: ExchangeServer, tmp_path: Path, is_killed: bool, is_restarted: bool
+) -> None:
+    limits = msgspec.structs.replace(FREE, max_daily_loss=100.0)
+    with hand(box, tmp_path, limits=limits) as live:
+        live.run_bars(1)
+        live.dice.order(Side.BUY, 0.1)
+        decide(live)
+        live.add_bar(live.price() * 0.9)
+        live.until(lambda: live.latch.read() is not None, what="halted")
+        assert live.latch.read().cause == "risk"
+        if is_killed:
+            live.latch.engage("kill", "operator", "to be sure", time.time_ns())
+            live.run_bars(1)
+        if is_restarted:
+            live.kill()
+        live.latch.release("a" + live.account[1:], "operator", time.time_ns())
+        for _ in range(3):  # at a still lower price, which nobody has seen while it was down
+            live.add_bar(live.price() * 0.8)
+            live.step()
+        live.run_bars(2)
+        assert live.latch.read() is None
+        order = live.dice.order(Side.BUY, 0.001)
+        decide(live)
+        assert live.updates(order)[-1] == S.FILLED
+        live.add_bar(live.price() * 0.7)
+        live.until(lambda: live.latch.read() is not None, what="halted again by a new loss")
 
 
 # ---- strangers

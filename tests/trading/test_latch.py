@@ -129,3 +129,18 @@ def test_it_is_never_seen_open_while_it_is_shut_anew(tmp_path: Path) -> None:
     thread.join()
     assert seen > 10
     assert [path.name for path in tmp_path.iterdir()] == ["main.json"]  # no part of a file is left over
+
+
+def test_when_a_person_last_let_go_is_known_to_other_processes(tmp_path: Path) -> None:
+    latch, other = Latch(tmp_path, "main"), Latch(tmp_path, "main")
+    assert other.released_ns() == 0
+    latch.engage("risk", "executor", "lost too much", 5)
+    latch.engage("kill", "operator", "to be sure", 6)
+    assert other.released_ns() == 0
+    latch.release("main", "ann", 9)
+    assert other.released_ns() == 9
+    latch.engage("dead-man", "watchdog", "silence", 10)
+    latch.release_dead_man("watchdog", "all is well", 11)
+    assert other.released_ns() == 9
+    latch.engage("kill", "operator", "again", 12)
+    assert other.released_ns() == 0

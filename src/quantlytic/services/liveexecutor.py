@@ -112,7 +112,8 @@ class LiveExecutor:
         self._lanes = [_Lane(log, run, state.runs[run.run_id]) for run in runs]
         self._markets = {f"market.{run.venue}": 0 for run in runs}
         self._heartbeat, self._beaten_ns = heartbeat, 0
-        self._is_started = self._was_open = self._was_at_risk = False
+        self._is_started = self._was_open = False
+        self._pardoned: dict[str, int] = {}  # by run, the first bar after a release: losses before it are forgiven
 
     def _restore(self) -> AccountState:
         if self._writer.snapshot is None:
@@ -158,6 +159,7 @@ class LiveExecutor:
             if wishes is not None:
                 self._take(wishes, now_ns)
                 count += 1
+        self._forgive()
         self._dispatcher.work(self._latch.read(), now_ns)
         count += sum(self._execute(lane, now_ns) for lane in self._lanes)
         self._halt(now_ns)
@@ -259,21 +261,30 @@ class LiveExecutor:
         self._account.told.setdefault(run, []).append(
             Equity(run, bar.instrument, bar.close_time, equity, holdings.cash, holding.held, bar.close, offset)
         )
+        self._forgive()
         breach = self._gate.worth(run, equity, bar.close_time)
-        if breach is not None and self._latch.read() is None:
+        if run in self._pardoned:  # what was lost while it was halted, or while we were down, has been looked at
+            self._gate.forgive()
+            if offset >= self._pardoned[run]:
+                del self._pardoned[run]
+        elif breach is not None and self._latch.read() is None:
             self._account.out += [breach, self._latch.engage("risk", "executor", breach.text, now_ns)]
         return 1
 
     def _halt(self, now_ns: int) -> None:
-        """Stop when a reconciliation asks for it; begin to count losses anew when a person has let go."""
+        """Stop when a reconciliation asks for it."""
         if self._account.halt_text and self._latch.read() is None:
             halt = self._latch.engage("reconciliation", "executor", self._account.halt_text, now_ns)
             self._account.out.append(halt)
         self._account.halt_text = ""
-        halt_now = self._latch.read()
-        if halt_now is None and self._was_at_risk:
+
+    def _forgive(self) -> None:
+        """Begin to count losses anew when a person has let go, whatever it was shut for, also while we were down."""
+        state, released_ns = self._account.state, self._latch.released_ns()
+        if released_ns not in (0, state.forgiven_ns):
+            state.forgiven_ns = released_ns
             self._gate.forgive()
-        self._was_at_risk = halt_now is not None and halt_now.cause == "risk"
+            self._pardoned = {lane.run.run_id: self._log.bounds(lane.run.bars_stream)[1] for lane in self._lanes}
 
     def _commit(self) -> None:
         """Everything that follows from what was taken in, as one; then what may be asked of the venue."""

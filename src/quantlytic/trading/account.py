@@ -49,7 +49,8 @@ class RunState(msgspec.Struct):
 class AccountState(msgspec.Struct):
     """`expected`: balances by our own sums; `cursors`: the last trade taken in, by instrument; `seen`: foreign things that
     have been told once; `suspects`: balances that did not agree the last time, and by how much; `to_adopt`: positions that
-    wait for a price; `instruments`: of all runs there have been."""
+    wait for a price; `instruments`: of all runs there have been; `forgiven_ns`: the release of the latch from which on losses are
+    counted."""
 
     book: OrderBook = msgspec.field(default_factory=OrderBook)
     runs: dict[str, RunState] = {}
@@ -60,6 +61,7 @@ class AccountState(msgspec.Struct):
     suspects: dict[str, float] = {}
     to_adopt: dict[str, float] = {}
     instruments: dict[str, Instrument] = {}
+    forgiven_ns: int = 0
 
 
 class Account:

@@ -190,7 +190,7 @@ class Dispatcher:
             self._put_off(working, breach, now_ns)
         else:
             self.account.out.append(breach)
-            self._reject(working, breach.text, now_ns)
+            self._reject(working, f"{breach.limit}: {breach.text}", now_ns)
 
     def _put_off(self, working: Working, breach: RiskBreach, now_ns: int) -> None:
         """A stop that has fired is not given up for a limit that passes by itself; the breach is recorded once."""

@@ -42,6 +42,11 @@ class Latch:
         """What the dead-man's switch has shut, and nobody released yet."""
         return self._soft.read()
 
+    def released_ns(self) -> int:
+        """When a person last let go what only a person can; 0 while it is shut, or never was."""
+        word = self._hard.last()
+        return 0 if word is None or word.is_halted else word.event_time
+
     def words(self) -> list[Halt]:
         """The last word in each file, also a release, oldest first: what people are told, and shown."""
         found = [word for file in (self._hard, self._soft) if (word := file.last()) is not None]

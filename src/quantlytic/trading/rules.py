@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 
 from quantlytic.model.errors import InputError
@@ -10,7 +12,7 @@ from quantlytic.model.time import NS_PER_S
 FOREIGN = ("ignore", "adopt", "halt")
 
 
-class LiveRules(msgspec.Struct, frozen=True, kw_only=True):
+class LiveRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """In seconds.
 
     foreign              orders, trades and positions made by hand or by other programs: "ignore" (told once, left alone), "adopt"
@@ -42,6 +44,9 @@ class LiveRules(msgspec.Struct, frozen=True, kw_only=True):
         for name in ("max_decision_age_s", "max_data_age_s", "answer_wait_s", "sweep_every_s", "retry_s"):
             if not 0 < getattr(self, name) < 1e9:
                 raise InputError(f"{name}={getattr(self, name)!r}: write a number of seconds above 0")
+        for asset, amount in self.keep.items():
+            if not 0 <= amount < math.inf:
+                raise InputError(f"keep {asset}={amount!r}: write how much of it is to be left alone, from 0 up")
 
     def ns(self, name: str) -> int:
         """One of the times in nanoseconds."""

@@ -8,6 +8,7 @@ tape too, as a *marker*: a `RawFrame` whose channel starts with `recorder:`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Protocol
 
@@ -17,6 +18,7 @@ from quantlytic.model.event import Event
 from quantlytic.model.frame import RawFrame
 from quantlytic.model.order import Order, OrderStatus
 from quantlytic.model.side import Side
+from quantlytic.venues.answers import Unheard
 
 STARTED = "recorder:started"
 """A recorder took over: every connection is new, books and open requests of its predecessor are gone."""
@@ -75,8 +77,16 @@ class MarketFeed(Protocol):
         """Fetch it when the budget allows; called in the event loop's thread. Answered or given up, a frame says so."""
 
 
+def _check(what: str, *numbers: float) -> None:
+    """An answer with a NaN or an infinity in it is none: books that take one in agree with everything from then on."""
+    if not all(map(math.isfinite, numbers)):
+        raise Unheard(f"{what}: the venue's numbers are {', '.join(f'{number:g}' for number in numbers)}")
+
+
 class OrderState(msgspec.Struct, frozen=True, kw_only=True):
-    """An order as the venue knows it. Quantities in base units; `quote_filled` is the value of its fills."""
+    """An order as the venue knows it. Quantities in base units; `quote_filled` is the value of its fills.
+
+    It, a trade and a balance raise Unheard when made of numbers that are none; a market order's price may be NaN."""
 
     client_order_id: str
     instrument: str
@@ -89,6 +99,9 @@ class OrderState(msgspec.Struct, frozen=True, kw_only=True):
     quote_filled: float = 0.0
     event_time: int = 0
     reason: str = ""
+
+    def __post_init__(self) -> None:
+        _check(f"order {self.client_order_id}", self.quantity, self.filled_quantity, self.quote_filled)
 
     @property
     def is_open(self) -> bool:
@@ -108,6 +121,11 @@ class VenueFill(msgspec.Struct, frozen=True, kw_only=True):
     fee: float
     fee_asset: str
 
+    def __post_init__(self) -> None:
+        _check(f"trade {self.trade_id} of {self.instrument}", self.quantity, self.price, self.fee)
+        if self.quantity < 0.0 or self.price < 0.0:
+            raise Unheard(f"trade {self.trade_id}: {self.quantity:g} at {self.price:g} is no trade")
+
 
 class Balance(msgspec.Struct, frozen=True):
     """What the account holds of an asset; `locked` is bound in open orders."""
@@ -115,6 +133,9 @@ class Balance(msgspec.Struct, frozen=True):
     asset: str
     free: float
     locked: float
+
+    def __post_init__(self) -> None:
+        _check(f"balance of {self.asset}", self.free, self.locked)
 
 
 class Difference(msgspec.Struct, frozen=True):
