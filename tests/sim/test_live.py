@@ -35,7 +35,7 @@ numbers = count()
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[ExchangeServer]:
-    server = start_box(40, {"USDT": "100000", "BTC": "1"})
+    server = start_box(60, {"USDT": "100000", "BTC": "1"})
     yield server
     server.stop()
 
