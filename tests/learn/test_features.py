@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from tests.learn.made import MINUTE_NS, START_NS, bars_of, made_bars, without
 
+from quantlytic import indicators
 from quantlytic.engine.data.bars import Bars
 from quantlytic.indicators import RSI, BollingerBands, Correlation
 from quantlytic.learn.features.featureset import FeatureSet
@@ -321,6 +322,15 @@ def test_summer_time_and_sessions() -> None:
     # 2023-11-14 17:14 (winter), 2024-03-09 11:00 (winter), 2024-07-03 05:46:40 (summer) in New York
     assert np.allclose(values[:, 0], [17 * 60 + 14 - 570, 11 * 60 - 570, 5 * 60 + 46 + 40 / 60 - 570])
     assert np.allclose(values[:, 0] + values[:, 1], 390.0)
+
+
+def test_every_indicator_is_a_kind() -> None:
+    public = {
+        name.lower()
+        for name in indicators.__all__
+        if isinstance(member := getattr(indicators, name), type) and issubclass(member, indicators.Indicator)
+    }
+    assert public - set(catalogue()) == {"indicator", "sessionvwap"}  # the base, and the one that takes the time
 
 
 @pytest.mark.slow

@@ -20,6 +20,7 @@ from quantlytic.learn.features.kernel import judged
 from quantlytic.learn.features.lane import EVENTS, Lane
 from quantlytic.learn.features.live import LiveFeatures
 from quantlytic.learn.features.nodes import FIELDS, graph_of
+from quantlytic.learn.leaks import Leak, find_leaks
 from quantlytic.model.bar import BAR
 from quantlytic.model.errors import DataError, InputError
 from quantlytic.model.instrument import Instrument
@@ -101,6 +102,11 @@ class FeatureSet:
         ready, counts = judged(table, self.compiled)
         self._check(bars, table, *counts.tolist())
         return FeatureTable(self.names, table, ready)
+
+    def leaks(self, bars: Bars, *, seed: int = 0) -> list[Leak]:
+        """What the features know of the future of these bars (some hundred do): [] unless one of one's own reads what it should
+        not, such as an array computed beforehand. See `find_leaks`."""
+        return find_leaks(lambda changed: self.table(changed).values, bars, seed=seed)
 
     def live(self) -> LiveFeatures:
         """The same features, a bar at a time."""

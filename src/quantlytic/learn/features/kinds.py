@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import difflib
 import functools
+import importlib
 import inspect
+import pkgutil
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from quantlytic.engine import indicators
 from quantlytic.engine.compiler.record import Record
 from quantlytic.engine.indicators.indicator import Indicator
 from quantlytic.learn.features import barfeatures, calendar, flow
@@ -39,22 +42,20 @@ _OWN: dict[str, type[Record]] = {
     "spread": barfeatures.Spread,
     "difference": barfeatures.Difference,
 }
+_BASES = {"Indicator", "CandlePattern", "PenetrationPattern"}
 _OTHER_NAMES = {"volatility": "realisedvolatility", "log_return": "return", "bollinger": "bollingerbands"}
 
 
 @functools.cache
 def catalogue() -> Mapping[str, type[Record]]:
     """Every kind under its name: this room's, and the engine's indicators in lower case."""
-    from quantlytic import indicators
-
-    found = {
-        name.lower(): member
-        for name in indicators.__all__
-        if inspect.isclass(member := getattr(indicators, name))
-        and issubclass(member, Indicator)
-        and member is not Indicator
-        and "time" not in inputs_of(member)
-    }
+    found: dict[str, type[Record]] = {}
+    for place in pkgutil.walk_packages(indicators.__path__, indicators.__name__ + "."):
+        module = importlib.import_module(place.name)
+        for name, member in vars(module).items():
+            is_own = inspect.isclass(member) and member.__module__ == place.name and issubclass(member, Indicator)
+            if is_own and name not in _BASES and "time" not in inputs_of(member):
+                found[name.lower()] = member
     return found | _OWN
 
 
