@@ -23,7 +23,7 @@ def small_artifact(seed: int = 1, columns: int = 3, line: str = "trend/pooled") 
     names = tuple(f"x{k}" for k in range(columns))
     manifest = Manifest(
         name=line.partition("/")[0], line=line, kind="logistic", task=UP,
-        features=tuple(FeatureSpec(name, "return", {"period": k + 1}) for k, name in enumerate(names)),
+        features=tuple(FeatureSpec(name, "return", {"bars": k + 1}) for k, name in enumerate(names)),
         columns=names, code_hash="0" * 64, label=LabelSpec(), horizon=1, spec={}, params={"c": 1.0}, seed=seed,
         data=DataFacts(("demo:ALPHA",), "1h", 0, 1, 50, 0, "0" * 64),
         scores={"auc": 0.5}, trials=1, parent="", versions={},

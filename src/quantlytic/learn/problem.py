@@ -1,0 +1,69 @@
+"""What a model learns from: rows of features, what then happened, and how much each row counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantlytic.engine.data.bars import Bars
+from quantlytic.learn.features.featureset import FeatureSet
+from quantlytic.learn.folds import Fold, check_classes, folds_of
+from quantlytic.learn.inputs import Inputs, Values, complete, inputs_of
+from quantlytic.learn.labels.labels import labels_of
+from quantlytic.learn.models.model import UP
+from quantlytic.learn.spec import TrainSpec
+from quantlytic.learn.weights import weights_of
+from quantlytic.model.errors import DataError, InputError
+from quantlytic.model.time import duration_ns
+from quantlytic.store.barfile import most_frequent
+
+
+@dataclass(frozen=True)
+class Problem:
+    """`inputs` f4[n, k] with their `labels` and `weights`, f8[n]: the rows of the bars (`rows`, i8[n]) that have all of them, in
+    order of time. `dropped`: how many bars are not among them."""
+
+    inputs: Inputs
+    labels: Values
+    weights: Values
+    rows: NDArray[np.int64]
+    folds: list[Fold]
+    columns: tuple[str, ...]
+    code_hash: str
+    bar_size_ns: int
+    dropped: int
+
+
+def problem_of(spec: TrainSpec, bars: Bars, folder: Path) -> Problem:
+    """Features, labels, weights and folds of the bars. InputError and DataError tell what does not fit, in one line."""
+    size = duration_ns(spec.data.bar_size) if spec.data.bar_size else bar_size_of(bars.array)
+    features = FeatureSet(spec.features, bars.instruments, size, gaps=spec.data.gaps, folder=folder)
+    table = features.table(bars)
+    signal = None
+    if spec.signal:
+        if spec.signal not in table.names:
+            raise InputError(f"signal {spec.signal!r} is no feature: there are {', '.join(table.names)}")
+        signal = table.values[:, table.names.index(spec.signal)]
+    labels = labels_of(bars, spec.label, signal=signal, bar_size_ns=0 if spec.data.gaps == "span" else size)
+    weights = weights_of(bars, labels, spec.weights)
+    inputs = inputs_of(table.values)
+    rows = np.flatnonzero(table.ready & complete(inputs) & labels.known & (weights > 0))
+    if not len(rows):
+        raise DataError("no bar has all features and a label: the windows or the horizon are longer than the data")
+    times = bars.array["close_time"]
+    folds = folds_of(times[rows], labels.end_time[rows], spec.split)
+    if spec.task == UP:
+        check_classes(labels.value[rows], folds)
+    return Problem(
+        np.ascontiguousarray(inputs[rows]), labels.value[rows], weights[rows], rows, folds, features.names,
+        features.code_hash, size, len(bars) - len(rows),
+    )  # fmt: skip
+
+
+def bar_size_of(array: NDArray[Any]) -> int:
+    """The most frequent length of a bar, ns."""
+    return int(most_frequent(array["close_time"] - array["open_time"]))

@@ -1,0 +1,220 @@
+"""From a spec to models in the registry."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from quantlytic.engine.data.bars import Bars
+from quantlytic.learn.artifact import Artifact, DataFacts, Manifest
+from quantlytic.learn.gate import GateReport, check_export
+from quantlytic.learn.inputs import Values
+from quantlytic.learn.models.catalogue import find_model, settled
+from quantlytic.learn.models.model import Fitted
+from quantlytic.learn.problem import Problem, problem_of
+from quantlytic.learn.registry import Registry
+from quantlytic.learn.runtime import load
+from quantlytic.learn.scores import scores_of
+from quantlytic.learn.spec import TrainSpec
+from quantlytic.learn.tune import Runner, Tried, best_of, forecast_fold, one_thread, runner, tune
+from quantlytic.model.errors import InputError
+from quantlytic.model.time import duration_text
+from quantlytic.research.data.history import lake, load_bars
+from quantlytic.research.honesty.trials import sketch_of
+from quantlytic.research.runs.manifest import data_hash, versions
+
+_GOLDEN = 32
+_PACKAGES = ("lightgbm", "scikit-learn", "onnx", "onnxruntime", "faiss-cpu")
+
+Told = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model that was trained, and what is known of it: `forecast` f8 and `tested` i8 are the rows of the problem that were
+    forecast out of sample, in order of time (a row tested in several folds has the mean); `by_fold` a fold's scores each."""
+
+    manifest: Manifest
+    problem: Problem
+    bars: Bars
+    trials: list[Tried]
+    gate: GateReport
+    fitted: Fitted
+    tested: np.ndarray[tuple[int], np.dtype[np.int64]]
+    forecast: Values
+    by_fold: list[dict[str, float | None]]
+
+
+def train(
+    spec: TrainSpec,
+    *,
+    folder: Path,
+    home: Path,
+    registry: Registry,
+    now_ns: int,
+    jobs: int = 1,
+    dask: str = "",
+    parent: str = "",
+    told: Told = lambda _line, _done, _of: None,
+) -> Iterator[Trained]:
+    """Train the spec's model, or, not pooled, one for each instrument; each is in the registry when it is given.
+
+    `folder`: where the spec's paths begin; `home`: where the journal of trials and the trial ledger are. `told` is given the
+    line, the trials done and how many there will be. A search that was interrupted goes on where it was. The same spec, data
+    and seed give the same model, by any number of `jobs`, or on Dask. Raises InputError, DataError, MismatchError (the export
+    gate) and StoreError.
+    """
+    work = runner(jobs, dask)
+    for line, bars in lines_of(spec, folder, registry.address):
+        problem = problem_of(spec, bars, folder)
+        sha256 = data_hash(bars)
+        trials = _trials(spec, line, problem, sha256, home, work, told)
+        if trials:
+            _enter(spec, line, problem, bars, sha256, trials, home, now_ns)
+        found = _finish(spec, line, bars, problem, sha256, trials, now_ns, parent)
+        registry.put(found[1])
+        yield found[0]
+
+
+def lines_of(spec: TrainSpec, folder: Path, lake_address: str) -> Iterator[tuple[str, Bars]]:
+    """The bars of each model to train, under its line: "NAME/pooled", or "NAME/INSTRUMENT"."""
+    data = spec.data
+    if data.source == "lake":
+        bars = lake(lake_address).bars(list(data.symbols), data.bar_size, data.start or None, data.end or None)
+    else:
+        span = (data.bar_size or None, data.start or None, data.end or None)
+        parts = [load_bars(folder / data.source, symbol, *span) for symbol in data.symbols or (None,)]
+        bars = parts[0] if len(parts) == 1 else Bars.merge(parts)
+    if data.pooled:
+        yield f"{spec.name}/pooled", bars
+        return
+    if any(one.instrument for one in spec.features):
+        raise InputError(
+            "[data] pooled = false gives each model its own instrument's bars: a feature of another needs pooled"
+        )
+    for k, instrument in enumerate(bars.instruments):
+        array = bars.array[bars.array["instrument"] == k].copy()
+        array["instrument"] = 0
+        yield f"{spec.name}/{instrument.id}", Bars(array, (instrument,), bars.label)
+
+
+def _trials(
+    spec: TrainSpec, line: str, problem: Problem, sha256: str, home: Path, work: Runner, told: Told
+) -> list[Tried]:
+    if spec.search is None:
+        told(line, 0, 0)
+        return []
+    asked = msgspec.to_builtins(msgspec.structs.replace(spec, search=msgspec.structs.replace(spec.search, trials=1)))
+    identity = hashlib.sha256(json.dumps([asked, sha256, problem.code_hash], sort_keys=True).encode()).hexdigest()[:24]
+    return tune(
+        spec, problem, home / "tuning" / f"{identity}.log", identity, work, lambda done, of: told(line, done, of)
+    )
+
+
+def _finish(
+    spec: TrainSpec, line: str, bars: Bars, problem: Problem, sha256: str, trials: list[Tried], now_ns: int, parent: str
+) -> tuple[Trained, Artifact]:
+    """Forecast each fold with the settings chosen, learn from all rows, and let the file through the gate."""
+    kind = find_model(spec.model.kind)
+    chosen = best_of(trials, spec.task, spec.metric).params if trials else {}
+    settings = settled(kind, {**spec.model.params, **chosen})
+    tested, forecast, by_fold = _out_of_sample(spec, problem, settings)
+    with one_thread():
+        fitted = kind.fit(problem.inputs, problem.labels, problem.weights, spec.seed, settings, spec.task)
+        content = fitted.export()
+        gate = check_export(fitted, content, problem.inputs, spec.seed)
+    golden = problem.inputs[np.linspace(0, len(problem.inputs) - 1, _GOLDEN).astype(np.int64)]
+    array = bars.array
+    manifest = Manifest(
+        name=spec.name, line=line, kind=kind.name, task=spec.task, features=spec.features, columns=problem.columns,
+        code_hash=problem.code_hash, label=spec.label, horizon=spec.label.horizon, spec=_plain(spec),
+        params=settings, seed=spec.seed,
+        data=DataFacts(
+            tuple(one.id for one in bars.instruments), duration_text(problem.bar_size_ns),
+            int(array["close_time"][0]), int(array["close_time"][-1]), len(problem.rows), problem.dropped, sha256,
+        ),
+        scores=scores_of(forecast, problem.labels[tested], spec.task), trials=max(len(trials), 1), parent=parent,
+        versions=_versions(),
+        feature_deciles=tuple(tuple(np.quantile(one, np.linspace(0, 1, 11)).tolist()) for one in problem.inputs.T),
+        golden_rows=tuple(tuple(row) for row in golden.tolist()),
+        golden_values=tuple(load(content, fitted.file, len(problem.columns))(golden).tolist()),
+        max_age_s=spec.max_age_s, file=fitted.file, file_sha256=hashlib.sha256(content).hexdigest(), created_ns=now_ns,
+    )  # fmt: skip
+    trained = Trained(manifest, problem, bars, trials, gate, fitted, tested, forecast, by_fold)
+    return trained, Artifact(manifest, content)
+
+
+def _out_of_sample(
+    spec: TrainSpec, problem: Problem, settings: dict[str, Any]
+) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], Values, list[dict[str, float | None]]]:
+    total, count = np.zeros(len(problem.rows)), np.zeros(len(problem.rows))
+    by_fold = []
+    for number, fold in enumerate(problem.folds):
+        forecast = forecast_fold(problem, number, spec.model.kind, settings, spec.seed, spec.task)
+        by_fold.append(scores_of(forecast, problem.labels[fold.test], spec.task))
+        total[fold.test] += forecast
+        count[fold.test] += 1
+    tested = np.flatnonzero(count)
+    return tested, total[tested] / count[tested], by_fold
+
+
+def _enter(
+    spec: TrainSpec, line: str, problem: Problem, bars: Bars, sha256: str, trials: list[Tried], home: Path, now_ns: int
+) -> None:
+    """Every setting tried is a trial: entered in the ledger once, however often the search is begun again."""
+    from quantlytic.store.control import open_control
+    from quantlytic.store.control.records import Trial
+
+    code = hashlib.sha256(
+        json.dumps([problem.code_hash, msgspec.to_builtins(spec.label), spec.model.kind]).encode()
+    ).hexdigest()
+    times, sketch = bars.array, sketch_of(bars)
+    with open_control(home) as control:
+        known = {(one.code, tuple(sorted(one.params.items()))) for one in control.trials.list(sha256)}
+        fresh = []
+        for tried in trials:
+            params = {name: _number(spec, name, value) for name, value in tried.params.items()}
+            if (key := (code, tuple(sorted(params.items())))) in known:
+                continue
+            known.add(key)
+            fresh.append(
+                Trial(
+                    strategy=f"train:{line}", params=params, data=sha256, time_ns=now_ns, bars=len(bars), kind="tuning",
+                    instruments=tuple(one.id for one in bars.instruments), start_ns=int(times["open_time"].min()),
+                    end_ns=int(times["close_time"][-1]), code=code, sketch=sketch,
+                )
+            )  # fmt: skip
+        control.trials.add(fresh)
+
+
+def _number(spec: TrainSpec, name: str, value: Any) -> float:
+    """A choice of words is known by its place."""
+    if isinstance(value, str):
+        assert spec.search is not None
+        return float(spec.search.params[name].choices.index(value))
+    return float(value)
+
+
+def _plain(spec: TrainSpec) -> dict[str, Any]:
+    """As it will be read again from the manifest."""
+    found: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(spec))
+    return found
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = dict(versions())
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

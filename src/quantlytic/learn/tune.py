@@ -1,0 +1,235 @@
+"""Which settings learn best: tried by Optuna, the same ones however many of them are tried at once.
+
+Trials are proposed `BATCH` at a time, each by a sampler seeded with its number and told of the batches before alone; so the
+result does not hang on who finishes first. Each finished trial is written into a journal at once; a search begun again finds
+there what it has tried already. A trial that after a fold is worse than the median of the finished ones is given up.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+
+from quantlytic.learn.extra import need
+from quantlytic.learn.inputs import Values
+from quantlytic.learn.models.catalogue import find_model, settled
+from quantlytic.learn.problem import Problem
+from quantlytic.learn.scores import METRICS
+from quantlytic.learn.spec import Axis, TrainSpec
+from quantlytic.model.errors import DataError, StoreError
+
+BATCH = 4
+_STARTUP = 8  # trials drawn at random before the sampler learns from them
+_JUDGES = 4  # finished trials that a median is taken of
+
+Progress = Callable[[int, int], None]
+
+
+class Tried(NamedTuple):
+    """One setting: the metric after each fold (fewer than all where it was given up), what was searched, and its number."""
+
+    number: int
+    params: dict[str, Any]
+    folds: list[float]
+    pruned: bool
+
+    @property
+    def score(self) -> float:
+        """The mean over its folds."""
+        return statistics.fmean(self.folds)
+
+
+class Job(NamedTuple):
+    """What a trial needs, wherever it is computed. `medians`: what the mean up to each fold must not be worse than."""
+
+    problem: Problem
+    kind: str
+    task: str
+    metric: str
+    seed: int
+    number: int
+    params: dict[str, Any]
+    settings: dict[str, Any]
+    medians: list[float]
+
+
+def tune(
+    spec: TrainSpec, problem: Problem, journal: Path, identity: str, run: Runner, progress: Progress
+) -> list[Tried]:
+    """All trials of the spec's search, in order. `journal`: the file that holds the finished ones, of all searches;
+    `identity`: which search this is. Raises StoreError when the journal cannot be used."""
+    search = spec.search
+    assert search is not None
+    optuna = need("optuna", "a search")
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    more = METRICS[spec.task][spec.metric][1]
+    study = optuna.create_study(direction="maximize" if more else "minimize", sampler=_sampler(optuna, spec.seed, 0))
+    kept = _Journal(optuna, journal, identity, more)
+    done: list[Tried] = []
+    while len(done) < search.trials:
+        numbers = range(len(done), min(len(done) + BATCH, search.trials))
+        asked, jobs = [], []
+        medians = _medians(done, len(problem.folds))
+        for number in numbers:
+            study.sampler = _sampler(optuna, spec.seed, number)
+            trial = study.ask()
+            params = {name: _suggested(trial, name, axis) for name, axis in sorted(search.params.items())}
+            asked.append(trial)
+            settings = settled(find_model(spec.model.kind), {**spec.model.params, **params})
+            jobs.append(
+                Job(problem, spec.model.kind, spec.task, spec.metric, spec.seed, number, params, settings, medians)
+            )
+        found = {number: kept.finished[number] for number in numbers if number in kept.finished}
+        for tried in run([job for job in jobs if job.number not in found]):
+            kept.add(tried, asked[tried.number - numbers[0]])
+            found[tried.number] = tried
+            progress(len(done) + len(found), search.trials)
+        for number, trial in zip(numbers, asked, strict=True):
+            tried = found[number]
+            for step, value in enumerate(tried.folds):
+                trial.report(value, step)
+            state = optuna.trial.TrialState.PRUNED if tried.pruned else optuna.trial.TrialState.COMPLETE
+            study.tell(trial, None if tried.pruned else tried.score, state=state)
+            done.append(tried)
+        progress(len(done), search.trials)
+    return done
+
+
+def best_of(trials: Sequence[Tried], task: str, metric: str) -> Tried:
+    """The best of those that went through all folds; the earliest of equals."""
+    whole = [one for one in trials if not one.pruned]
+    sign = -1.0 if METRICS[task][metric][1] else 1.0
+    return min(whole, key=lambda one: (sign * one.score, one.number))
+
+
+def evaluate(job: Job) -> Tried:
+    """Learn and forecast fold by fold, on one thread."""
+    found: list[float] = []
+    metric, more = METRICS[job.task][job.metric]
+    for number in range(len(job.problem.folds)):
+        forecast = forecast_fold(job.problem, number, job.kind, job.settings, job.seed, job.task)
+        value = metric(forecast, job.problem.labels[job.problem.folds[number].test])
+        if not np.isfinite(value):
+            raise DataError(f"{job.metric} has no value in fold {number + 1}: it has one class, or nothing moves there")
+        found.append(value)
+        if number < len(job.problem.folds) - 1 and number < len(job.medians):
+            mean, limit = statistics.fmean(found), job.medians[number]
+            if (mean < limit) if more else (mean > limit):
+                return Tried(job.number, job.params, found, True)
+    return Tried(job.number, job.params, found, False)
+
+
+def forecast_fold(problem: Problem, number: int, kind: str, settings: dict[str, Any], seed: int, task: str) -> Values:
+    """f8[rows of the fold's test]: what a model learned on its training rows says of them."""
+    fold = problem.folds[number]
+    with one_thread():
+        fitted = find_model(kind).fit(
+            problem.inputs[fold.train], problem.labels[fold.train], problem.weights[fold.train], seed, settings, task
+        )
+        forecast = fitted.predict(problem.inputs[fold.test])
+    if not np.isfinite(forecast).all():
+        raise DataError(f"the model {kind} gives no numbers in fold {number + 1}: other parameters, or scaled features")
+    return forecast
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Sums of several threads are put together in another order each time: the last digits would hang on the machine."""
+    limits = need("threadpoolctl", "training").threadpool_limits
+    with limits(1):
+        yield
+
+
+Runner = Callable[[Sequence[Job]], Iterator[Tried]]
+
+
+def runner(jobs: int, dask: str = "") -> Runner:
+    """How trials are computed: here, in `jobs` processes, or on the Dask cluster at an address."""
+    if dask:
+        return lambda todo: _on_dask(todo, dask)
+    if jobs > 1:
+        return lambda todo: _in_processes(todo, jobs)
+    return lambda todo: (evaluate(job) for job in todo)
+
+
+def _in_processes(todo: Sequence[Job], jobs: int) -> Iterator[Tried]:
+    joblib = need("joblib", "--jobs")
+    work = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)
+    yield from work(joblib.delayed(evaluate)(job) for job in todo)
+
+
+def _on_dask(todo: Sequence[Job], address: str) -> Iterator[Tried]:
+    distributed = need("distributed", "--dask")
+    try:
+        client = distributed.Client(address, timeout="10s", set_as_default=False)
+    except OSError as error:
+        raise StoreError(f"there is no Dask scheduler at {address}: {error}") from None
+    with client:
+        tasks = [client.submit(evaluate, job, pure=False) for job in todo]
+        for _, tried in distributed.as_completed(tasks, with_results=True):
+            yield Tried(*tried)
+
+
+class _Journal:
+    """Finished trials on disk, by number: those of one search."""
+
+    def __init__(self, optuna: Any, path: Path, identity: str, more: bool) -> None:
+        self._optuna = optuna
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            backend = optuna.storages.journal.JournalFileBackend(str(path))
+            self._study = optuna.create_study(
+                storage=optuna.storages.JournalStorage(backend),
+                study_name=identity,
+                direction="maximize" if more else "minimize",
+                load_if_exists=True,
+            )
+            found = self._study.get_trials(deepcopy=False)
+        except (OSError, ValueError) as error:
+            raise StoreError(f"the journal of trials {path} cannot be used: {error}") from None
+        self.finished: dict[int, Tried] = {}
+        for one in found:
+            tried = msgspec.convert(one.user_attrs["tried"], Tried)
+            self.finished[tried.number] = tried
+
+    def add(self, tried: Tried, asked: Any) -> None:
+        states = self._optuna.trial.TrialState
+        frozen = self._optuna.trial.create_trial(
+            state=states.PRUNED if tried.pruned else states.COMPLETE,
+            value=None if tried.pruned else tried.score,
+            params=asked.params,
+            distributions=asked.distributions,
+            user_attrs={"tried": msgspec.to_builtins(tried)},
+            intermediate_values=dict(enumerate(tried.folds)),
+        )
+        try:
+            self._study.add_trial(frozen)
+        except OSError as error:
+            raise StoreError(f"the journal of trials cannot be written: {error.strerror or error}") from None
+
+
+def _sampler(optuna: Any, seed: int, number: int) -> Any:
+    digest = hashlib.sha256(f"{seed} {number}".encode()).digest()
+    return optuna.samplers.TPESampler(seed=int.from_bytes(digest[:4]), n_startup_trials=_STARTUP)
+
+
+def _suggested(trial: Any, name: str, axis: Axis) -> Any:
+    if axis.choices:
+        return trial.suggest_categorical(name, list(axis.choices))
+    if isinstance(axis.low, int) and isinstance(axis.high, int):
+        return trial.suggest_int(name, axis.low, axis.high, log=axis.log)
+    return trial.suggest_float(name, axis.low, axis.high, log=axis.log)
+
+
+def _medians(done: Sequence[Tried], folds: int) -> list[float]:
+    whole = [one for one in done if not one.pruned]
+    if len(whole) < _JUDGES:
+        return []
+    return [statistics.median(statistics.fmean(one.folds[: k + 1]) for one in whole) for k in range(folds)]
