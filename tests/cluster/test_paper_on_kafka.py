@@ -17,12 +17,15 @@ from quantlytic.model.signal import Signal
 from quantlytic.model.time import NS_PER_S
 from quantlytic.research.runs.paper import paper_session
 from quantlytic.research.runs.parity import check_parity
-from quantlytic.services.channels import Outbox
+from quantlytic.services.chain import Chain
 from quantlytic.services.executor import PaperExecutor
-from quantlytic.services.notifier import Notifier
+from quantlytic.services.notifier import notifier_builders
 from quantlytic.services.strategist import Strategist
+from quantlytic.store.control import open_control
 from quantlytic.store.log import open_log
 from quantlytic.store.log.port import Log
+from quantlytic.telling.channels import Outbox
+from quantlytic.telling.delivery import Operator
 
 pytestmark = pytest.mark.cluster
 
@@ -65,11 +68,15 @@ def test_a_paper_run_with_restarts_equals_its_backtest(broker: Broker, tmp_path:
     random_ = random.Random(SEED)
     run = run_on("k")
     log = open_log("kafka", servers=broker.servers, prefix="paper-")
-    channel = Outbox(tmp_path, "q@localhost", "you@localhost")
+    control = open_control(tmp_path / "home")
+    boss = Operator("you@localhost", "mail", "you@localhost", ("signal",))
+    builders = notifier_builders(
+        control, lambda: [run], {"mail": Outbox(tmp_path)}, sender="q@localhost", operators=[boss]
+    )
     try:
         write_bars(log, run)
         executor, strategist = PaperExecutor(log, run, paper_session(run)), Strategist(log, run, paper_session(run))
-        notifier = Notifier(log, run, channel)
+        notifier = Chain([build(log) for build in builders])
         quiet = 0
         while quiet < 20:
             done = executor.pump() + strategist.pump() + notifier.pump()
@@ -81,11 +88,12 @@ def test_a_paper_run_with_restarts_equals_its_backtest(broker: Broker, tmp_path:
             if random_.random() < 0.01:
                 strategist = Strategist(log, run, paper_session(run))
             if random_.random() < 0.01:
-                notifier = Notifier(log, run, channel)
+                notifier = Chain([build(log) for build in builders])
         parity = check_parity(log, run, paper_session(run))
         signals = [event for event in everything(log, run.decisions_stream) if isinstance(event, Signal)]
         deliveries = [event for event in everything(log, "deliveries") if isinstance(event, Delivery)]
     finally:
+        control.close()
         log.close()
     assert (parity.mismatches, parity.first_mismatch) == (0, None)
     assert parity.bars == 2 * BARS

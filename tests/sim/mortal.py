@@ -27,15 +27,19 @@ from quantlytic.model.trade import Trade
 from quantlytic.research.runs.parity import check_parity
 from quantlytic.services.archiver import Archiver
 from quantlytic.services.barmaker import Barmaker
-from quantlytic.services.channels import Outbox
 from quantlytic.services.executor import PaperExecutor
-from quantlytic.services.notice import Notice
-from quantlytic.services.notifier import Notifier
 from quantlytic.services.service import Service
 from quantlytic.services.strategist import Strategist
+from quantlytic.store.control import open_control
+from quantlytic.store.control.control import Control
 from quantlytic.store.lake import Lake
 from quantlytic.store.log import open_log
 from quantlytic.store.log.port import Batch, Log, Writer
+from quantlytic.telling.channels import Claim, Outbox
+from quantlytic.telling.delivery import Courier, Operator
+from quantlytic.telling.fanout import FanOut
+from quantlytic.telling.letter import Letter
+from quantlytic.telling.mail import Envelope
 
 VENUE = "sim"
 EVENTS = 300  # of a market
@@ -162,17 +166,47 @@ class MortalOutbox(Outbox):
     """An outbox that may die before, while and after it writes a mail."""
 
     def __init__(self, folder: Path, mortality: Mortality) -> None:
-        super().__init__(folder, "quantlytic@localhost", "you@localhost")
+        super().__init__(folder)
         self._mortality, self._where = mortality, folder
 
-    def deliver(self, notice: Notice) -> None:
+    def deliver(self, letter: Letter, envelope: Envelope, claim: Claim) -> bool:
         try:
             self._mortality.may_strike()
         except Death:
-            (self._where / f"{notice.event_time:020d}-{notice.message_id}.part").write_bytes(b"half a ma")
+            (self._where / f"{letter.event_time:020d}-{envelope.message_id}.0.part").write_bytes(b"half a ma")
             raise
-        super().deliver(notice)
+        done = super().deliver(letter, envelope, claim)
         self._mortality.may_strike()
+        return done
+
+
+BOSS = Operator("you@localhost", "mail", "you@localhost", ("signal", "fill"))
+
+
+def fan_out(log: Log, control: Control, run: Run) -> FanOut:
+    return FanOut(log, control, lambda: [run], operators=(BOSS,), stale_ns=None, timer_s=_Seconds(0.5))
+
+
+def courier(log: Log, control: Control, outbox: Outbox) -> Courier:
+    clock = _Seconds(10.0)
+    operators = {BOSS.name: BOSS}
+    return Courier(log, control, "mail", outbox, sender="q@localhost", operators=operators, clock_ns=clock.ns)
+
+
+class _Seconds:
+    """A clock on which some time has passed at each look: no claim of the dead is waited for for long."""
+
+    now = 1_800_000_000.0
+
+    def __init__(self, step: float) -> None:
+        self._step = step
+
+    def __call__(self) -> float:
+        _Seconds.now += self._step
+        return _Seconds.now
+
+    def ns(self) -> int:
+        return int(self()) * NS_PER_S
 
 
 class MortalLake(Lake):
@@ -207,8 +241,8 @@ class Simulation:
         self.source = random.Random(f"{seed} steps")
         self.mortality = Mortality(seed, rate)
         self.log = open_log("sqlite", folder=folder / "log")
-        self._recorder = self.log.writer("recorder.sim")
-        self._names = ["barmaker", "executor", "strategist", "notifier", *(["archiver"] if archived else [])]
+        self._recorder, self.control = self.log.writer("recorder.sim"), open_control(folder)
+        self._names = ["barmaker", "executor", "strategist", "notifier", "courier", *(["archiver"] if archived else [])]
         self._handles: list[Log] = []
         self._alive: dict[str, Service] = {}
         self.zombies: list[tuple[str, Callable[[], object]]] = []
@@ -228,7 +262,7 @@ class Simulation:
         self._finish()
 
     def close(self) -> None:
-        for handle in [*self._handles, self.log]:
+        for handle in [*self._handles, self.log, self.control]:
             handle.close()
 
     def _step(self, name: str) -> int:
@@ -262,7 +296,10 @@ class Simulation:
             assert {stream: self.log.bounds(stream) for stream in STREAMS} == before
 
     def _is_settled(self) -> bool:
-        return all(self._step(name) == 0 for name in self._names for _ in range(2))
+        """Nothing to do, and no mail on its way."""
+        return (
+            all(self._step(name) == 0 for name in self._names for _ in range(2)) and not self.control.messages.stuck()
+        )
 
     def _finish(self) -> None:
         """A clean end: what is uncommitted is committed."""
@@ -280,7 +317,8 @@ class Simulation:
             "barmaker": lambda: Barmaker(log, VENUE, NS_PER_S, GRACE_NS),
             "executor": lambda: PaperExecutor(log, self.run, self.case.session()),
             "strategist": lambda: Strategist(log, self.run, self.case.session()),
-            "notifier": lambda: Notifier(log, self.run, MortalOutbox(self.folder / "outbox", self.mortality)),
+            "notifier": lambda: fan_out(log, self.control, self.run),
+            "courier": lambda: courier(log, self.control, MortalOutbox(self.folder / "outbox", self.mortality)),
             "archiver": lambda: Archiver(log, MortalLake(self.folder / "lake", self.mortality), batch_s=0.0),
         }
         return make[name]()
@@ -289,14 +327,14 @@ class Simulation:
 def reference(folder: Path, case: Case, events: Sequence[Event]) -> dict[str, list[bytes]]:
     """All at once, in chain order, nobody dies."""
     run = case.run
-    with closing(open_log("sqlite", folder=folder / "log")) as log:
+    with closing(open_log("sqlite", folder=folder / "log")) as log, open_control(folder) as control:
         log.writer("recorder.sim").commit({"market.sim": events})
-        outbox = Outbox(folder / "outbox", "quantlytic@localhost", "you@localhost")
         chain = (
             Barmaker(log, VENUE, NS_PER_S, GRACE_NS),
             PaperExecutor(log, run, case.session()),
             Strategist(log, run, case.session()),
-            Notifier(log, run, outbox),
+            fan_out(log, control, run),
+            courier(log, control, Outbox(folder / "outbox")),
         )
         while sum(service.pump() for service in chain):
             pass
@@ -321,7 +359,9 @@ def undisturbed_of(case: Case, folder: Path) -> Undisturbed:
 
 
 def streams(log: Log) -> dict[str, list[bytes]]:
-    return {stream: [encode(event) for _, event in events_of(log, stream)] for stream in STREAMS}
+    """Deliveries sorted: signals and fills come from two streams, which are read as they come."""
+    found = {stream: [encode(event) for _, event in events_of(log, stream)] for stream in STREAMS}
+    return found | {"deliveries": sorted(found["deliveries"])}
 
 
 def torture(folder: Path, case: Case, seeds: Sequence[int], undisturbed: Undisturbed) -> None:
@@ -333,7 +373,7 @@ def torture(folder: Path, case: Case, seeds: Sequence[int], undisturbed: Undistu
             simulation.play(case.market(seed % MARKETS))
             assert streams(simulation.log) == undisturbed(seed % MARKETS), f"seed {seed}"
             case.check(simulation.log, simulation.run)
-            check_mails(simulation.log, simulation.run, simulation.folder / "outbox")
+            check_mails(simulation.log, simulation.control, simulation.run, simulation.folder / "outbox")
             parity = check_parity(simulation.log, simulation.run, case.session())
             assert (parity.mismatches, parity.first_mismatch) == (0, None), f"seed {seed}"
             assert parity.compared > 100

@@ -20,6 +20,7 @@ from quantlytic.model.ledger import LedgerEntry, LedgerKind
 from quantlytic.model.order import Order, OrderCancel, OrderStatus, OrderUpdate
 from quantlytic.model.signal import Signal
 from quantlytic.store.lake import Lake
+from quantlytic.telling import mail
 
 CHURN = Case(Churn(span=3, weight=0.3))
 SEEDS = int(os.environ.get("SIM_SEEDS", "300"))
@@ -27,8 +28,9 @@ SEEDS = int(os.environ.get("SIM_SEEDS", "300"))
 
 @pytest.fixture(autouse=True)
 def _no_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody pulls the plug here, and it takes most of the time."""
+    """Nobody pulls the plug here, and nobody looks at the pictures: both take most of the time."""
     monkeypatch.setattr(os, "fsync", lambda _: None)
+    monkeypatch.setattr(mail, "png_of", lambda chart: None)
 
 
 @pytest.fixture(scope="module")

@@ -35,7 +35,7 @@ def check_everything(line: Line, minimum: int) -> dict[str, object]:
         found: dict[str, object] = {"trades": truth.check_trades(log, "box", line.rest_url)}
         found["bars"] = truth.check_bars(log, "box", duration_ns(BAR), GRACE_NS)
         found["run"] = truth.check_run(log, run)
-        found["mails"] = truth.check_mails(log, run, line.home / "outbox")
+        found["mails"] = truth.check_mails(log, control, run, line.home / "outbox")
         lake = Lake(line.home / "lake")
         found["rows"] = truth.check_lake(log, lake)
         found["ledger"] = truth.check_completeness(lake)
@@ -90,7 +90,7 @@ def test_a_portfolio_under_kills(tmp_path: Path) -> None:
         with line.log() as log, open_control(line.home) as control:
             (run,) = control.runs.list("paper")
             found = truth.check_turns(log, run)
-            mails = truth.check_mails(log, run, line.home / "outbox")
+            mails = truth.check_mails(log, control, run, line.home / "outbox")
         parity = json.loads(line.command("parity", "last", "--json"))
         assert (parity["mismatches"], parity["first_mismatch"]) == (0, None)
         assert parity["compared"] >= KILLS // 5

@@ -39,6 +39,7 @@ from quantlytic.services.strategist import Strategist
 from quantlytic.store.log import open_log
 from quantlytic.store.log.port import Log
 from quantlytic.strategies.equal_weight import EqualWeight
+from quantlytic.telling import mail
 
 SEEDS = int(os.environ.get("SIM_SEEDS", "300"))
 CROSS = partial(check_turns, period_ns=CrossChurn.PERIOD_NS)
@@ -51,6 +52,7 @@ CASES = {"two": TWO, "five": FIVE, "portfolio": PORTFOLIO}
 @pytest.fixture(autouse=True)
 def _no_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fsync", lambda _: None)
+    monkeypatch.setattr(mail, "png_of", lambda chart: None)
 
 
 @pytest.fixture(scope="module")

@@ -28,11 +28,13 @@ from quantlytic.model.signal import Signal
 from quantlytic.model.time import NS_PER_MS
 from quantlytic.model.trade import Trade
 from quantlytic.services.barmaker import name_of
-from quantlytic.services.notice import notice_of
+from quantlytic.store.control.control import Control
 from quantlytic.store.lake import Lake
 from quantlytic.store.lake.columns import TABLES, TableSpec
 from quantlytic.store.lake.completeness import check
 from quantlytic.store.log.port import Log
+from quantlytic.telling.letter import unpack
+from quantlytic.telling.occasion import occasion_of
 
 
 def events_of(log: Log, stream: str) -> Iterator[tuple[int, Event]]:
@@ -263,14 +265,21 @@ def _check_contiguous(what: str, numbers: Sequence[int]) -> None:
     assert list(numbers) == list(range(1, len(numbers) + 1)), f"{what} are lost or doubled: {numbers[:50]} ..."
 
 
-def check_mails(log: Log, run: Run, outbox: Path) -> int:
-    """One mail and one delivery a signal, no half-written ones."""
-    signals = [event for _, event in events_of(log, run.decisions_stream) if isinstance(event, Signal)]
-    notices = [notice_of(signal, run) for signal in signals]
+def check_mails(log: Log, control: Control, run: Run, outbox: Path) -> int:
+    """A message, a delivery and a mail for each signal and fill (and whatever else there was to tell); none half-written."""
+    happened = [
+        event for stream in (run.decisions_stream, run.executions_stream) for _, event in events_of(log, stream)
+    ]
+    causes = {occasion.cause for event in happened if (occasion := occasion_of(event)) is not None}
+    messages = control.messages.history(None, 1_000_000)
+    assert causes <= {message.cause for message in messages}, "somebody was not told"
+    assert {message.state for message in messages} <= {"sent", "dropped"}
+    sent = {message.message_id: unpack(message.payload) for message in messages if message.state == "sent"}
     told = [event.message_id for _, event in events_of(log, "deliveries") if isinstance(event, Delivery)]
-    assert told == [notice.message_id for notice in notices], "a delivery is lost or doubled"
-    names = {f"{notice.event_time:020d}-{notice.message_id}.eml" for notice in notices}
-    assert {path.name for path in outbox.iterdir()} == names, "mails are missing, or too many, or half-written"
-    for notice in notices:
-        assert (outbox / f"{notice.event_time:020d}-{notice.message_id}.eml").read_bytes().rstrip().endswith(b"--")
+    assert Counter(told) == Counter(list(sent)), "a delivery is lost or doubled"
+    names = {f"{letter.event_time:020d}-{message_id}.eml" for message_id, letter in sent.items()}
+    found = {path.name for path in outbox.iterdir() if path.suffix == ".eml"}
+    assert found == names, "mails are missing, or too many"
+    for name in names:
+        assert (outbox / name).read_bytes().rstrip().endswith(b"--")
     return len(names)

@@ -12,6 +12,7 @@ from quantlytic.app.wiring.halting import Halting
 from quantlytic.app.wiring.runs import Runs
 from quantlytic.app.wiring.services import Services
 from quantlytic.app.wiring.stores import Stores
+from quantlytic.app.wiring.telling import Telling
 
 if TYPE_CHECKING:
     from quantlytic.app.monitor import Meter, Monitor
@@ -70,6 +71,7 @@ class Bootstrap:
             secret=self.stores.secret("alerts-secret", "the secret that signs links").encode(),
             instruments=sorted(known),
             strategies=sorted(running),
+            channels=Telling(self.settings, self.stores).queues(),
             **given.model_dump(),
         )
 

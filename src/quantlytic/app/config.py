@@ -142,8 +142,19 @@ class MonitorSettings(_Section):
     port: int | None = Field(default=None, ge=0, le=65535)
 
 
+class ChannelSettings(_Section):
+    """An operator's channel: an Apprise address (Slack, Telegram, Discord ...), a webhook, or one more mail `address`."""
+
+    kind: Literal["apprise", "webhook", "mail"] = "apprise"
+    url: SecretStr | None = None
+    address: str = ""
+    kinds: list[Literal["*", "signal", "look-ahead", "fill", "risk", "data", "digest"]] = ["*"]
+    near_bps: FiniteFloat = Field(default=25.0, ge=0)
+
+
 class NotifySettings(_Section):
-    """With no `smtp_host`, mails go into the outbox folder. Secrets come from the environment."""
+    """With no `smtp_host`, mails go into the outbox folder. Secrets come from the environment. `recipient` and the webhook are
+    told of `kinds`; subscribers get at most `per_hour` mails that are not urgent; what is older than `stale` is not told."""
 
     recipient: str = "you@localhost"
     sender: str = "quantlytic@localhost"
@@ -153,6 +164,16 @@ class NotifySettings(_Section):
     smtp_password: SecretStr | None = None
     smtp_starttls: bool = True
     webhook_url: SecretStr | None = None
+    kinds: list[Literal["*", "signal", "look-ahead", "fill", "risk", "data", "digest"]] = ["*"]
+    per_hour: int = Field(default=60, ge=1)
+    stale: str = "1d"
+    channels: dict[str, ChannelSettings] = {}
+
+    @field_validator("stale")
+    @classmethod
+    def _is_duration(cls, value: str) -> str:
+        duration_ns(value)
+        return value
 
 
 class Settings(BaseSettings):

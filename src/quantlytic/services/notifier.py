@@ -1,78 +1,39 @@
-"""Signals to people, once each."""
+"""The notifier: one service reads the tape and queues messages, and one a channel carries them out, each in its own thread."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
-from quantlytic.model.delivery import Delivery
 from quantlytic.model.run import Run
-from quantlytic.model.signal import Signal
-from quantlytic.services.channels import Channel, DeliveryFailed
-from quantlytic.services.inbox import Inbox
-from quantlytic.services.notice import Notice, notice_of
+from quantlytic.services.service import Service
+from quantlytic.store.control.control import Control
+from quantlytic.store.control.links import Links
 from quantlytic.store.log.port import Log
+from quantlytic.telling.channels import Channel
+from quantlytic.telling.delivery import Bell, Courier, Operator
+from quantlytic.telling.fanout import FanOut
+from quantlytic.telling.record import Records
+
+Build = Callable[[Log], Service]
 
 
-class Notifier:
-    """Hands each signal of the run to one channel, in order, and records the delivery with the position in one commit.
-
-    A channel that is down holds up only itself: it is tried again after 1, 2, 4 ... 60 s, for as long as it takes. What it
-    refuses for good is recorded as failed, with the reason. Between the hand-over and the commit a crash can come: the
-    notice is then handed over again under the same id (the outbox recognises it, mail servers and hooks can).
+def notifier_builders(
+    control: Control, runs: Callable[[], Sequence[Run]], channels: Mapping[str, Channel], *, sender: str,
+    operators: Sequence[Operator] = (), links: Links | None = None, records: Records | None = None, per_hour: int = 60,
+    stale_ns: int | None = None, bell: Bell | None = None,
+) -> list[Build]:  # fmt: skip
+    """Builders of the services that tell people: the fan-out, then a courier for each of `channels` (queue -> way; subscribers'
+    mails are in the queue "mail"). A channel that hangs holds up nobody but itself. See `FanOut` and `Courier` for the rest.
     """
+    bell = bell or Bell()
+    named = {one.name: one for one in operators}
 
-    FIRST_RETRY_S, LAST_RETRY_S = 1.0, 60.0
+    def fan_out(log: Log) -> Service:
+        return FanOut(log, control, runs, operators=operators, records=records, bell=bell, stale_ns=stale_ns)
 
-    def __init__(self, log: Log, run: Run, channel: Channel, monotonic_s: Callable[[], float] = time.monotonic) -> None:
-        self.name = f"notifier.{channel.name}.{run.run_id}"
-        self._log, self._run, self._channel, self._now_s = log, run, channel, monotonic_s
-        self._writer = log.writer(self.name)
-        position = self._writer.positions.get(run.decisions_stream, 0)
-        self._inbox = Inbox(log, run.decisions_stream, position)
-        self._retry_at_s, self._retry_s = 0.0, self.FIRST_RETRY_S
-        self.last_failure = ""
+    def courier_of(queue: str, channel: Channel) -> Build:
+        return lambda log: Courier(
+            log, control, queue, channel, sender=sender, operators=named, links=links, per_hour=per_hour, bell=bell
+        )
 
-    def pump(self) -> int:
-        taken = 0
-        while (ahead := self._inbox.peek()) is not None:
-            event = ahead[1]
-            if isinstance(event, Signal) and not self._tell(notice_of(event, self._run)):
-                break
-            if not isinstance(event, Signal):
-                self._inbox.take()
-            taken += 1
-        return taken
-
-    def _tell(self, notice: Notice) -> bool:
-        """Deliver and commit; False when it has to be tried again later."""
-        if self._now_s() < self._retry_at_s:
-            return False
-        status, detail = "sent", ""
-        try:
-            self._channel.deliver(notice)
-        except DeliveryFailed as failure:
-            self.last_failure = str(failure)
-            if not failure.permanent:
-                self._retry_at_s = self._now_s() + self._retry_s
-                self._retry_s = min(2 * self._retry_s, self.LAST_RETRY_S)
-                return False
-            status, detail = "failed", str(failure)
-        self._retry_s = self.FIRST_RETRY_S
-        self._inbox.take()
-        delivery = Delivery(
-            self._run.run_id, notice.message_id, self._channel.name, self._channel.recipient,
-            notice.event_time, notice.subject, status, detail,
-        )  # fmt: skip
-        self._writer.commit({"deliveries": [delivery]}, {self._inbox.stream: self._inbox.position})
-        return True
-
-    def wait(self, timeout_s: float) -> None:
-        pause_s = self._retry_at_s - self._now_s()
-        if self._inbox.peek() is not None and pause_s > 0:
-            time.sleep(min(pause_s, timeout_s))
-        else:
-            self._log.wait({self._inbox.stream: self._inbox.read_position}, timeout_s)
-
-    def close(self) -> None:
-        self._writer.close()
+    return [fan_out, *(courier_of(queue, channel) for queue, channel in channels.items())]

@@ -78,6 +78,8 @@ def open_day(
     settings: Settings, day_text: str | None, source: str | None, changes: dict[str, Any]
 ) -> tuple[Day, Callable[[], None]]:
     """(the day with everything that it needs, what closes it). `changes` take the place of settings."""
+    from quantlytic.app.wiring.stores import Stores
+    from quantlytic.app.wiring.telling import Telling
     from quantlytic.daily.calendar import due_day
     from quantlytic.daily.day import Day
     from quantlytic.daily.runner import round_of
@@ -106,7 +108,11 @@ def open_day(
         control.close()
         raise
     number = round_of(control, found.isoformat())
-    return Day(found, home, control, lake, plain, chosen, time.time_ns, lambda *_: None, round=number), control.close
+    operators = tuple(Telling(settings, Stores(settings)).operators())
+    day = Day(
+        found, home, control, lake, plain, chosen, time.time_ns, lambda *_: None, operators=operators, round=number
+    )
+    return day, control.close
 
 
 def _rest_urls(settings: Settings) -> dict[str, str]:

@@ -13,6 +13,7 @@ from quantlytic.app.wiring.edge import Edge
 from quantlytic.app.wiring.halting import Halting
 from quantlytic.app.wiring.runs import Runs
 from quantlytic.app.wiring.stores import Stores
+from quantlytic.app.wiring.telling import Telling
 from quantlytic.model.errors import InputError
 from quantlytic.model.run import Run
 from quantlytic.model.time import NS_PER_MS, duration_ns
@@ -21,7 +22,6 @@ from quantlytic.store.log.port import Log
 if TYPE_CHECKING:  # each of these is imported by the service that needs it: starting one must not load all
     from quantlytic.daily.day import Day
     from quantlytic.engine.held import HeldSession
-    from quantlytic.services.channels import Channel
     from quantlytic.services.service import Service
 
 GRACE_NS = 50 * NS_PER_MS  # how long after a bar's end its last trades may still come
@@ -53,7 +53,7 @@ class Services:
             "strategist": lambda runs: [self._strategist(run) for run in runs],
             "lookahead": lambda runs: [self._lookahead(run) for run in runs if self._can_look_ahead(run)],
             "watchdog": lambda runs: [self._watchdog(runs)],
-            "notifier": lambda runs: [self._notifier(run, channel) for run in runs for channel in self._channels()],
+            "notifier": Telling(self._settings, self._stores).builders,
         }
         if name == "barmaker":
             return [self._barmaker(size_ns) for size_ns in self._bar_sizes()]
@@ -172,27 +172,3 @@ class Services:
             retain_ns=duration_ns(self._settings.log.retain),
             readers={f"market.{venue}": [name_of(venue, size_ns) for size_ns in self._bar_sizes()]},
         )
-
-    def _notifier(self, run: Run, channel: Channel) -> Build:
-        from quantlytic.services.notifier import Notifier
-
-        return lambda log: Notifier(log, run, channel)
-
-    def _channels(self) -> list[Channel]:
-        from quantlytic.services.channels import Outbox, Smtp, Webhook
-
-        notify = self._settings.notify
-        channels: list[Channel] = []
-        if notify.smtp_host:
-            password = notify.smtp_password.get_secret_value() if notify.smtp_password else ""
-            channels.append(
-                Smtp(
-                    notify.smtp_host, notify.smtp_port, notify.sender, notify.recipient,
-                    notify.smtp_user, password, notify.smtp_starttls,
-                )
-            )  # fmt: skip
-        else:
-            channels.append(Outbox(self._stores.home / "outbox", notify.sender, notify.recipient))
-        if notify.webhook_url is not None:
-            channels.append(Webhook(notify.webhook_url.get_secret_value()))
-        return channels

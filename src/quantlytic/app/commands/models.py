@@ -1,0 +1,162 @@
+"""`quantlytic models`: what was trained, and which of it is used."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+
+from quantlytic.model.errors import DataError, MismatchError
+from quantlytic.model.time import iso
+
+if TYPE_CHECKING:
+    from quantlytic.learn.registry import AliasChange, Registry
+
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_reason = click.option("--reason", required=True, help="Why; it is kept.")
+
+
+@click.group()
+def command() -> None:
+    """Trained models: list, show, promote, roll back, verify."""
+
+
+@command.command("list")
+@_json
+def list_models(as_json: bool) -> None:
+    """List models, oldest first, with the aliases that mean them."""
+    registry = _registry()
+    manifests, damaged = registry.list()
+    meaning: dict[str, list[str]] = {}
+    for alias, model_id in registry.aliases().items():
+        meaning.setdefault(model_id, []).append(alias)
+    rows: list[dict[str, Any]] = [
+        {
+            "model_id": one.model_id, "line": one.line, "kind": one.kind, "rows": one.data.rows, "scores": one.scores,
+            "created": iso(one.created_ns), "aliases": meaning.get(one.model_id, []),
+        }
+        for one in manifests
+    ]  # fmt: skip
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+    elif not rows:
+        click.echo(f"no models in {registry.address} yet: `quantlytic train SPEC` makes them")
+    else:
+        from rich.table import Table
+
+        from quantlytic.app.console import print_table
+
+        table = Table(box=None, pad_edge=False)
+        for name in ("model", "line", "kind", "rows", "score", "trained", "is"):
+            table.add_column(name)
+        for row in rows:
+            name, value = next(iter(row["scores"].items()), ("", None))
+            table.add_row(
+                row["model_id"][:12], row["line"], row["kind"], f"{row['rows']:,}",
+                "-" if value is None else f"{name} {value:.4g}", row["created"][:16],
+                ", ".join(alias.rpartition("/")[2] for alias in row["aliases"]),
+            )  # fmt: skip
+        print_table(table)
+    if damaged:
+        raise DataError("; ".join(damaged))
+
+
+@command.command()
+@click.argument("model")
+@_json
+def show(model: str, as_json: bool) -> None:
+    """Show the manifest of MODEL (an id, its first digits, or an alias such as trend/pooled/champion)."""
+    registry = _registry()
+    manifest = registry.manifest(_id_of(registry, model))
+    if as_json:
+        click.echo(manifest.to_json())
+        return
+    data = manifest.data
+    click.echo(f"model     {manifest.model_id}")
+    click.echo(f"line      {manifest.line}: {manifest.kind}, trained {iso(manifest.created_ns)[:16]}")
+    click.echo(
+        f"data      {data.rows:,} rows, {iso(data.start_ns)[:16]} to {iso(data.end_ns)[:16]}, {data.bar_size} bars"
+    )
+    click.echo(f"of        {', '.join(data.instruments)}")
+    click.echo(f"label     {manifest.label.kind}, {manifest.horizon} bars ahead")
+    click.echo(f"features  {', '.join(manifest.columns)}")
+    click.echo(f"params    {', '.join(f'{name}={value}' for name, value in manifest.params.items())}")
+    click.echo(f"scores    {', '.join(f'{name} {value}' for name, value in manifest.scores.items())}")
+    click.echo(f"trials    {manifest.trials}")
+
+
+@command.command()
+@click.argument("model")
+@click.argument("alias")
+@_reason
+@_json
+def promote(model: str, alias: str, reason: str, as_json: bool) -> None:
+    """Let ALIAS (LINE/champion, LINE/challenger, LINE/pinned) mean MODEL from now on."""
+    registry = _registry()
+    _told(alias, registry.promote(_id_of(registry, model), alias, reason, getpass.getuser(), time.time_ns()), as_json)
+
+
+@command.command()
+@click.argument("alias")
+@_reason
+@_json
+def rollback(alias: str, reason: str, as_json: bool) -> None:
+    """Let ALIAS mean again what it meant before its last promotion."""
+    _told(alias, _registry().rollback(alias, reason, getpass.getuser(), time.time_ns()), as_json)
+
+
+@command.command()
+@click.argument("model", required=False)
+@_json
+def verify(model: str | None, as_json: bool) -> None:
+    """Load MODEL, or all, check every byte, and ask the golden rows. Exits with 6 when one is not as it was."""
+    from quantlytic.learn.runtime import ServedModel
+
+    registry = _registry()
+    manifests, damaged = registry.list()
+    ids = [one.model_id for one in manifests] if model is None else [_id_of(registry, model)]
+    found: dict[str, str] = {}
+    for model_id in ids:
+        try:
+            ServedModel(registry.get(model_id)).golden()
+            found[model_id] = ""
+        except DataError as error:
+            found[model_id] = str(error)
+    if as_json:
+        click.echo(json.dumps({"models": found, "damaged": damaged}, indent=2))
+    else:
+        for model_id, wrong in found.items():
+            click.echo(f"{model_id[:12]}  {wrong or 'as it was trained'}")
+    wrong_ones = [*(one for one in found.values() if one), *(damaged if model is None else [])]
+    if wrong_ones:
+        raise MismatchError(f"{len(wrong_ones)} of {len(ids) + len(damaged)} models cannot be used: {wrong_ones[0]}")
+
+
+def _registry() -> Registry:
+    from quantlytic.learn.registry import Registry
+    from quantlytic.store.home import home_folder
+
+    return Registry(home_folder() / "lake")
+
+
+def _id_of(registry: Registry, model: str) -> str:
+    from quantlytic.model.errors import InputError
+
+    if "/" not in model:
+        return model
+    found = registry.alias(model)
+    if found is None:
+        raise InputError(f"{model} means no model yet: `quantlytic models promote ID {model} --reason ...`")
+    return found
+
+
+def _told(alias: str, change: AliasChange, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({"alias": alias, **msgspec.to_builtins(change)}))
+    else:
+        before = f", before {change.previous[:12]}" if change.previous else ""
+        click.echo(f"{alias} is {change.model_id[:12]}{before}")

@@ -1,0 +1,122 @@
+"""`quantlytic train`: from a spec to models in the registry."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from quantlytic.learn.train import Trained
+
+
+@click.command()
+@click.argument("spec", type=click.Path(path_type=Path))
+@click.option(
+    "--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes that try settings at once."
+)
+@click.option("--dask", default="", metavar="ADDRESS", help="Try settings on this Dask cluster (tcp://host:8786).")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a model, a line each.")
+def command(spec: Path, jobs: int, dask: str, as_json: bool) -> None:
+    """Train the models of SPEC, a TOML file (see docs/learning.md).
+
+    Settings are searched, each fold is forecast by a model that has not seen it, a last model learns from all rows, and its
+    exported file must answer as it does. It is then kept in the lake under models/; `quantlytic models` promotes it. Ctrl-C
+    keeps the trials that were finished: the same command goes on from there. How many jobs there are changes no result.
+    """
+    from quantlytic.learn.pages.trainpage import write_train_page
+    from quantlytic.learn.registry import Registry
+    from quantlytic.learn.spec import read_spec
+    from quantlytic.learn.train import train
+    from quantlytic.store.home import home_folder
+
+    wanted, home = read_spec(spec), home_folder()
+    registry = Registry(home / "lake")
+    with _Progress(shown=not as_json) as progress:
+        for one in train(
+            wanted, folder=spec.parent, home=home, registry=registry, now_ns=time.time_ns(), jobs=jobs, dask=dask,
+            told=progress,
+        ):  # fmt: skip
+            page = home / "trained" / one.manifest.model_id[:12] / "report.html"
+            page.parent.mkdir(parents=True, exist_ok=True)
+            write_train_page(one, page)
+            progress.pause()
+            if as_json:
+                click.echo(json.dumps(_summary(one, page), allow_nan=False))
+            else:
+                _print(one, page)
+
+
+def _summary(one: Trained, page: Path) -> dict[str, Any]:
+    """What a script wants to know."""
+    manifest = one.manifest
+    return {
+        "model_id": manifest.model_id,
+        "line": manifest.line,
+        "kind": manifest.kind,
+        "rows": manifest.data.rows,
+        "dropped": manifest.data.dropped,
+        "trials": len(one.trials),
+        "pruned": sum(1 for trial in one.trials if trial.pruned),
+        "params": manifest.params,
+        "scores": manifest.scores,
+        "gate": {"rows": one.gate.rows, "on_thresholds": one.gate.on_thresholds, "worst": one.gate.worst},
+        "report": str(page),
+    }
+
+
+def _print(one: Trained, page: Path) -> None:
+    manifest, gate = one.manifest, one.gate
+    scores = "   ".join(
+        f"{name} {'-' if value is None else format(value, '.4g')}" for name, value in manifest.scores.items()
+    )
+    pruned = sum(1 for trial in one.trials if trial.pruned)
+    on = f", {gate.on_thresholds:,} of them on thresholds" if gate.on_thresholds else ""
+    click.echo(f"\n{manifest.line}: {manifest.kind} {manifest.model_id[:12]}")
+    click.echo(f"rows    {manifest.data.rows:,}; {manifest.data.dropped:,} bars without a feature or a label left out")
+    if one.trials:
+        click.echo(f"trials  {len(one.trials)}, {pruned} given up early")
+    click.echo(f"scores  {scores}   (out of sample)")
+    click.echo(f"gate    {gate.rows:,} rows{on}; the file answers as the model, {gate.worst:.1g} apart at most")
+    click.echo(f"report  {page}")
+    click.echo(f"promote quantlytic models promote {manifest.model_id[:12]} {manifest.line}/champion --reason ...")
+
+
+class _Progress:
+    """Trials done, on the error stream of a terminal; nothing elsewhere."""
+
+    def __init__(self, shown: bool) -> None:
+        self._shown = shown
+        self._bar: Any = None
+        self._tasks: dict[str, Any] = {}
+
+    def __enter__(self) -> _Progress:
+        return self
+
+    def __call__(self, line: str, done: int, of: int) -> None:
+        if not self._shown or not of:
+            return
+        if self._bar is None:
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+            console = Console(stderr=True)
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            self._bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+            self._bar.start()
+        if line not in self._tasks:
+            self._tasks[line] = self._bar.add_task(line, total=of)
+        self._bar.update(self._tasks[line], completed=done)
+
+    def pause(self) -> None:
+        """Make place for what is printed."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+            self._tasks.clear()
+
+    def __exit__(self, *_error: object) -> None:
+        self.pause()
