@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from quantlytic.model.bar import Bar
 from quantlytic.model.errors import DataError, InputError, StrategyError
 from quantlytic.model.quote import QUOTE
 from quantlytic.model.trade import TRADE, Trade
+from quantlytic.research.data.holes import find_holes
+from quantlytic.store.barfile import read_bars
 
 SOME = [
     FeatureSpec("rsi", "rsi", {"period": 5}),
@@ -278,6 +281,7 @@ def test_events_of_the_tape_do_as_well_as_rows() -> None:
     [
         ([FeatureSpec("a", "rsii")], "no kind of feature 'rsii': did you mean 'rsi'"),
         ([FeatureSpec("a", "rsi", {"perod": 3})], "no parameter 'perod': did you mean 'period'"),
+        ([FeatureSpec("a", "sma")], "SMA needs the parameter 'period'"),
         ([FeatureSpec("a", "rsi", {"period": 0})], "feature 'a': RSI: the period"),
         ([FeatureSpec("a", "rsi", of="closs")], "no column 'closs' .* did you mean 'close'"),
         ([FeatureSpec("a", "rsi"), FeatureSpec("a", "sma")], "two features are named 'a'"),
@@ -312,6 +316,26 @@ def test_says_what_is_wrong_with_the_data() -> None:
         _set(SOME, bars).table(made_bars(5, "x:B"))
 
 
+def test_five_instruments_as_they_were(market_data: Path) -> None:
+    array, instruments = read_bars(market_data / "binance_spot_1h_staticklines.parquet")
+    hour = 3600 * 10**9
+    holes = find_holes(Bars(array, instruments))
+    assert len(holes), "the point is that there are holes"
+    bars = Bars(array, instruments).between(int(holes["start"][0]) - 400 * hour, int(holes["start"][0]) + 200 * hour)
+    other = instruments[1].id
+    specs = [*SOME, FeatureSpec("with", "correlation", {"period": 24}, of="return_1", instrument=other),
+             FeatureSpec("stands", "rank", of="return_1")]  # fmt: skip
+    with pytest.raises(DataError, match=r"has 1 hole, the first from 2023-03-24T1"):
+        FeatureSet(specs, instruments, hour).table(bars)
+    features = FeatureSet(specs, instruments, hour, gaps="restart")
+    table = features.table(bars)
+    assert _lived(features, bars).tobytes() == table.values.tobytes()
+    before, after = bars.array["close_time"] <= holes["start"][0], bars.array["open_time"] >= holes["end"][0]
+    assert table.ready[before][-1]
+    assert not table.ready[after][0]
+    assert table.ready[after].mean() > 0.8
+
+
 def test_summer_time_and_sessions() -> None:
     bars = made_bars(3)
     bars.array["close_time"] = [START_NS, 1_710_000_000 * 10**9, 1_720_000_000 * 10**9]
@@ -338,8 +362,12 @@ def test_every_indicator_is_a_kind() -> None:
 def test_every_kind_knows_the_past_alone(name: str) -> None:
     bars = Bars.merge([made_bars(400, "x:A", 1), made_bars(400, "x:B", 2)])
     pair = name in ("beta", "correlation", "cointegration", "kalmanregression", "ratio", "spread", "difference")
-    spec = FeatureSpec("f", name, instrument="x:B" if pair else "")
-    features = _set([spec], bars)
+    params = {"macdext": {"fast": 3, "slow": 6, "smooth": 4}}.get(name, {})
+    needed = inspect.signature(catalogue()[name]).parameters.get("period")
+    if needed is not None and needed.default is needed.empty:
+        params = {"period": 7}
+    of = "volume" if name == "halflife" else ""  # of what wanders, it is infinite
+    features = _set([FeatureSpec("f", name, params, of, "x:B" if pair else "")], bars)
     trades, quotes = _flow(bars)
     whole = features.table(bars, trades=trades, quotes=quotes)
     part = Bars(bars.array[:600], bars.instruments)

@@ -27,7 +27,7 @@ JOB = np.dtype(
 )
 """Addresses and steps (bytes) of the inputs, and of the output; `place` is where in the state the result is. For features of
 whole bars the inputs are: the bars; each row's first event and the one after its last (i8[rows, 2]); the events."""
-BLOCK = 512  # rows: a block's bars and results stay in the processor's cache
+BLOCK = 128  # rows: a block's bars and results stay in the processor's nearest cache
 
 _NUMBER = layout_of(np.dtype([("x", "f8")]))
 _INDEX = layout_of(np.dtype([("x", "i8")]))

@@ -82,12 +82,18 @@ def inputs_of(kind: type[Record]) -> tuple[str, ...]:
 
 def make(kind: type[Record], params: Mapping[str, Any], name: str) -> Record:
     """An instance with these parameters. InputError names what does not fit, and the feature."""
-    known = list(inspect.signature(kind).parameters)
+    signature = inspect.signature(kind).parameters
+    known = list(signature)
     for param in params:
         if param not in known:
             close = difflib.get_close_matches(param, known, 1)
             hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(known) or 'no parameters'}"
             raise InputError(f"feature {name!r}: {kind.__name__} has no parameter {param!r}: {hint}")
+    for param, one in signature.items():
+        if one.default is one.empty and one.kind is one.POSITIONAL_OR_KEYWORD and param not in params:
+            raise InputError(
+                f"feature {name!r}: {kind.__name__} needs the parameter {param!r}: params = {{ {param} = ... }}"
+            )
     try:
         return kind(**params)
     except (InputError, StrategyError) as error:

@@ -127,14 +127,18 @@ class LiveFeatures:
             raise DataError(
                 "the saved features are of other code, other features or other instruments: begin from bars"
             )
-        if any(len(one) != self._graph.state_size for one in saved.states):
+        board = self._board
+        sizes = (0, 0) if board is None else (board.times.nbytes, board.values.nbytes)
+        if any(len(one) != self._graph.state_size for one in saved.states) or sizes != (
+            len(saved.times), len(saved.values),
+        ):  # fmt: skip
             raise DataError("the saved features are damaged: a state has another size")
         for lane, one in zip(self._lanes, saved.states, strict=True):
             lane.state[:] = np.frombuffer(one, np.uint8)
         self._opened, self._closed = list(saved.opened), list(saved.closed)
-        if self._board is not None:
-            self._board.times[:] = np.frombuffer(saved.times, np.int64).reshape(self._board.times.shape)
-            self._board.values[:] = np.frombuffer(saved.values).reshape(self._board.values.shape)
+        if board is not None:
+            board.times[:] = np.frombuffer(saved.times, np.int64).reshape(board.times.shape)
+            board.values[:] = np.frombuffer(saved.values).reshape(board.values.shape)
         for k, word, rows in saved.waiting:
             self._waiting[k][word] = _Waiting(EVENTS[word], np.frombuffer(rows, EVENTS[word]))
 
