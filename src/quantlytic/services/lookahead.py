@@ -16,7 +16,7 @@ from quantlytic.engine.session import Session
 from quantlytic.model.bar import Bar
 from quantlytic.model.book import BookDelta
 from quantlytic.model.equity import Equity
-from quantlytic.model.errors import InputError, StrategyError, StoreError
+from quantlytic.model.errors import InputError, StoreError, StrategyError
 from quantlytic.model.event import Event
 from quantlytic.model.ledger import LedgerEntry, LedgerKind
 from quantlytic.model.run import Run
