@@ -354,7 +354,11 @@ def test_every_indicator_is_a_kind() -> None:
         for name in indicators.__all__
         if isinstance(member := getattr(indicators, name), type) and issubclass(member, indicators.Indicator)
     }
-    assert public - set(catalogue()) == {"indicator", "sessionvwap"}  # the base, and the one that takes the time
+    assert public - set(catalogue()) == {
+        "indicator",
+        "macdext",
+        "sessionvwap",
+    }  # the base; those that take averages, times
 
 
 @pytest.mark.slow
@@ -362,10 +366,8 @@ def test_every_indicator_is_a_kind() -> None:
 def test_every_kind_knows_the_past_alone(name: str) -> None:
     bars = Bars.merge([made_bars(400, "x:A", 1), made_bars(400, "x:B", 2)])
     pair = name in ("beta", "correlation", "cointegration", "kalmanregression", "ratio", "spread", "difference")
-    params = {"macdext": {"fast": 3, "slow": 6, "smooth": 4}}.get(name, {})
-    needed = inspect.signature(catalogue()[name]).parameters.get("period")
-    if needed is not None and needed.default is needed.empty:
-        params = {"period": 7}
+    period = inspect.signature(catalogue()[name]).parameters.get("period")
+    params = {"period": 7} if period is not None and period.default is period.empty else {}
     of = "volume" if name == "halflife" else ""  # of what wanders, it is infinite
     features = _set([FeatureSpec("f", name, params, of, "x:B" if pair else "")], bars)
     trades, quotes = _flow(bars)

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.learn.made import MINUTE_NS, made_bars
 
 from quantlytic.engine.data.bars import Bars
@@ -118,6 +120,45 @@ def test_planted_leaks_have_their_names(
         found = find_leaks(leaky, _frame(), target="label", joined=["funding"], seed=seed)
         assert [(one.name, one.field) for one in found] == [(name, field)], f"seed {seed}: {found}"
         assert find_leaks(clean, _frame(), target="label", joined=["funding"], seed=seed) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [
+        (leaks.LOOK_AHEAD, lambda x: np.append(x[5:], np.full(5, np.nan))),
+        (leaks.CENTRED, lambda x: np.convolve(x, np.ones(101) / 101, "same")),
+        (leaks.CENTRED, lambda x: pl.Series(x).rolling_max(9, center=True).to_numpy()),
+        (leaks.CENTRED, lambda x: np.append(np.nan, np.append(x[2:] - x[:-2], np.nan))),
+        (leaks.RESAMPLED, lambda x: x[np.minimum(np.arange(len(x)) // 100 * 100 + 99, len(x) - 1)]),
+        (leaks.RESAMPLED, lambda x: np.maximum.reduceat(x, np.arange(0, len(x), 2)).repeat(2)[: len(x)]),
+        (leaks.ONE_BAR, lambda x: np.append(np.nan, np.convolve(x, np.ones(5) / 5, "full")[2 : len(x) + 1])),
+        (leaks.RANK, lambda x: np.argsort(np.argsort(np.diff(x, prepend=x[0]))).astype(float)),
+        (leaks.SCALING, lambda x: (x - x.min()) / np.ptp(x)),
+    ],
+)
+def test_other_shapes_of_leaks(name: str, rule: Callable[[np.ndarray], np.ndarray]) -> None:
+    x = np.random.default_rng(11).normal(size=400)
+    for seed in range(3):
+        assert [one.name for one in find_leaks(lambda frame: rule(frame["x"]), {"x": x}, seed=seed)] == [name]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10**6), st.integers(0, 3), st.integers(1, 20), st.integers(0, 5))
+def test_what_looks_back_is_silent(seed: int, kind: int, window: int, shift: int) -> None:
+    x = np.random.default_rng(seed).normal(size=120)
+
+    def rule(frame: dict[str, np.ndarray]) -> Any:
+        past = pl.DataFrame(frame).select(pl.col("x").shift(shift))
+        column = pl.col("x")
+        rolled = (
+            column.rolling_mean(window),
+            column.rolling_max(window),
+            column.ewm_mean(span=window),
+            column.cum_max(),
+        )[kind]
+        return past.select(rolled)
+
+    assert find_leaks(rule, {"x": x}, seed=seed) == []
 
 
 def test_labels_that_overlap_a_test() -> None:

@@ -284,16 +284,16 @@ class _Search:
         return False
 
     def _name_near(self, field: str, row: int, cut: int) -> Leak:
-        first = max(0, min(cut - _STRETCH // 2, self.frame.rows - _STRETCH))
-        last = min(first + _STRETCH, self.frame.rows)
+        furthest = self._furthest(field, cut)
+        last = min(furthest + _STRETCH // 4, self.frame.rows)
         ahead, behind = np.zeros(self.frame.rows, int), np.zeros(self.frame.rows, int)
-        for k in range(first, last):
-            column = self.frame.numbers[field].copy()
-            column[k : k + 1] = self._other(column[k : k + 1]) + 1.0
-            for i in np.flatnonzero(self._changed(self._run({field: column}))).tolist():
+        for k in range(max(0, last - _STRETCH), last):
+            rows = self._changed(self._run(self._with(field, k, up=True)))
+            rows |= self._changed(self._run(self._with(field, k, up=False)))
+            for i in np.flatnonzero(rows).tolist():
                 ahead[i], behind[i] = max(ahead[i], k - i), max(behind[i], i - k)
         reach = int(ahead.max())
-        middle = ahead[first : max(first + 1, last - reach)]
+        at_furthest = np.count_nonzero((ahead > 0) & (np.arange(self.frame.rows) + ahead == furthest))
         if field in self.joined:
             return Leak(
                 JOIN,
@@ -301,7 +301,9 @@ class _Search:
                 field,
                 f"row {row} holds {field!r} of a row up to {reach} later: join as of the row's own time",
             )
-        if reach > 0 and (middle < reach).any() and len(np.unique(middle)) > 2:
+        blind = np.flatnonzero(ahead[max(0, last - _STRETCH) : max(0, last - reach)] == 0)
+        periodic = len(blind) > 2 and len(np.unique(np.diff(blind))) == 1 and blind[1] - blind[0] > 1
+        if at_furthest > 1 or periodic:  # rows that look ahead to one and the same: the end of a period
             why = f"row {row} holds {field!r} of the end of its period, up to {reach} rows later: stamp periods at their close"
             return Leak(RESAMPLED, row, field, why)
         if int(behind.max()) == reach:
@@ -309,8 +311,31 @@ class _Search:
                 CENTRED, row, field, f"row {row} uses {field!r} of {reach} rows before and after it: use the past alone"
             )
         name = ONE_BAR if reach == 1 else LOOK_AHEAD
-        rows = "the next row" if reach == 1 else f"up to {reach} rows later"
-        return Leak(name, row, field, f"row {row} uses {field!r} of {rows}: shift it back")
+        where = "the next row" if reach == 1 else f"up to {reach} rows later"
+        return Leak(name, row, field, f"row {row} uses {field!r} of {where}: shift it back")
+
+    def _with(self, field: str, row: int, up: bool) -> dict[str, NDArray[np.float64]]:
+        """The field with one number far above, or below, all others; what is positive stays so."""
+        column = self.frame.numbers[field].copy()
+        low, high = float(np.nanmin(column)), float(np.nanmax(column))
+        if low > 0.0:
+            column[row] = high * 10.0 if up else low / 10.0
+        else:
+            column[row] = high + 5.0 * (high - low + 1.0) if up else low - 5.0 * (high - low + 1.0)
+        return {field: column}
+
+    def _furthest(self, field: str, cut: int) -> int:
+        """The last row of the field that changes what is before or at the cut, by bisection."""
+        low, high = cut + 1, self.frame.rows
+        while high - low > 1:
+            middle = (low + high) // 2
+            column = self.frame.numbers[field].copy()
+            column[middle:] = self._other(column[middle:])
+            if self._changed(self._run({field: column}))[: cut + 1].any():
+                low = middle
+            else:
+                high = middle
+        return low
 
 
 def _equal(one: NDArray[np.float64], other: NDArray[Any]) -> bool:

@@ -42,7 +42,12 @@ _OWN: dict[str, type[Record]] = {
     "spread": barfeatures.Spread,
     "difference": barfeatures.Difference,
 }
-_BASES = {"Indicator", "CandlePattern", "PenetrationPattern"}
+_NO_KINDS = {
+    "Indicator",
+    "CandlePattern",
+    "PenetrationPattern",
+    "MACDExt",
+}  # bases, and what is made of other indicators
 _OTHER_NAMES = {"volatility": "realisedvolatility", "log_return": "return", "bollinger": "bollingerbands"}
 
 
@@ -54,7 +59,7 @@ def catalogue() -> Mapping[str, type[Record]]:
         module = importlib.import_module(place.name)
         for name, member in vars(module).items():
             is_own = inspect.isclass(member) and member.__module__ == place.name and issubclass(member, Indicator)
-            if is_own and name not in _BASES and "time" not in inputs_of(member):
+            if is_own and name not in _NO_KINDS and "time" not in inputs_of(member):
                 found[name.lower()] = member
     return found | _OWN
 
