@@ -78,13 +78,15 @@ def refused(*reasons: str) -> dict[str, Any]:
 
 
 def test_refused_orders_are_shown_with_what_refused_them() -> None:
-    given = refused("insufficient-cash: 3", "max_order_notional: order 1 ...", "max_order_notional: order 2 ...")
-    assert "fills 10  refused 3 (max_order_notional, insufficient-cash)  equity" in Status(lambda: given, RUN).line()
-    assert shown(given)[-1].strip() == "orders    refused 3 (max_order_notional, insufficient-cash)"
+    given = refused("insufficient-cash: 3", "max_order_notional: 1", "max_order_notional: order 2 ...", "spot: 1")
+    assert "fills 10  refused 4 (spot, max_order_notional)  equity" in Status(lambda: given, RUN).line()
+    assert shown(given)[-1].strip() == "orders    refused 4 (spot, max_order_notional)"
     assert "refused" not in Status(state, RUN).line()
 
 
 def test_words_that_are_no_name_are_cut() -> None:
     given = refused("trading is halted (kill): a very long reason that somebody has written")
-    assert "refused 1 (trading is halted (kill): a...)" in Status(lambda: given, RUN).line()
+    assert "refused 1 (trading is halted (kill))" in Status(lambda: given, RUN).line()
+    given = refused("decided 61.4 s ago, which is over 60 s: not sent late")
+    assert "refused 1 (decided 61.4 s ago, which is...)" in Status(lambda: given, RUN).line()
     assert "refused 1  equity" in Status(lambda: refused(""), RUN).line()

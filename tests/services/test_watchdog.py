@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from quantlytic.model.equity import Decided, Equity
-from quantlytic.model.errors import Fenced, StoreError
+from quantlytic.model.errors import StoreError
 from quantlytic.model.event import Event
 from quantlytic.model.halt import Halt
 from quantlytic.model.instrument import Instrument
@@ -214,13 +214,27 @@ def test_a_locked_log_keeps_nothing_from_being_halted_and_it_is_told_later(scene
     assert scene.watchdog.trouble == ""
 
 
-def test_a_second_watchdog_takes_over(scene: Scene) -> None:
+def test_two_watch_one_account_and_each_word_is_told_once(scene: Scene) -> None:
     scene.after(1)
-    first, scene.watchdog = scene.watchdog, scene.start()
+    first, second = scene.watchdog, scene.start()
     scene.latch.engage("kill", "operator", "enough", scene.now)
-    with pytest.raises(Fenced):
-        first.pump()
-    first.close()
+    for dog in (first, second, first, second, second, first, first):
+        scene.watchdog = dog  # whoever is awake tells, the other one may hang
+        scene.after(1)
+        if scene.latch.read() is None:
+            scene.latch.engage("kill", "operator", f"again at {scene.now}", scene.now)
+        else:
+            scene.latch.release("main", "ann", scene.now)
+    for dog in (first, first, second, second, first, first):
+        scene.watchdog = dog
+        scene.after(1)
+    scene.after(11, beat=False)
+    told = scene.told()
+    assert len(told) == len(set(told))
+    assert [word.cause for word in told if word.is_halted].count("dead-man") == 1
+    assert set(scene.latch.words()) <= set(told)
+    assert [word.is_halted for word in told if word.cause == "kill"] == [True, False] * 4
+    second.close()
 
 
 class Fragile:

@@ -10,19 +10,15 @@ SHOWN = 2
 
 
 def refusals(count: int, reasons: Iterable[str]) -> str:
-    """`refused 3 (max_order_notional)`; "" when there are none. `reasons`: of them, or of the last of them, as
-    `OrderUpdate.reason` has it; the commonest are named."""
+    """`refused 3 (max_order_notional)`; "" when there are none. `reasons`: of them, or of the last of them, oldest first, as
+    `OrderUpdate.reason` has it; what refused the last ones is named."""
     if count <= 0:
         return ""
-    found: dict[str, int] = {}
-    for reason in reasons:
-        name = _name(reason)
-        found[name] = found.get(name, 0) + 1
-    common = sorted((name for name in found if name), key=lambda name: -found[name])[:SHOWN]
-    return f"refused {count:,}" + (f" ({', '.join(common)})" if common else "")
+    last = list(dict.fromkeys(name for reason in reversed([*reasons]) if (name := _name(reason))))[:SHOWN]
+    return f"refused {count:,}" + (f" ({', '.join(last)})" if last else "")
 
 
 def _name(reason: str) -> str:
-    """What stands before the colon when it is one word (a limit, a rule), else how it begins."""
+    """What stands before the colon when it is short (a limit, a rule, a halt), else how it begins."""
     head = reason.partition(":")[0]
-    return head if head and " " not in head else textwrap.shorten(reason, WIDTH, placeholder="...")
+    return head if len(head) <= WIDTH else textwrap.shorten(reason, WIDTH, placeholder="...")

@@ -31,7 +31,8 @@ class Watchdog:
     What is wrong shuts the latch (cause "dead-man"); what is well again opens it, if the rules say "auto". Each change of
     the latch, whoever made it, becomes one `Halt` in `account.NAME`: that is what people are told. `on_silence` is called
     with the reason, once each time the executor falls silent: it may cancel at the venue through the kill switch.
-    A log that is locked or broken keeps nothing from being halted: the latch is a file; what is to be told waits.
+    A log that is locked or broken keeps nothing from being halted: the latch is a file; what is to be told waits. Several may
+    watch one account (that of `up`, and one by itself): whichever has something to tell takes the pen.
     """
 
     def __init__(
@@ -41,14 +42,13 @@ class Watchdog:
         self.name = f"watchdog.{account}"
         self._log, self._latch, self._heartbeat, self._deadman = log, latch, heartbeat, deadman
         self._on_silence, self._clock_ns = on_silence, clock_ns
-        self._writer = log.writer(self.name)
+        self._told: set[Halt] = set()
+        self._take_pen()
         self._runs = list(runs)
         self._account_stream = f"account.{account}"
         self._positions: dict[str, int] = {}
         self._bars = {run.run_id: [-1, -1] for run in self._runs}  # the newest executed, and the newest decided on
         self._was_silent = False
-        told = decode_batch(self._writer.snapshot) if self._writer.snapshot else []
-        self._told = {word for word in told if isinstance(word, Halt)}
         self.trouble = ""
         """Why the log or the latch could not be used at the last look; "" when they could."""
         self._began_ns = clock_ns()
@@ -63,8 +63,6 @@ class Watchdog:
         self.trouble = ""
         try:
             count = self._read(now_ns)
-        except Fenced:
-            raise
         except StoreError as error:
             self.trouble, count = str(error), 0
         count += self._look(now_ns)
@@ -78,6 +76,12 @@ class Watchdog:
     def close(self) -> None:
         """See `Service.close`."""
         self._writer.close()
+
+    def _take_pen(self) -> None:
+        """Become the one who writes; what was told by whoever was it before is known."""
+        self._writer = self._log.writer(self.name)
+        told = decode_batch(self._writer.snapshot) if self._writer.snapshot else []
+        self._told.update(word for word in told if isinstance(word, Halt))
 
     def _listen(self) -> None:
         beat_ns = self._heartbeat.last_ns()
@@ -140,13 +144,18 @@ class Watchdog:
 
     def _tell(self) -> None:
         """Write the words of the latch that nobody has written yet. Of what was released before our time nothing is said."""
-        new = [word for word in self._latch.words() if word not in self._told and (word.is_halted or self._told)]
-        if not new:
-            return
         try:
-            self._writer.commit({self._account_stream: new}, None, encode_batch(self._latch.words()))
-            self._told.update(new)
-        except Fenced:
-            raise
+            try:
+                self._write()
+            except Fenced:  # another watchdog has the pen: it may hang
+                self._writer.close()
+                self._take_pen()
+                self._write()
         except StoreError as error:
             self.trouble = str(error)
+
+    def _write(self) -> None:
+        new = [word for word in self._latch.words() if word not in self._told and (word.is_halted or self._told)]
+        if new:
+            self._writer.commit({self._account_stream: new}, None, encode_batch(self._latch.words()))
+            self._told.update(new)
