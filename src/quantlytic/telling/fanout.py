@@ -29,6 +29,7 @@ from quantlytic.telling.chart import chart_of
 from quantlytic.telling.delivery import Bell, Operator
 from quantlytic.telling.letter import Letter, pack, price_text
 from quantlytic.telling.occasion import Occasion, occasion_of
+from quantlytic.telling.partials import settled, together
 from quantlytic.telling.record import Records
 from quantlytic.telling.replica import Replica
 from quantlytic.telling.words import (
@@ -46,6 +47,7 @@ MAIL = "mail"
 """The channel of subscribers' messages."""
 READER = "notifier"
 _LOOK_S = 1.0  # how often new runs and accounts are looked for
+_HOLD_S = 0.1  # how often held fills are looked at
 _KEEP_S = 30.0  # how often positions without news, and the replicas, are saved
 _BATCH = 2_000
 _TOLD = frozenset({Signal, Fill, Intent, RiskBreach, Halt, Discrepancy, LedgerEntry, Decided})
@@ -83,6 +85,7 @@ class FanOut:
         self._streams: dict[str, _Stream] = {}
         self._replicas: dict[str, Replica] = {}
         self._look_due_s = self._keep_due_s = timer_s()
+        self._is_holding = False
 
     # ---- the service
 
@@ -91,12 +94,16 @@ class FanOut:
         if self._timer_s() >= self._look_due_s:
             self._look_due_s = self._timer_s() + _LOOK_S
             self._find_streams()
+        self._is_holding = False
         count = sum(self._read(name, stream) for name, stream in self._streams.items())
         if self._timer_s() >= self._keep_due_s:
             self._keep()
         return count
 
     def wait(self, timeout_s: float) -> None:
+        if self._is_holding:  # there is something to read, and it is not read yet
+            time.sleep(min(timeout_s, _HOLD_S))
+            return
         self._log.wait({name: stream.position for name, stream in self._streams.items()}, min(timeout_s, _LOOK_S))
 
     def close(self) -> None:
@@ -136,8 +143,14 @@ class FanOut:
                 raise
             stream.position = first
             return 1
+        events, next_offset = batch.events, batch.next_offset
+        if stream.run is not None and name == stream.run.executions_stream:
+            count = settled(events, self._clock_ns())
+            if count < len(events):
+                next_offset, self._is_holding = batch.offsets[count], True
+            events = together(events[:count])
         messages: list[Message] = []
-        for event in batch.events:
+        for event in events:
             if type(event) not in _TOLD:  # nearly all of a market's
                 continue
             occasion = occasion_of(event)
@@ -145,10 +158,10 @@ class FanOut:
                 messages += self._messages(occasion, stream.run)
             elif isinstance(event, Decided) and stream.run is not None:
                 self._replica(stream.run, event.bar_offset)
-        stream.position = batch.next_offset
+        stream.position = next_offset
         if messages:
             self._put(messages)
-        return len(batch.events)
+        return len(events)
 
     def _put(self, messages: Sequence[Message]) -> None:
         positions = {name: stream.position for name, stream in self._streams.items()}

@@ -30,6 +30,9 @@ class ReleaseBody(msgspec.Struct, forbid_unknown_fields=True):
     typed: str
 
 
+_KILL, _RELEASE = msgspec.json.Decoder(KillBody), msgspec.json.Decoder(ReleaseBody)
+
+
 class HaltDesk:
     """What the page may do about trading. The callables may block, for a minute too; they are called in threads.
 
@@ -78,14 +81,16 @@ def add_halt_routes(app: FastAPI, desk: HaltDesk) -> None:
 
     @app.post("/api/kill")
     async def kill(request: Request) -> JSONResponse:
-        return await _answer(request, KillBody, desk.kill)
+        return await _answer(request, _KILL, desk.kill)
 
     @app.post("/api/release")
     async def release(request: Request) -> JSONResponse:
-        return await _answer(request, ReleaseBody, desk.release)
+        return await _answer(request, _RELEASE, desk.release)
 
 
-async def _answer(request: Request, kind: type[Any], work: Callable[[Any], dict[str, Any]]) -> JSONResponse:
+async def _answer(
+    request: Request, decoder: msgspec.json.Decoder[Any], work: Callable[[Any], dict[str, Any]]
+) -> JSONResponse:
     """Errors are one line, as on the command line: 400 what cannot be read, 422 what is refused, 503 what failed."""
     payload = bytearray()
     async for piece in request.stream():
@@ -93,7 +98,7 @@ async def _answer(request: Request, kind: type[Any], work: Callable[[Any], dict[
         if len(payload) > MAX_BODY_BYTES:
             return JSONResponse({"error": f"more than {MAX_BODY_BYTES} bytes"}, 413)
     try:
-        body = msgspec.json.decode(bytes(payload), type=kind)
+        body = decoder.decode(bytes(payload))
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         return JSONResponse({"error": f"the request cannot be read: {error}"}, 400)
     try:

@@ -22,6 +22,7 @@ class Choice(msgspec.Struct, forbid_unknown_fields=True):
     series: str | None = None
 
 
+_CHOICE = msgspec.json.Decoder(Choice)
 Snapshot = Callable[[str | None, str | None], bytes]
 """(run, series) -> the whole view as JSON; called in a worker thread."""
 
@@ -52,7 +53,7 @@ class _Client:
     async def listen(self) -> None:
         while True:
             try:
-                choice = msgspec.json.decode(await self.socket.receive_text(), type=Choice)
+                choice = _CHOICE.decode(await self.socket.receive_text())
             except (KeyError, msgspec.DecodeError):  # KeyError: a binary message
                 await self.socket.close(BAD_MESSAGE, "not a choice of run and series")
                 return

@@ -38,6 +38,7 @@ const STATUS = {
 const LEDGER = {
   GAP: 'Gaps: never came', BACKFILL: 'Fetched afterwards', DUPLICATE: 'Duplicates dropped', LATE: 'Late for their bar',
   RECONNECT: 'Reconnects', CROSSED: 'Book crossed', RESYNC: 'Book rebuilt', INVALID: 'Unreadable',
+  CORRECTED: 'Corrected by the venue', REPAIRED: 'Repaired by the daily run',
 };
 
 const candles = new CandleChart(get('candles'), showCandle);
