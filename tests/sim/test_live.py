@@ -424,6 +424,24 @@ def test_one_release_is_enough_after_a_loss(
         live.until(lambda: live.latch.read() is not None, what="halted again by a new loss")
 
 
+def test_what_a_run_left_behind_is_told_at_every_start_without_it(live: World) -> None:
+    live.run_bars(1)
+    bought = live.dice.order(Side.BUY, 0.01)
+    resting = live.dice.order(Side.BUY, 0.001, far(live))
+    decide(live)
+    live.until(lambda: live.updates(bought)[-1:] == [S.FILLED] and live.updates(resting) == [S.NEW])
+    assert not [each for each in live.discrepancies() if "not traded now" in each.explanation]
+    live.kill()
+    old, live.runs = live.run, [msgspec.structs.replace(live.run, run_id="another")]
+    for starts in (1, 2):
+        live.start()
+        live.until(lambda: live.executor.stats.is_ready)
+        told = [each for each in live.discrepancies() if f"run {old.run_id}, which is not traded" in each.explanation]
+        assert [(each.what, each.action) for each in told] == [("position", "ignored"), ("order", "ignored")] * starts
+        live.kill()
+    assert live.box._call(live._truth)["open"] == [f"{old.run_id}.{resting}"]
+
+
 # ---- strangers
 
 

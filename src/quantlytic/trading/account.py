@@ -80,6 +80,7 @@ class Account:
         self.out: list[Event] = []
         self.told: dict[str, list[Event]] = {}
         self._rules = rules
+        self._unled = sorted({*state.runs} - {run.run_id for run in runs})
         for run in runs:
             if run.run_id not in state.runs:
                 holdings = Holdings(run.run_id, run.cash, {one.id: Holding() for one in run.instruments})
@@ -316,6 +317,7 @@ class Account:
         if not state.is_open:
             state.expected = {asset: row.free + row.locked for asset, row in sweep.balances.items()}
             state.is_open = True
+        self._tell_unled(now_ns)
         for name in [name for name in sweep.trades if name not in state.cursors]:
             state.cursors[name] = max((each.trade_id for each in sweep.trades[name]), default=-1)
             held = state.expected.get(state.instruments[name].base, 0.0)
@@ -323,6 +325,14 @@ class Account:
                 self.note(reconciliation.held_before(name, held), now_ns)
                 if self._rules.foreign == "adopt":
                     state.to_adopt[name] = held
+
+    def _tell_unled(self, now_ns: int) -> None:
+        """What runs hold and have open that are not traded now: once."""
+        held = [(run, name, one.told) for run in self._unled for name, one in self.state.runs[run].holdings.of.items()]
+        legs = [(working.order.run, leg) for working, leg in self.book.legs() if working.order.run in self._unled]
+        for finding in reconciliation.left_behind(held, legs):
+            self.note(finding, now_ns)
+        self._unled = []
 
     def _check_balances(self, sweep: Sweep, now_ns: int) -> bool:
         """A balance counts as unexplained when the same is missing twice: between a trade and its listing lies some time."""
@@ -383,7 +393,7 @@ class Account:
         elif finding.kind == "balance":
             action = "halted" if self._rules.halts_on_balance else "taken over"
         else:
-            action = "taken over"
+            action = "ignored" if finding.kind == "unled" else "taken over"
         if action == "halted":
             self.halt_text = f"{finding.what} {finding.name}: {finding.explanation}"
         self.out.append(

@@ -14,7 +14,8 @@ CENT = 1e-7  # balances have eight decimals; a value that a venue cuts off at th
 
 class Finding(msgspec.Struct, frozen=True):
     """A difference. `kind`: "missed" (a report of ours that was not heard), "unknown" (the venue does not know our order),
-    "risen" (an order of ours is open that has ended in our books), "foreign" (not ours), "taken" (from a run), "balance"."""
+    "risen" (an order of ours is open that has ended in our books), "foreign" (not ours), "taken" (from a run), "unled" (of a run
+    that is not traded now), "balance"."""
 
     kind: str
     what: str
@@ -91,6 +92,19 @@ def taken_from_run(run: str, instrument: str, before: float, after: float) -> Fi
     """Part of a run's position that the account does not hold any more."""
     text = f"sold or taken out of the account past run {run}: its position follows"
     return Finding("taken", "position", instrument, f"{before:.8f}", f"{after:.8f}", text)
+
+
+def left_behind(held: Iterable[tuple[str, str, float]], legs: Iterable[tuple[str, Leg]]) -> list[Finding]:
+    """Positions (run, instrument, quantity) and orders of runs whose strategy is not running."""
+    found = []
+    for run, instrument, quantity in held:
+        if quantity:
+            text = f"held by run {run}, which is not traded now: start it again with its settings, or sell by hand"
+            found.append(Finding("unled", "position", instrument, f"{quantity:.8f}", "not compared", text))
+    for run, leg in legs:
+        text = f"of run {run}, which is not traded now: it stays open; start the run again, or cancel by hand"
+        found.append(Finding("unled", "order", leg.client_order_id, _leg(leg), "not compared", text))
+    return found
 
 
 def balance_effects(trade: VenueFill, base: str, quote: str) -> list[tuple[str, float]]:
