@@ -173,8 +173,8 @@ def _on_dask(todo: Sequence[Job], address: str) -> Iterator[Tried]:
         raise StoreError(f"there is no Dask scheduler at {address}: {error}") from None
     with client:
         tasks = [client.submit(evaluate, job, pure=False) for job in todo]
-        for _, tried in distributed.as_completed(tasks, with_results=True):
-            yield Tried(*tried)
+        for _, tried in distributed.as_completed(tasks, client.loop, with_results=True):
+            yield tried
 
 
 class _Journal:
