@@ -23,6 +23,10 @@ SECTIONS: dict[str, dict[str, str]] = {
         "compare": "Lay back-tests side by side: figures, equity, what differs.",
         "runs": "List runs: back-tests and paper.",
     },
+    "Learn": {
+        "train": "Train the models of a spec: tuned, exported, kept.",
+        "models": "Trained models: list, show, promote, roll back, verify.",
+    },
     "Record, trade and tell": {
         "up": "Run the whole line in one process: venue to paper trades and page.",
         "run": "Run one service, or several, in this process.",
