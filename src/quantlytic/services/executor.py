@@ -21,6 +21,9 @@ class _Snapshot(msgspec.Struct, array_like=True):
     turns: bytes | None = None
 
 
+_SNAPSHOT = msgspec.msgpack.Decoder(_Snapshot)
+
+
 class PaperExecutor:
     """Executes the run's orders against its bars, in lock-step with the strategist (docs/ARCHITECTURE.md).
 
@@ -39,7 +42,7 @@ class PaperExecutor:
         self._wishes: list[Event] = []  # orders, cancels and amends whose Decided has not come in yet
         turns = None
         if self._writer.snapshot is not None:
-            saved = msgspec.msgpack.decode(self._writer.snapshot, type=_Snapshot)
+            saved = _SNAPSHOT.decode(self._writer.snapshot)
             self._session.restore(saved.session)
             self._executed, turns = saved.executed, saved.turns
         self._turns = Turns(self._bars, run, session, turns)

@@ -50,6 +50,9 @@ class _Snapshot(msgspec.Struct, array_like=True):
     gate: bytes
 
 
+_SNAPSHOT = msgspec.msgpack.Decoder(_Snapshot)
+
+
 class _Lane:
     """A run's two inputs, in lock-step: a bar, then the decision on it."""
 
@@ -119,7 +122,7 @@ class LiveExecutor:
         if self._writer.snapshot is None:
             return AccountState()
         try:
-            saved = msgspec.msgpack.decode(self._writer.snapshot, type=_Snapshot)
+            saved = _SNAPSHOT.decode(self._writer.snapshot)
         except msgspec.MsgspecError as error:
             raise StoreError(f"{self.name}: the saved state cannot be read: {error}") from None
         self._gate.restore(saved.gate)

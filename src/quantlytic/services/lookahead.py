@@ -52,6 +52,9 @@ class _Snapshot(msgspec.Struct, array_like=True):
     moves: dict[str, float]
 
 
+_SNAPSHOT = msgspec.msgpack.Decoder(_Snapshot)
+
+
 class Lookahead:
     """Holds a replica of the strategist's session, advanced by the same bars and reports, and forks it: after each bar, and
     again while the next one forms, from the trades of `market.VENUE`, whenever that changes what is to be said. Writes
@@ -372,7 +375,7 @@ class Lookahead:
 
     def _restore(self, snapshot: bytes) -> None:
         try:
-            saved = msgspec.msgpack.decode(snapshot, type=_Snapshot)
+            saved = _SNAPSHOT.decode(snapshot)
         except msgspec.MsgspecError:
             raise StoreError(
                 f"{self.name}: the saved state is of another version; go on without look-ahead (QUANTLYTIC_LOOKAHEAD__ENABLED="

@@ -43,6 +43,9 @@ class _Saved(msgspec.Struct, array_like=True):
     normaliser: bytes
 
 
+_SAVED = msgspec.msgpack.Decoder(_Saved)
+
+
 class FrameQueue:
     """From the feed's event loop to the recorder's thread. Bounded: a feed that is ahead waits; nothing is dropped."""
 
@@ -147,7 +150,7 @@ class Recorder:
         state = self._writer.snapshot
         if state is not None:
             try:
-                saved = msgspec.msgpack.decode(state, type=_Saved)
+                saved = _SAVED.decode(state)
             except msgspec.MsgspecError as error:
                 raise StoreError(f"{self.name}: the saved state cannot be read: {error}") from None
             self._clock.advance_to(saved.last_receive_time)

@@ -21,6 +21,9 @@ class _Snapshot(msgspec.Struct, array_like=True):
     turns: bytes
 
 
+_SNAPSHOT = msgspec.msgpack.Decoder(_Snapshot)
+
+
 class Strategist:
     """Decides on a bar once the executor has executed it: `Equity(k)` in, `Signal`s, `Order`s and `Decided(k)` out.
 
@@ -44,7 +47,7 @@ class Strategist:
         turns = None
         if (saved := self._writer.snapshot) is not None:
             if session.looks_at_time:
-                both = msgspec.msgpack.decode(saved, type=_Snapshot)
+                both = _SNAPSHOT.decode(saved)
                 saved, turns = both.session, both.turns
             self._session.restore(saved)
         self._turns = Turns(self._bars, run, session, turns)

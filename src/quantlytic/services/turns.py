@@ -31,6 +31,9 @@ class _State(msgspec.Struct, array_like=True):
     worked: bool
 
 
+_STATE = msgspec.msgpack.Decoder(_State)
+
+
 class Turns:
     """The turns of a run. Without `on_slice` and `on_timer` they are its bars, as they come.
 
@@ -43,7 +46,7 @@ class Turns:
         self._rows, self._session = Rows(run), session
         self._released: Released | None = None
         if session.looks_at_time:
-            saved = None if state is None else msgspec.msgpack.decode(state, type=_State)
+            saved = None if state is None else _STATE.decode(state)
             self._released = Released(run, None if saved is None else saved.released)
             self._last, self._worked = (-1, False) if saved is None else (saved.last, saved.worked)
 

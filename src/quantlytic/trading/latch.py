@@ -15,7 +15,7 @@ from quantlytic.model.halt import Halt
 
 DEAD_MAN, KILL = "dead-man", "kill"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_HALT = msgspec.json.Decoder(dict[str, str | int | bool])
+_FILE, _HALT = msgspec.json.Decoder(dict[str, str | int | bool]), msgspec.msgpack.Decoder(Halt)
 _Stamp = tuple[int, int, int]
 
 
@@ -116,10 +116,9 @@ class _HaltFile:
 
     def _decode(self) -> Halt:
         try:
-            found = _HALT.decode(self._path.read_bytes())
-            halt = msgspec.convert(
-                [Halt.__struct_config__.tag, *(found[name] for name in Halt.__struct_fields__)], Halt
-            )
+            found = _FILE.decode(self._path.read_bytes())
+            fields = [Halt.__struct_config__.tag, *(found[name] for name in Halt.__struct_fields__)]
+            halt = _HALT.decode(msgspec.msgpack.encode(fields))
         except (OSError, KeyError, msgspec.MsgspecError, UnicodeDecodeError) as error:
             return self._damaged(f"{type(error).__name__}: {error}")
         if halt.account != self._account:

@@ -45,6 +45,9 @@ class InstrumentLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         _check_numbers(self)
 
 
+_LIMITS = msgspec.msgpack.Decoder(InstrumentLimits)
+
+
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Limits of an account. Money is in the account's currency: the one that its instruments are quoted in.
 
@@ -83,8 +86,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         if own is None:
             return self.every
         try:
-            return msgspec.convert(msgspec.structs.asdict(self.every) | own, InstrumentLimits)
-        except msgspec.ValidationError as error:
+            return _LIMITS.decode(msgspec.msgpack.encode(msgspec.structs.asdict(self.every) | own))
+        except (msgspec.ValidationError, OverflowError) as error:
             raise InputError(f"risk limits of {instrument}: {error}") from None
 
 

@@ -56,6 +56,9 @@ class _State(msgspec.Struct, array_like=True):
     told: int | None = None
 
 
+_STATE = msgspec.msgpack.Decoder(_State)
+
+
 class TimeBars:
     """Builds bars over [k * size_ns, (k + 1) * size_ns) for all instruments of one venue, which share its clock.
 
@@ -141,7 +144,7 @@ class TimeBars:
     def restore(self, state: bytes) -> None:
         """Go on from `save`. InputError when it was saved by a builder of another size or grace, or is damaged."""
         try:
-            saved = msgspec.msgpack.decode(state, type=_State)
+            saved = _STATE.decode(state)
         except msgspec.DecodeError as error:
             raise InputError(f"the bar builder's saved state cannot be read: {error}") from None
         if (saved.size_ns, saved.grace_ns) != (self._size, self._grace):

@@ -201,6 +201,9 @@ class _Saved(msgspec.Struct, array_like=True):
     states: bytes
 
 
+_SAVED = msgspec.msgpack.Decoder(_Saved)
+
+
 class InfoBars:
     """Builds a rule's bars of several instruments, trade by trade or array by array: the same code, hence the same bars.
 
@@ -249,7 +252,7 @@ class InfoBars:
     def restore(self, state: bytes) -> None:
         """Go on from `save`. InputError when it was saved by a builder of another rule or instruments, or is damaged."""
         try:
-            saved = msgspec.msgpack.decode(state, type=_Saved)
+            saved = _SAVED.decode(state)
         except msgspec.DecodeError as error:
             raise InputError(f"the bar builder's saved state cannot be read: {error}") from None
         rule = (self.rule.kind, float(self.rule.size), self.rule.bars_span, float(self.rule.limit))

@@ -24,6 +24,7 @@ from quantlytic.research.advice.weighing import Plan
 from quantlytic.research.runs.manifest import data_hash, engine_hash, versions
 
 UNFINISHED = "unfinished"
+_FINDING = msgspec.json.Decoder(Finding)
 
 
 def question_of(
@@ -87,7 +88,7 @@ class Kept:
         if self._folder is None:
             return None
         try:
-            return msgspec.json.decode((self._folder / f"{self._keys[symbol]}.json").read_bytes(), type=Finding)
+            return _FINDING.decode((self._folder / f"{self._keys[symbol]}.json").read_bytes())
         except (OSError, msgspec.DecodeError):  # not there, or of another version: it is found again
             return None
 

@@ -39,6 +39,9 @@ class Beginning(msgspec.Struct, frozen=True):
     is_held: bool = False
 
 
+_BEGINNING = msgspec.msgpack.Decoder(Beginning)
+
+
 def start_session(
     run: Run, log: Log, lake: Lake | None, *, warmup: Warmup = "lake", now_ns: int, most_gap_ns: int | None = None
 ) -> HeldSession:
@@ -78,7 +81,7 @@ def begin(
         fresh = session.save()
         try:
             if writer.snapshot is not None:
-                found = msgspec.msgpack.decode(writer.snapshot, type=Beginning)
+                found = _BEGINNING.decode(writer.snapshot)
                 made = _take(found, run, session, log, lake)
                 if made is not found:
                     writer.commit({}, snapshot=msgspec.msgpack.encode(made))
@@ -104,7 +107,7 @@ def begin_again(run: Run, session: HeldSession, log: Log) -> Beginning | None:
     writer = log.writer(_name(run))
     try:
         assert writer.snapshot is not None
-        return _take(msgspec.msgpack.decode(writer.snapshot, type=Beginning), run, session, log, None)
+        return _take(_BEGINNING.decode(writer.snapshot), run, session, log, None)
     finally:
         writer.close()
 

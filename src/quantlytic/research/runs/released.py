@@ -22,6 +22,9 @@ class _State(msgspec.Struct, array_like=True):
     closed: int | None
 
 
+_STATE = msgspec.msgpack.Decoder(_State)
+
+
 class Released:
     """Bars of a run go in as they come; they come out once BarsClosed has said that their time is complete: by close time, at
     one time in the run's order of instruments, then the BarsClosed itself. Bars that come later than that are left out, and
@@ -30,7 +33,7 @@ class Released:
 
     def __init__(self, run: Run, state: bytes | None = None) -> None:
         self._rows, self._is_midway = Rows(run), run.first_bar_offset > 0
-        saved = _State([], [], None) if state is None else msgspec.msgpack.decode(state, type=_State)
+        saved = _State([], [], None) if state is None else _STATE.decode(state)
         self.ready: deque[Item] = deque(saved.ready)
         """What may be taken, in order."""
         self._waiting, self._closed = saved.waiting, saved.closed

@@ -14,6 +14,8 @@ from quantlytic.store.control.database import Database
 from quantlytic.store.control.records import RunRecord
 from quantlytic.store.control.schema import runs
 
+_RUN = msgspec.json.Decoder(Run)
+
 
 class SqlRuns:
     """`port.Runs` over a database."""
@@ -87,7 +89,7 @@ def _one(connection: sa.Connection, where: sa.ColumnElement[bool]) -> RunRecord 
 
 def _record(row: sa.Row[Any]) -> RunRecord:
     try:
-        run, summary = msgspec.json.decode(row.settings, type=Run), msgspec.json.decode(row.summary)
+        run, summary = _RUN.decode(row.settings), msgspec.json.decode(row.summary)
     except msgspec.MsgspecError as error:
         raise StoreError(
             f"the control store's run {row.run_id} cannot be read ({error}): it is damaged, or of a newer Quantlytic; "

@@ -36,6 +36,9 @@ class Progress(msgspec.Struct, frozen=True):
     last_digest: str
 
 
+_PROGRESS = msgspec.json.Decoder(Progress)
+
+
 class Lake:
     """A handle on the lake at `address`: a folder (made if missing), or a URL such as `s3://bucket/prefix`.
 
@@ -89,7 +92,7 @@ class Lake:
 
         key = f"progress/{stream}.json"
         try:
-            return msgspec.json.decode(obstore.get(self._objects, key).bytes().to_bytes(), type=Progress)
+            return _PROGRESS.decode(obstore.get(self._objects, key).bytes().to_bytes())
         except FileNotFoundError:
             return None
         except Exception as error:

@@ -32,6 +32,9 @@ class _Saved(msgspec.Struct, array_like=True):
     lost: list[str]
 
 
+_SAVED = msgspec.msgpack.Decoder(_Saved)
+
+
 class AlpacaNormaliser:
     """The `Normaliser` of Alpaca. Symbols make themselves known by their frames. Sizes are as the venue states them."""
 
@@ -77,7 +80,7 @@ class AlpacaNormaliser:
     def restore(self, state: bytes) -> None:
         """See `Normaliser.restore`. Raises InputError when the bytes are not a state of this normaliser."""
         try:
-            saved = msgspec.msgpack.decode(state, type=_Saved)
+            saved = _SAVED.decode(state)
         except msgspec.MsgspecError as error:
             raise InputError(f"{self._venue}: the recorder's saved state cannot be read: {error}") from None
         for symbol, trades in saved.symbols:

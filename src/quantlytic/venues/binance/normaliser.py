@@ -31,6 +31,9 @@ class _Saved(msgspec.Struct, array_like=True):
     lost: list[str]
 
 
+_SAVED = msgspec.msgpack.Decoder(_Saved)
+
+
 class _Instrument:
     """The three sequences of one symbol, and its routes: one per stream, decoder and sequence in one call."""
 
@@ -105,7 +108,7 @@ class BinanceNormaliser:
     def restore(self, state: bytes) -> None:
         """See `Normaliser.restore`. Raises InputError when the bytes are not a state of this normaliser."""
         try:
-            saved = msgspec.msgpack.decode(state, type=_Saved)
+            saved = _SAVED.decode(state)
         except msgspec.MsgspecError as error:
             raise InputError(f"{self._market.venue}: the recorder's saved state cannot be read: {error}") from None
         for symbol, trades, depth in saved.symbols:
@@ -131,7 +134,7 @@ class BinanceNormaliser:
 
     def _unrouted(self, frame: RawFrame) -> Sequence[Event]:
         """The first frame of a stream, a single stream's frame, an answer to SUBSCRIBE, or junk."""
-        probe = msgspec.json.decode(frame.payload, type=wire.Probe)
+        probe = wire.probe.decode(frame.payload)
         if probe.stream:
             return self._combined(frame, probe)
         if bytes(probe.error):
@@ -156,7 +159,7 @@ class BinanceNormaliser:
         return (self._invalid(frame, f"an unknown message {probe.event!r}"),)
 
     def _combined(self, frame: RawFrame, probe: wire.Probe) -> Sequence[Event]:
-        inner = msgspec.json.decode(probe.data, type=wire.Probe)
+        inner = wire.probe.decode(probe.data)
         kind = probe.stream.partition("@")[2].partition("@")[0]
         instrument = self._instrument(inner.symbol)
         if kind not in instrument.routes:

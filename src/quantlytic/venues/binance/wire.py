@@ -138,6 +138,7 @@ class ApiError(msgspec.Struct):
     msg: str = ""
 
 
+probe = msgspec.json.Decoder(Probe)
 trade_frame = msgspec.json.Decoder(TradeFrame, strict=False)
 quote_frame = msgspec.json.Decoder(QuoteFrame, strict=False)
 depth_frame = msgspec.json.Decoder(DepthFrame, strict=False)

@@ -20,6 +20,9 @@ from quantlytic.venues.ccxt.unified import UnifiedBook, UnifiedTicker, UnifiedTr
 from quantlytic.venues.port import CONNECTED, FAILED, LOST, STARTED, Request
 
 RECENT_TRADES = 2000
+_TRADES = msgspec.json.Decoder(list[UnifiedTrade], strict=False)
+_BOOK = msgspec.json.Decoder(UnifiedBook, strict=False)
+_TICKER = msgspec.json.Decoder(UnifiedTicker, strict=False)
 
 
 class CcxtNormaliser:
@@ -63,7 +66,7 @@ class CcxtNormaliser:
         instrument = f"{self._venue}:{symbol}"
         events: list[Event] = []
         repeats = 0
-        for item in msgspec.json.decode(frame.payload, type=list[UnifiedTrade], strict=False):
+        for item in _TRADES.decode(frame.payload):
             number = trade_number(item)
             recent = self._recent.setdefault(symbol, deque(maxlen=RECENT_TRADES))
             if number in recent:
@@ -79,7 +82,7 @@ class CcxtNormaliser:
         return events
 
     def _book(self, symbol: str, frame: RawFrame) -> Sequence[Event]:
-        book = msgspec.json.decode(frame.payload, type=UnifiedBook, strict=False)
+        book = _BOOK.decode(frame.payload)
         event_time = book.timestamp * NS_PER_MS if book.timestamp else frame.receive_time
         ids = (book.nonce or 0, book.nonce or 0)
         bids = (tuple(price for price, _ in book.bids), tuple(quantity for _, quantity in book.bids))
@@ -90,7 +93,7 @@ class CcxtNormaliser:
         return (delta,)
 
     def _quote(self, symbol: str, frame: RawFrame) -> Sequence[Event]:
-        ticker = msgspec.json.decode(frame.payload, type=UnifiedTicker, strict=False)
+        ticker = _TICKER.decode(frame.payload)
         if ticker.bid is None or ticker.ask is None:
             return ()
         event_time = ticker.timestamp * NS_PER_MS if ticker.timestamp else frame.receive_time

@@ -57,6 +57,9 @@ class Saved(msgspec.Struct):
     walks: dict[str, tuple[float, float]] = {}
 
 
+_SAVED = msgspec.msgpack.Decoder(Saved)
+
+
 class Journal:
     """A journal in `folder`, or in memory for None. One thread. Raises StoreError when the file cannot be used."""
 
@@ -85,7 +88,7 @@ class Journal:
         """The counters of the last commit, None for a new journal. Raises StoreError when they cannot be read."""
         row = self._db.execute("SELECT value FROM state WHERE name = 'saved'").fetchone()
         try:
-            return msgspec.msgpack.decode(row[0], type=Saved) if row else None
+            return _SAVED.decode(row[0]) if row else None
         except msgspec.MsgspecError as error:
             raise StoreError(f"the exchange's journal {self.path} is damaged: {error}; give another --folder") from None
 

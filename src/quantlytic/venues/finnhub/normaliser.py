@@ -33,6 +33,9 @@ class _Saved(msgspec.Struct, array_like=True):
     lost: list[str]
 
 
+_SAVED = msgspec.msgpack.Decoder(_Saved)
+
+
 class _Prints:
     """The trades of one symbol: the venue neither numbers them nor says who took."""
 
@@ -84,7 +87,7 @@ class FinnhubNormaliser:
     def restore(self, state: bytes) -> None:
         """See `Normaliser.restore`. Raises InputError when the bytes are not a state of this normaliser."""
         try:
-            saved = msgspec.msgpack.decode(state, type=_Saved)
+            saved = _SAVED.decode(state)
         except msgspec.MsgspecError as error:
             raise InputError(f"{self._venue}: the recorder's saved state cannot be read: {error}") from None
         for name, (time_ms, ordinal, sides) in saved.symbols:
