@@ -509,6 +509,27 @@ def test_a_wanted_instrument_is_backfilled_recommended_on_and_tracked(world: Wor
     assert world.run(LAST)["plan"].record.summary["instruments"] == 4
 
 
+@pytest.mark.parametrize("error", [VenueError("nobody answers"), Throttled("come again in an hour", 3600.0)])
+def test_a_wanted_instrument_that_cannot_be_had_holds_up_nobody(world: World, error: VenueError) -> None:
+    files = FilesSource(world.files)
+
+    class Down:
+        name = "down"
+
+        def history(self, instrument: str, start: DATE, end: DATE) -> DailyHistory:
+            raise error
+
+    with open_control(world.home) as control:
+        control.wanted.add("far:XOM", 1)
+        control.wanted.add("far:BA", 1)
+        day = world.day(DATE(2017, 8, 31), control, source_of=lambda name: Down() if name.startswith("far") else files)
+        fetched = {
+            one.record.task: one.record.summary for one in (run_day(day, name)[0] for name in ("plan", "backfill"))
+        }
+        assert (fetched["backfill"]["failed"], fetched["backfill"]["instruments"]) == (2, 3)
+        assert [one.instrument for one in control.wanted.list()] == ["far:BA", "far:XOM"]  # asked for again tomorrow
+
+
 # ---- killed
 
 

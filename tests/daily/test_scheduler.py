@@ -106,6 +106,18 @@ def test_after_downtime_it_catches_up_once(world: World) -> None:
     second.scheduler.close()
 
 
+def test_a_clock_that_was_ahead_holds_up_nothing(world: World) -> None:
+    clock = Clock("2017-09-01T22:00")
+    line = Line(world, clock)
+    line.pump()
+    clock.set("2017-08-28T22:00")  # it is set right
+    assert line.pump() == len(TASKS)
+    clock.set("2017-08-29T22:00")
+    assert line.pump() == len(TASKS)
+    assert line.days == ["2017-09-01", "2017-08-28", "2017-08-29"]
+    line.scheduler.close()
+
+
 def test_a_failure_is_tried_again_later_and_later(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("quantlytic.daily.fetch._PAUSE_S", 0.0)
     clock = Clock("2017-08-31T21:00")

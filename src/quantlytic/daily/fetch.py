@@ -18,14 +18,19 @@ def fetch(day: Day, works: Sequence[Work]) -> Summary:
     """Stage each instrument's rows; those staged already are not asked for again.
 
     An instrument that the source does not know, or fails to give, is left out of the day and told of. Raises VenueError where
-    more than half fail, or the source asks for patience: the task is to be tried again later, and goes on where it was.
+    more than half fail, or the source asks for patience: the task is to be tried again later, and goes on where it was. Only
+    the operator's own instruments count there: what a subscriber asks for must not hold up the day of all others.
     """
     rows, refused, failed = 0, dict[str, str](), dict[str, str]()
+    own = _own(day)
     for done, work in enumerate(works):
         day.progress(work.instrument, done, len(works))
         try:
             rows += _stage(day, work)
         except Throttled as error:  # to go on asking would make it worse
+            if work.instrument not in own:
+                failed[work.instrument] = str(error)
+                continue
             raise VenueError(
                 f"{error}; {done} of {len(works)} instruments are there, the next attempt goes on"
             ) from None
@@ -33,9 +38,11 @@ def fetch(day: Day, works: Sequence[Work]) -> Summary:
             refused[work.instrument] = str(error)
         except VenueError as error:
             failed[work.instrument] = str(error)
-    if failed and len(failed) > _MOST_FAILED * len(works):
-        name, reason = next(iter(failed.items()))
-        raise VenueError(f"{len(failed)} of {len(works)} instruments could not be fetched; the first, {name}: {reason}")
+    asked = [work.instrument for work in works if work.instrument in own]
+    down = [name for name in asked if name in failed]
+    if len(down) > _MOST_FAILED * len(asked):
+        first = f"the first, {down[0]}: {failed[down[0]]}"
+        raise VenueError(f"{len(down)} of {len(asked)} instruments could not be fetched; {first}")
     for work in works:
         if work.is_wanted and work.instrument in refused:
             day.control.wanted.done(work.instrument, day.now_ns(), refused[work.instrument])
@@ -48,6 +55,13 @@ def fetch(day: Day, works: Sequence[Work]) -> Summary:
         "failed": len(failed),
         "trouble": trouble,
     }
+
+
+def _own(day: Day) -> set[str]:
+    """The instruments of the settings; where there are none, those that are tracked already; else all."""
+    works = day.works
+    tracked = {work.instrument for work in works if not work.is_wanted}
+    return set(day.settings.instruments) or tracked or {work.instrument for work in works}
 
 
 def _stage(day: Day, work: Work) -> int:

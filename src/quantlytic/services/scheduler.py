@@ -11,6 +11,7 @@ from quantlytic.daily.day import Day
 from quantlytic.daily.runner import LAST, TASKS, run_day
 from quantlytic.daily.tracked import tracked
 from quantlytic.model.errors import QuantlyticError
+from quantlytic.model.time import iso
 
 
 class Scheduler:
@@ -57,9 +58,10 @@ class Scheduler:
 
     def due(self) -> date | None:
         """The day to be run now; None for none."""
-        names = tracked(self._probe.control, self._probe.settings)
-        day = due_day(map(self._probe.settings.calendar_of, names), self._now_ns(), self._delay_ns)
-        done = self._probe.control.tasks.last_day(LAST)
+        names, now_ns = tracked(self._probe.control, self._probe.settings), self._now_ns()
+        day = due_day(map(self._probe.settings.calendar_of, names), now_ns, self._delay_ns)
+        # a day that has not come yet was done by a clock that was ahead: it must not hold up those until then
+        done = self._probe.control.tasks.last_day(LAST, iso(now_ns)[:10])
         return None if day is None or (done is not None and day.isoformat() <= done) else day
 
     def _run(self, day: date) -> None:

@@ -39,6 +39,7 @@ def test_days_and_tasks_are_apart(tmp_path: Path) -> None:
     with open_control(tmp_path) as control:
         assert [one.task for one in control.tasks.list("2026-11-20")] == ["plan", "pull"]
         assert control.tasks.last_day("pull") == "2026-11-20"
+        assert control.tasks.last_day("pull", "2026-11-19") == "2026-11-19"
         assert control.tasks.last_day("digest") is None
         control.tasks.forget("2026-11-20")
         assert control.tasks.list("2026-11-20") == []

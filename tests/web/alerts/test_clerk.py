@@ -101,6 +101,20 @@ def test_the_world_is_not_flooded(service: Service) -> None:
     assert len(service.control.sign_ups.waiting(9)) == 3  # they wait
 
 
+def test_who_gets_no_mail_uses_up_none(service: Service) -> None:
+    service.clerk = Clerk(service.control, service.links, ["*@corp.example"], lambda: None, burst=5)
+    asked = Choices().model_dump_json()
+    for number in range(20):
+        service.control.sign_ups.add("subscribe", f"a{number}@elsewhere.example", asked, number)
+        service.control.sign_ups.add("mine", f"a{number}@corp.example", "", number)
+        service.control.sign_ups.add("subscribe", "eve@corp.example", asked, number)
+    service.control.sign_ups.add("subscribe", "ann@corp.example", asked, 99)
+    while service.control.sign_ups.waiting(1):
+        service.work()
+    assert service.status("ann@corp.example") == "pending"
+    assert len(service.control.messages.history(None, 99)) == 4  # three of Eve's, and Ann's
+
+
 def test_who_never_confirmed_is_forgotten(service: Service) -> None:
     service.subscribe()
     ask(service, "stranger@example.com")

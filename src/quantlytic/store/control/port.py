@@ -225,5 +225,5 @@ class Tasks(Protocol):
     def forget(self, day: str) -> None:
         """As if none of the day's had ever been begun."""
 
-    def last_day(self, task: str) -> str | None:
-        """The latest day on which it is done; None for none."""
+    def last_day(self, task: str, until: str = "9999-12-31") -> str | None:
+        """The latest day up to `until` on which it is done; None for none."""

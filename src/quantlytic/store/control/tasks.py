@@ -50,8 +50,10 @@ class SqlTasks:
         with self._database.writing() as connection:
             connection.execute(tasks.delete().where(tasks.c.day == day))
 
-    def last_day(self, task: str) -> str | None:
-        chosen = sa.select(sa.func.max(tasks.c.day)).where(tasks.c.task == task, tasks.c.state == "done")
+    def last_day(self, task: str, until: str = "9999-12-31") -> str | None:
+        chosen = sa.select(sa.func.max(tasks.c.day)).where(
+            tasks.c.task == task, tasks.c.state == "done", tasks.c.day <= until
+        )
         with self._database.reading() as connection:
             found: str | None = connection.execute(chosen).scalar()
         return found

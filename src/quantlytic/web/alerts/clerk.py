@@ -63,9 +63,11 @@ class Clerk:
         """Work off what is waiting now, as far as mails may be sent; returns how many."""
         waiting = self._control.sign_ups.waiting(_AT_ONCE)
         for number, one in enumerate(waiting):
-            if self._all_mails.take(""):
+            known = self._control.subscribers.by_email(one.email)
+            is_due = self._is_due(one, known) and self._mails.would_grant(one.email)
+            if is_due and self._all_mails.take(""):  # who gets no mail uses up none of the others'
                 return number
-            message = self._answer_to(one)
+            message = self._answer_to(one, known) if is_due else None
             if message is not None and self._control.messages.put([message]):
                 self._wake()
             self._control.sign_ups.done(one.number)
@@ -89,22 +91,23 @@ class Clerk:
                 _log.warning("sign-ups wait: %s", error)
             self._rung.wait(_LOOK_EVERY_S)
 
-    def _answer_to(self, one: SignUp) -> Message | None:
-        """The mail that is due, None for none. Who has one subscribed keeps what he chose, whatever strangers enter for him."""
-        people = self._control.subscribers
-        known = people.by_email(one.email)
+    def _is_due(self, one: SignUp, known: Subscriber | None) -> bool:
+        """Whether a mail is the answer: to whom is subscribed always, to others if they sign up and may."""
+        if known is not None and known.status in ("confirmed", "suppressed"):
+            return known.status == "confirmed"
+        return one.kind == "subscribe" and is_allowed(one.email, self._all_rules())
+
+    def _answer_to(self, one: SignUp, known: Subscriber | None) -> Message:
+        """The mail. Who has subscribed keeps what he chose, whatever strangers enter for him."""
+        self._mails.take(one.email)
         if known is not None and known.status == "confirmed":
             return self._link("mine", known, one)
-        is_welcome = one.kind == "subscribe" and (known is None or known.status != "suppressed")
-        if not is_welcome or not is_allowed(one.email, self._all_rules()) or self._mails.take(one.email):
-            return None
         choices = Choices.model_validate_json(one.asked)
         chosen = choices.subscription(known.subscriber_id if known else "")
-        return self._link("confirm", people.add(one.email, one.time_ns, chosen=chosen, **choices.quiet), one)
+        who = self._control.subscribers.add(one.email, one.time_ns, chosen=chosen, **choices.quiet)
+        return self._link("confirm", who, one)
 
-    def _link(self, kind: str, who: Subscriber, one: SignUp) -> Message | None:
-        if kind == "mine" and self._mails.take(one.email):
-            return None
+    def _link(self, kind: str, who: Subscriber, one: SignUp) -> Message:
         notice = LinkNotice(
             self._links.url(kind, who.subscriber_id, one.time_ns), one.time_ns + LIFETIME_S[kind] * NS_PER_S
         )

@@ -25,10 +25,19 @@ class TokenBuckets:
         """0 when granted; else the seconds after which it will be, and nothing was taken."""
         now_s = self._now_s()
         with self._lock:
-            tokens, since_s = self._buckets.pop(key, (self._burst, now_s))
-            tokens = min(self._burst, tokens + (now_s - since_s) / self._refill_s)
+            tokens = self._tokens(key, now_s)
             wait_s = 0.0 if tokens >= 1.0 else (1.0 - tokens) * self._refill_s
+            self._buckets.pop(key, None)
             self._buckets[key] = (tokens - 1.0 if wait_s == 0.0 else tokens, now_s)
             if len(self._buckets) > self._capacity:
                 self._buckets.popitem(last=False)
         return wait_s
+
+    def would_grant(self, key: str) -> bool:
+        """Whether `take` would grant it now; nothing is taken."""
+        with self._lock:
+            return self._tokens(key, self._now_s()) >= 1.0
+
+    def _tokens(self, key: str, now_s: float) -> float:
+        tokens, since_s = self._buckets.get(key, (self._burst, now_s))
+        return min(self._burst, tokens + (now_s - since_s) / self._refill_s)
