@@ -87,6 +87,6 @@ def test_refused_orders_are_shown_with_what_refused_them() -> None:
 def test_words_that_are_no_name_are_cut() -> None:
     given = refused("trading is halted (kill): a very long reason that somebody has written")
     assert "refused 1 (trading is halted (kill))" in Status(lambda: given, RUN).line()
-    given = refused("decided 61.4 s ago, which is over 60 s: not sent late")
-    assert "refused 1 (decided 61.4 s ago, which is...)" in Status(lambda: given, RUN).line()
+    given = refused("Account has insufficient balance for requested action")
+    assert "refused 1 (Account has insufficient...)" in Status(lambda: given, RUN).line()
     assert "refused 1  equity" in Status(lambda: refused(""), RUN).line()

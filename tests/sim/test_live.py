@@ -260,7 +260,7 @@ def test_what_died_unsent_and_is_old_by_now_is_not_sent_late(box: ExchangeServer
         live.run_bars(1)
         live.until(lambda: live.deaths == 1)
         live.until(lambda: live.updates(first) == [S.REJECTED])
-        assert "not sent late" in reason(live, first)
+        assert "nothing is sent" in reason(live, first)
         live.calm()
         assert live.check(OPENING)["orders"] == 0
 
@@ -349,7 +349,7 @@ def test_a_stale_decision_is_refused(live: World) -> None:
     first = live.dice.order(Side.BUY, 0.001, event_time=time.time_ns() - 60 * 10**9)
     decide(live)
     live.until(lambda: live.updates(first) == [S.REJECTED])
-    assert reason(live, first).startswith("decided 60.")
+    assert reason(live, first).startswith("too-late: decided 60.")
     assert not commands(live, CommandKind.SUBMIT)
 
 

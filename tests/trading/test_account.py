@@ -118,6 +118,23 @@ def test_a_trade_after_the_end_is_booked_all_the_same() -> None:
     assert mine.state.runs["one"].holdings.of[BTC.id].held == 0.1
 
 
+@pytest.mark.parametrize("is_ended", [False, True])
+def test_a_fill_that_is_listed_twice_under_other_ids_is_not_the_runs(is_ended: bool) -> None:
+    mine = account()
+    placed(mine, venue_order_id=7)
+    if is_ended:
+        mine.take_trades(BTC.id, [trade(1, 7, 0.4), trade(2, 7, 0.6)], 13)
+        mine.hear(state("one.1", 7, S.FILLED, 1.0), "stream", 14)
+        mine.take_trades(BTC.id, [trade(3, 7, 0.4), trade(4, 7, 0.6)], 15)
+    else:
+        mine.take_trades(BTC.id, [trade(1, 7, 0.4), trade(2, 7, 0.4), trade(3, 7, 0.6), trade(4, 7, 0.2)], 13)
+    assert sum(fill.quantity for fill in fills(mine)) == pytest.approx(1.0)
+    assert mine.state.runs["one"].holdings.of[BTC.id].held == pytest.approx(1.0)
+    found = differences(mine)
+    assert {(each.what, each.action) for each in found} == {("fill", "ignored")}
+    assert all("beyond what was ordered" in each.explanation for each in found)
+
+
 def test_too_many_trades_between_two_bars_come_as_fewer_fills_and_lose_nothing() -> None:
     mine = account()
     placed(mine, venue_order_id=7, quantity=10.0)

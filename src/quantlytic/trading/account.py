@@ -193,7 +193,7 @@ class Account:
             if waits and self.book.owner(trade) is None:
                 break
             if not ready or trade.trade_id != ready[-1].trade_id:
-                ready.append(trade)
+                ready.append(self.book.claim(trade))
         for trade in self._merged(ready):
             self._expect(trade)
             owner = self.book.owner(trade)

@@ -206,7 +206,7 @@ class Dispatcher:
         age_ns = now_ns - working.decided_ns
         if age_ns > self._rules.ns("max_decision_age_s"):
             return (
-                f"decided {age_ns / 1e9:.1f} s ago, which is over {self._rules.max_decision_age_s:g} s: not sent late"
+                f"too-late: decided {age_ns / 1e9:.1f} s ago; over {self._rules.max_decision_age_s:g} s nothing is sent"
             )
         return ""
 

@@ -6,6 +6,7 @@ the venue has confirmed it, a new leg with what is left. So two legs are never o
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 
@@ -21,11 +22,12 @@ REMEMBERED = 1_000  # orders that have ended and may still be heard of
 
 
 class Placed(msgspec.Struct, array_like=True):
-    """Whose order it was."""
+    """Whose order it was, and how much of it may still be traded: a trade counts after the end, never beyond the quantity."""
 
     run: str
     order_id: int
     client_order_id: str
+    left: float = math.inf
 
 
 class OrderBook(msgspec.Struct):
@@ -84,13 +86,25 @@ class OrderBook(msgspec.Struct):
             return
         key = _place(leg.instrument, leg.venue_order_id)
         if key not in self.placed:
-            self.placed[key] = Placed(working.order.run, working.order.order_id, leg.client_order_id)
+            self.placed[key] = Placed(
+                working.order.run, working.order.order_id, leg.client_order_id, leg.quantity * (1 + LAST_DIGIT)
+            )
             while len(self.placed) > REMEMBERED:
                 self.placed.pop(next(iter(self.placed)))
 
     def owner(self, trade: VenueFill) -> Placed | None:
         """Whose order a trade belongs to; None: nobody's here, as far as is known."""
         return self.placed.get(_place(trade.instrument, trade.venue_order_id))
+
+    def claim(self, trade: VenueFill) -> VenueFill:
+        """The trade; as nobody's when it is more than was left of its order: listed twice, or not of that order."""
+        owner = self.owner(trade)
+        if owner is None:
+            return trade
+        if trade.quantity > owner.left:
+            return msgspec.structs.replace(trade, venue_order_id=-1)
+        owner.left -= trade.quantity
+        return trade
 
     def is_undecided(self, instrument: str) -> bool:
         """Whether an order may be at the venue under an id of the venue's that we do not know."""

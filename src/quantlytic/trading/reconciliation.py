@@ -79,6 +79,8 @@ def foreign_trade(trade: VenueFill) -> Finding:
     """A trade of the account that no order of ours brought about."""
     venue = f"{trade.side.name} {trade.quantity:.8g} at {trade.price:.10g}"
     text = f"a trade of {trade.instrument} by hand or by another program"
+    if trade.venue_order_id < 0:
+        text = f"a trade of {trade.instrument} of no order, or beyond what was ordered"
     return Finding("foreign", "fill", str(trade.trade_id), "unknown", venue, text)
 
 
