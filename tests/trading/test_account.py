@@ -13,7 +13,8 @@ from quantlytic.model.instrument import Instrument
 from quantlytic.model.order import Order, OrderAmend, OrderStatus, OrderType, OrderUpdate, TimeInForce
 from quantlytic.model.run import Run
 from quantlytic.model.side import Side
-from quantlytic.trading.account import MANY_FILLS, Account, AccountState
+from quantlytic.trading.account import MANY_FILLS, Account
+from quantlytic.trading.accountstate import AccountState
 from quantlytic.trading.holdings import NO_ORDER
 from quantlytic.trading.limits import Limits
 from quantlytic.trading.link import Sweep

@@ -19,7 +19,8 @@ from quantlytic.model.order import Order, OrderAmend, OrderCancel, OrderStatus, 
 from quantlytic.model.run import Run
 from quantlytic.model.side import Side
 from quantlytic.trading import account, dispatcher
-from quantlytic.trading.account import Account, AccountState
+from quantlytic.trading.account import Account
+from quantlytic.trading.accountstate import AccountState
 from quantlytic.trading.dispatcher import Dispatcher, withdraw
 from quantlytic.trading.holdings import NO_ORDER
 from quantlytic.trading.limits import InstrumentLimits, Limits

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -70,7 +70,7 @@ class AccountSettings(_Section):
     limits: dict[str, Any] = {}
     deadman: dict[str, Any] = {}
     watchdog_cancels: bool = False
-    keep: dict[str, FiniteFloat] = {}
+    keep: dict[str, Annotated[FiniteFloat, Field(ge=0)]] = {}
 
 
 class StrategySettings(_Section):

@@ -37,7 +37,9 @@ def run_line(venue: dict[str, Any], open_page: bool) -> None:
         if settings.venue.name == "box":
             edges.enter_context(bootstrap.edge.exchange())
         page = edges.enter_context(bootstrap.web())
-        bootstrap.runs.all()  # asks the venue for its rules: an unreachable one is told here, in one line
+        instruments = bootstrap.runs.first().instruments  # asks the venue: an unreachable one is told here, in one line
+        if settings.mode == "live":
+            bootstrap.account.check(instruments)
         click.echo(f"page:  {page.url}\nstarting; the first start compiles, which takes up to half a minute")
         if open_page:
             webbrowser.open(page.url)

@@ -18,7 +18,8 @@ from quantlytic.model.trade import Trade
 from quantlytic.research.runs.paper import Rows
 from quantlytic.services.inbox import Inbox
 from quantlytic.store.log.port import Log
-from quantlytic.trading.account import Account, AccountState, RunState
+from quantlytic.trading.account import Account
+from quantlytic.trading.accountstate import AccountState, RunState
 from quantlytic.trading.dispatcher import Dispatcher, withdraw
 from quantlytic.trading.heartbeat import Heartbeat
 from quantlytic.trading.latch import Latch

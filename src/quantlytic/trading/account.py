@@ -20,6 +20,7 @@ from quantlytic.model.order import OrderStatus, OrderUpdate
 from quantlytic.model.run import Run
 from quantlytic.model.side import Side
 from quantlytic.trading import reconciliation
+from quantlytic.trading.accountstate import AccountState, RunState
 from quantlytic.trading.holdings import NO_ORDER, Holding, Holdings
 from quantlytic.trading.link import Sweep
 from quantlytic.trading.orderbook import OrderBook
@@ -33,35 +34,6 @@ from quantlytic.venues.port import OrderState, VenueFill
 MANY_FILLS = 24  # between two bars; beyond it trades of one order come as one fill: a session takes 33 at a time
 SEEN = 500
 ACTIONS = {"ignore": "ignored", "adopt": "adopted", "halt": "halted"}
-
-
-class RunState(msgspec.Struct):
-    """A run as its executor knows it. `executed`: the bar whose decision is awaited, -1 for none; `last_bar`: the last one."""
-
-    holdings: Holdings
-    bars_position: int
-    decisions_position: int = 0
-    executed: int = -1
-    last_bar: int = -1
-    fills_since_bar: int = 0
-
-
-class AccountState(msgspec.Struct):
-    """`expected`: balances by our own sums; `cursors`: the last trade taken in, by instrument; `seen`: foreign things that
-    have been told once; `suspects`: balances that did not agree the last time, and by how much; `to_adopt`: positions that
-    wait for a price; `instruments`: of all runs there have been; `forgiven_ns`: the release of the latch from which on losses are
-    counted."""
-
-    book: OrderBook = msgspec.field(default_factory=OrderBook)
-    runs: dict[str, RunState] = {}
-    is_open: bool = False
-    expected: dict[str, float] = {}
-    cursors: dict[str, int] = {}
-    seen: list[str] = []
-    suspects: dict[str, float] = {}
-    to_adopt: dict[str, float] = {}
-    instruments: dict[str, Instrument] = {}
-    forgiven_ns: int = 0
 
 
 class Account:

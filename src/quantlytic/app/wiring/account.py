@@ -32,6 +32,10 @@ class TradedAccount:
         """How it is traded."""
         from quantlytic.trading.rules import LiveRules
 
+        if "keep" in self._given.rules:
+            raise InputError(
+                "setting account.rules: keep is a setting of the account itself, where the kill switch sees it"
+            )
         return _struct_of(LiveRules, {"keep": self._given.keep, **self._given.rules}, "account.rules")
 
     def gate(self, instruments: Sequence[Instrument]) -> RiskGate:
@@ -39,7 +43,19 @@ class TradedAccount:
         from quantlytic.trading.limits import Limits
         from quantlytic.trading.risk import RiskGate
 
-        return RiskGate(self.name, _struct_of(Limits, self._given.limits, "account.limits"), instruments)
+        limits = _struct_of(Limits, self._given.limits, "account.limits")
+        unknown = sorted(set(limits.instruments) - {one.id for one in instruments})
+        if unknown:
+            raise InputError(
+                f"setting account.limits.instruments: {unknown[0]} is not traded: its limits would bind nothing"
+            )
+        return RiskGate(self.name, limits, instruments)
+
+    def check(self, instruments: Sequence[Instrument]) -> None:
+        """Raise InputError for what is wrong with rules, limits and watch, before anything is started."""
+        self.rules()
+        self.gate(instruments)
+        self.deadman()
 
     def deadman(self) -> DeadManRules:
         """What may be silent for how long."""
