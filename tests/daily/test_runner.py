@@ -34,7 +34,7 @@ from quantlytic.daily.runner import TASKS, begin_again, round_of, run_day
 from quantlytic.daily.settings import DailySettings
 from quantlytic.daily.sources.files import FilesSource
 from quantlytic.model.action import ActionKind
-from quantlytic.model.errors import InputError, StoreError, VenueError
+from quantlytic.model.errors import InputError, QuantlyticError, StoreError, VenueError
 from quantlytic.model.ledger import LedgerKind
 from quantlytic.store.control import open_control
 from quantlytic.store.control.messages import SqlMessages
@@ -193,6 +193,14 @@ def test_a_day_that_is_not_over_is_refused(files: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"2017-09-01 is not over: XNYS closes at 2017-09-01T20:00Z"):
         world.run()
     assert world.run(DATE(2017, 8, 31))["repair"].record.summary["bars"] > 150
+
+
+@pytest.mark.parametrize("date", [DATE.min, DATE(1969, 12, 31), DATE.max])
+def test_days_beyond_all_data_are_refused(files: Path, tmp_path: Path, date: datetime.date) -> None:
+    settings = replace(SMALL, instruments=("usa:AAPL", "binance:BTCUSDT"), history_days=10_000_000)
+    world = World(tmp_path / "home", files, settings)
+    with pytest.raises(QuantlyticError):
+        world.run(date)
 
 
 def test_nothing_tracked_is_told(world: World) -> None:

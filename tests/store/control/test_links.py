@@ -98,6 +98,7 @@ def test_a_weak_secret_or_a_strange_address() -> None:
     for bad in (
         "", "a.example", "ftp://a.example", "https://", "https://a.example/?x=1", "https://a.example/#x", "https://[::1",
         "https://a.example:99999", "https://me:pw@a.example", "https://a.example/\r\nX: 1", "https://a exam.ple",
+        "https://a.example/<x>",
     ):  # fmt: skip
         with pytest.raises(InputError, match="no address of the alert pages"):
             Links(b"k" * 32, bad)

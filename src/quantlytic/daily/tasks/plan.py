@@ -14,6 +14,8 @@ from quantlytic.daily.tracked import refuse_unnamed, tracked, wanted
 from quantlytic.model.errors import InputError
 from quantlytic.model.time import iso
 
+_FIRST = calendar.day_of(0)
+
 
 def run(day: Day) -> Summary:
     """Write the plan; refuse a day that is not over."""
@@ -30,6 +32,8 @@ def run(day: Day) -> Summary:
 
 def works_of(day: Day) -> list[Work]:
     """Settings first, then what was asked for. Nothing is written."""
+    if day.date < _FIRST:
+        raise InputError(f"{day.name} is before {_FIRST}: name a later date")
     names, asked = tracked(day.control, day.settings), wanted(day.control)
     if not names:
         raise InputError(
@@ -52,10 +56,15 @@ def refuse_unfinished(day: Day, works: Iterable[Work]) -> None:
 def _work(day: Day, name: str, last: date | None, is_wanted: bool) -> Work:
     where = day.settings.calendar_of(name)
     if last is None:
-        since = day.date - timedelta(days=day.settings.history_days)
+        since = _before(day.date, day.settings.history_days)
     else:
-        since = min(day.date - timedelta(days=day.settings.lookback_days), last + timedelta(days=1))
+        since = min(_before(day.date, day.settings.lookback_days), last + timedelta(days=1))
     return Work(name, where, since, last is None, calendar.close_ns(where, day.date) is not None, is_wanted)
+
+
+def _before(day: date, days: int) -> date:
+    """So many days earlier, as far as there are any."""
+    return day - timedelta(days=min(days, (day - _FIRST).days))
 
 
 def _last_days(day: Day, names: list[str]) -> dict[str, date]:

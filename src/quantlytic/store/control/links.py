@@ -80,6 +80,6 @@ def _clean_base(text: str) -> str:
         is_good = is_good and parts.username is None and (parts.port is None or parts.port > 0)
     except ValueError:
         is_good = False
-    if not is_good or not re.fullmatch(r"[!-~]+", text):
+    if not is_good or not re.fullmatch(r"[!-;=?-~]+", text):  # as mails take it
         raise InputError(f"{text!r} is no address of the alert pages: write one such as https://alerts.example.com")
     return text.rstrip("/")
