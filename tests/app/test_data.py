@@ -137,7 +137,7 @@ def test_rebuild_compares_mends_and_writes_elsewhere(quantlytic: Command, tmp_pa
     (result,) = answer(quantlytic("data", "rebuild", "--verify", "--json"))
     assert result["frames"] == len(frames)
     assert [(one["table"], one["differences"]) for one in result["tables"]] == [
-        ("trades", 0), ("quotes", 0), ("book", 0), ("ledger", 0),
+        ("trades", 0), ("quotes", 0), ("book", 0), ("news", 0), ("ledger", 0),
     ]  # fmt: skip
     assert sum(one["recorded"] for one in result["tables"]) == len(events)
 

@@ -85,7 +85,7 @@ def test_one_task_after_another(files: Path, home: Path) -> None:
 def test_words_that_are_wrong(files: Path, home: Path) -> None:
     with pytest.raises(InputError, match=r"'31\.8\.2017' is no date"):
         call(files, "--date", "31.8.2017")
-    with pytest.raises(InputError, match="is not over: XNYS closes at 2099"):
+    with pytest.raises(InputError, match="is not over"):
         call(files, "--date", "2099-12-31")
     with pytest.raises(InputError, match="'AAPL' is no instrument"):
         call(files, "--date", DAY, "--instrument", "AAPL")

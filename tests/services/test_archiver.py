@@ -159,7 +159,7 @@ def test_every_stream_ends_up_in_the_lake_at_close(log: Log, tmp_path: Path) -> 
     assert lake.progress("other") is None
     assert set(lake.tables()) == set(TABLES)
     assert dict(lake.raw.frames("box")) == on_tape(log, "raw.box")
-    assert archived(lake, "market.box") == on_tape(log, "market.box")
+    assert repr(archived(lake, "market.box")) == repr(on_tape(log, "market.box"))  # repr: NaN equals itself there
 
 
 def test_batches_are_filed_by_count_and_by_age(log: Log, tmp_path: Path) -> None:

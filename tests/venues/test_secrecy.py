@@ -14,6 +14,7 @@ from tests.venues.finnhub.server import KEY
 
 from quantlytic.model.trade import Trade
 from quantlytic.venues.ccxt.library import one_line
+from quantlytic.venues.quiet import SILENT
 
 
 def all_that_was_logged(caplog: pytest.LogCaptureFixture) -> str:
@@ -83,3 +84,15 @@ def test_binances_secret_and_signatures_are_not_logged(caplog: pytest.LogCapture
 def test_addresses_in_ccxts_errors_lose_their_secrets() -> None:
     error = RuntimeError("x GET https://h/p?apiKey=abc&timestamp=1&signature=def\nno")
     assert one_line(error) == "RuntimeError: x GET https://h/p?apiKey=***&timestamp=1&signature=*** no"
+
+
+def test_a_server_that_configures_logging_does_not_wake_the_silent_logger(caplog: pytest.LogCaptureFixture) -> None:
+    """As uvicorn does: every logger that `logging` knows is enabled again."""
+    import logging.config
+
+    logging.config.dictConfig({"version": 1, "disable_existing_loggers": False})
+    with caplog.at_level(logging.DEBUG):
+        SILENT.debug("token=%s", "c0ffee")
+        SILENT.critical("token=%s", "c0ffee")
+    assert "c0ffee" not in all_that_was_logged(caplog)
+    assert not SILENT.isEnabledFor(logging.CRITICAL)

@@ -52,7 +52,9 @@ def test_the_pictures_of_a_mail_are_in_its_html(tmp_path: Path) -> None:
     mail = EmailMessage()
     mail["Subject"], mail["Message-ID"] = "chart", "<9@quantlytic>"
     mail.set_content("text")
-    mail.add_alternative('<img src="cid:chart.9@quantlytic"><img src="cid:none"><img src="cid:page.9@q">', subtype="html")
+    mail.add_alternative(
+        '<img src="cid:chart.9@quantlytic"><img src="cid:none"><img src="cid:page.9@q">', subtype="html"
+    )
     html = mail.get_payload(1)
     assert isinstance(html, EmailMessage)
     html.add_related(b"\x89PNG...", "image", "png", cid="<chart.9@quantlytic>")

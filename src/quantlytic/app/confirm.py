@@ -16,8 +16,15 @@ def confirm_mode(settings: Settings) -> None:
     mode, account = Mode.of(settings.mode), settings.account
     typed = None
     if mode is Mode.LIVE and not account.confirm and sys.stdin.isatty():
+        what = (
+            "the exchange in a box: no money is at stake"
+            if settings.venue.name == "box"
+            else f"{settings.venue.name} with money"
+        )
         typed = click.prompt(
-            f"LIVE: orders go to {settings.venue.name} with money. Type the account's name ({account.name}) to go on",
-            default="", show_default=False, err=True,
-        )  # fmt: skip
+            f"LIVE: orders go to {what}. Type the account's name ({account.name}) to go on",
+            default="",
+            show_default=False,
+            err=True,
+        )
     allow(mode, account.name, typed=typed, confirm=account.confirm)

@@ -17,7 +17,8 @@ _MOST_FAILED = 0.5  # share of instruments: more, and it is the source that is d
 def fetch(day: Day, works: Sequence[Work]) -> Summary:
     """Stage each instrument's rows; those staged already are not asked for again.
 
-    An instrument that the source does not know, or fails to give, is left out of the day and told of. Raises VenueError where
+    An instrument that the source does not know, or fails to give, is left out of the day and told of. Raises DataError where
+    the source knows none of the operator's own, and VenueError where
     more than half fail, or the source asks for patience: the task is to be tried again later, and goes on where it was. Only
     the operator's own instruments count there: what a subscriber asks for must not hold up the day of all others.
     """
@@ -43,6 +44,11 @@ def fetch(day: Day, works: Sequence[Work]) -> Summary:
     if len(down) > _MOST_FAILED * len(asked):
         first = f"the first, {down[0]}: {failed[down[0]]}"
         raise VenueError(f"{len(down)} of {len(asked)} instruments could not be fetched; {first}")
+    if own <= refused.keys():
+        first = next(iter(refused))
+        raise DataError(
+            f"none of the {len(own)} instruments of the settings can be had; the first, {first}: {refused[first]}"
+        )
     for work in works:
         if work.is_wanted and work.instrument in refused:
             day.control.wanted.done(work.instrument, day.now_ns(), refused[work.instrument])

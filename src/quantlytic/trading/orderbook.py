@@ -68,7 +68,7 @@ class OrderBook(msgspec.Struct):
             if other.order.group_id == order.group_id and other.order.run == order.run and other is not member
         ]
 
-    def children(self, parent: Working) -> list[Working]:
+    def _children(self, parent: Working) -> list[Working]:
         """The orders that sleep until it trades."""
         order = parent.order
         return [
@@ -116,7 +116,7 @@ class OrderBook(msgspec.Struct):
             working.leg.book(quantity)
         else:  # of a leg that was replaced already
             working.done += quantity
-        for child in self.children(working):
+        for child in self._children(working):
             child.awake += quantity
             if child.watch is not None and child.watch.trail:
                 child.watch.follow(price)
@@ -133,7 +133,7 @@ class OrderBook(msgspec.Struct):
             return []  # it ended with another one just now
         self._leave(working, now_ns)
         updates = [working.update(status, reason, now_ns)]
-        for child in self.children(working):
+        for child in self._children(working):
             child.is_orphan = True
             if child.leg is None and child.left <= LAST_DIGIT * child.order.quantity:
                 over = (OrderStatus.FILLED, "") if child.done > 0.0 else (OrderStatus.CANCELED, Reason.PARENT.text)

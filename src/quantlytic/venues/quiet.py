@@ -7,9 +7,9 @@ import re
 
 _SECRETS = re.compile(r"(?i)\b(signature|sign|apikey|api_key|access_?key|token|passphrase)=[^&\s\"']+")
 
-SILENT = logging.getLogger("quantlytic.wire")
-"""For sockets that carry keys: at level DEBUG websockets writes each message it sends, and the address."""
-SILENT.disabled = True
+SILENT = logging.Logger("quantlytic.wire", logging.CRITICAL + 1)
+"""For sockets that carry keys: at level DEBUG websockets writes each message it sends, and the address. `logging` itself does
+not know it: a server that configures logging (uvicorn does) would enable it again."""
 
 
 def masked(text: str) -> str:

@@ -148,7 +148,7 @@ def test_accepted_and_then_nothing(serve: Serve, fault: str) -> None:
 
 
 def test_an_order_that_is_looked_at_late_is_taken_within_its_window(serve: Serve) -> None:
-    server, client = serve(faults={"order_late": 1.0, "late_ms": 300.0})
+    _server, client = serve(faults={"order_late": 1.0, "late_ms": 300.0})
     for window_ms, code in ((1000, None), (200, -2013)):
         client.http.timeout = httpx.Timeout(0.1)
         name = f"late{window_ms}"

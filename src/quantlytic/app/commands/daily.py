@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -125,9 +125,12 @@ def _rest_urls(settings: Settings) -> dict[str, str]:
 
 def _date(text: str) -> date:
     try:
-        return date.fromisoformat(text)
+        found = date.fromisoformat(text)
     except ValueError:
         raise InputError(f"{text!r} is no date: write 2026-11-20") from None
+    if found > datetime.now(UTC).date():
+        raise InputError(f"{text} is not over yet: name a day that is, or none for the last one")
+    return found
 
 
 def _with_progress(day: Day, progress: _Progress) -> Day:
