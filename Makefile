@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 VENUE  ?=
 SYMBOLS ?=
-LAB    := tests/engine tests/research tests/strategies
+LAB    := tests/engine tests/research tests/strategies tests/learn tests/daily tests/services/test_lookahead.py
 
 .PHONY: help setup run test test-slow test-lab test-line test-browser test-cluster test-airflow lint bench lock clean
 
@@ -21,7 +21,7 @@ test: $(VENV)/.installed-dev  ## every test that needs no server and no browser
 
 test-slow: test-lab test-line  ## all long tests: over an hour
 
-test-lab: $(VENV)/.installed-dev  ## the long tests of engine, strategies and research: a quarter of an hour
+test-lab: $(VENV)/.installed-dev  ## the long tests of engine, strategies, research, learning, look-ahead
 	$(BIN)/pytest -q -n 2 --dist worksteal -m "slow and not cluster and not browser and not airflow" $(LAB)
 
 test-line: $(VENV)/.installed-dev  ## the long seeded simulations of the line (200 kills, 50 runs a fault)
