@@ -91,7 +91,11 @@ def trade(box: ExchangeServer, name: str) -> None:
         bid = Order("t", 1, "box:BTCUSDT", 0, Side.BUY, OrderType.LIMIT, TimeInForce.GTC, 0.001, 40_000.0)
         purchase = Order("t", 2, "box:BTCUSDT", 0, Side.BUY, OrderType.MARKET, TimeInForce.GTC, 0.003, float("nan"))
         await entry.submit(bid, f"{name}.1")
-        await entry.submit(purchase, f"{name}.2")
+        for attempt in range(100):  # a market that has just opened may have nothing to sell yet
+            if (await entry.submit(purchase, f"{name}.2.{attempt}")).filled_quantity:
+                return
+            await asyncio.sleep(0.05)
+        raise AssertionError("nothing could be bought")
 
     ask(box, work)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 from tests.engine.market import MINUTE_NS, instruments_of, rows
 from tests.engine.tapes import (
@@ -174,6 +174,7 @@ def test_all_ways_give_the_same_bytes(
 
 
 @settings(max_examples=40, deadline=None, phases=_PHASES, suppress_health_check=_SLOW)
+@example(seed=248280, kinds=frozenset({"actions"}), cross=False, cut=0.9592022050471807)  # one ends before the cut
 @given(
     seed=st.integers(1, 10**6),
     kinds=st.frozensets(st.sampled_from(KINDS), min_size=1),
@@ -191,6 +192,11 @@ def test_another_future_never_changes_an_earlier_decision(
         np.concatenate([ours[before], theirs[after]])
         for ours, theirs, before, after in zip(tape.arrays, other.arrays, past, future, strict=True)
     )
+
+    # After its last event a tape has ended, and no timer rings: that is no news from the future.
+    ends = [max(int(array[time_field(kind)].max(initial=0)) for kind, array in zip(one.kinds, one.arrays, strict=True))
+            for one in (tape, mixed)]  # fmt: skip
+    time = min(time, *ends)
 
     def decisions(tape: Tape) -> list[bytes]:
         session = Session((Cross if cross else Everywhere)(seed=seed), instruments_of(2), 1e4, Fees(10), book_depth=8)
