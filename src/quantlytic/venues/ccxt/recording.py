@@ -117,7 +117,7 @@ class CcxtRecording:
 
     async def _feed(self, frame: RawFrame, message: Any, channel: str) -> Sequence[Event]:
         held = self._held()
-        self._exchange.handle_message(self._client, message)
+        self._exchange.handle_message(self._client, _unwrapped(message))
         await _settle()
         is_given = bool(self._given)
         events = self._events(frame.receive_time)
@@ -219,6 +219,13 @@ class CcxtRecording:
         await asyncio.gather(*waiting, return_exceptions=True)
         if self._exchange is not None:
             await self._exchange.close()
+
+
+def _unwrapped(message: Any) -> Any:
+    """What a combined stream of Binance wraps: ccxt opens no such streams, and its older releases do not know the wrapping."""
+    if isinstance(message, dict) and message.keys() == {"stream", "data"}:
+        return message["data"]
+    return message
 
 
 def _key(url: str) -> str:
