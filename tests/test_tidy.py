@@ -13,6 +13,10 @@ from quantlytic.app.cli import COMMANDS
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "quantlytic"
 
+_BASE = {"strategies", "engine", "model"}
+_RESEARCH = {"venues", "store", *_BASE}
+_LEARN = {"research", *_RESEARCH}
+_ACTING = {"learn", "daily", "telling", "trading", *_LEARN}
 # room -> the rooms it may import; deferred imports count
 MAY_IMPORT: dict[str, set[str]] = {
     "model": set(),
@@ -20,40 +24,16 @@ MAY_IMPORT: dict[str, set[str]] = {
     "strategies": {"engine", "model", "indicators", "__init__"},
     "store": {"model"},
     "venues": {"model"},
-    "research": {"venues", "store", "strategies", "engine", "model"},
-    "learn": {"research", "venues", "store", "strategies", "engine", "model"},
+    "research": _RESEARCH,
+    "learn": _LEARN,
     "trading": {"venues", "store", "engine", "model"},
-    "telling": {"research", "store", "strategies", "engine", "model"},
-    "daily": {"telling", "research", "venues", "store", "strategies", "engine", "model"},
-    "services": {
-        "learn",
-        "daily",
-        "telling",
-        "trading",
-        "research",
-        "venues",
-        "store",
-        "strategies",
-        "engine",
-        "model",
-    },
+    "telling": {"research", "store", *_BASE},
+    "daily": {"telling", *_LEARN},
+    "services": _ACTING,
     "web": {"store", "model"},
-    "app": {
-        "services",
-        "web",
-        "learn",
-        "daily",
-        "telling",
-        "trading",
-        "research",
-        "venues",
-        "store",
-        "strategies",
-        "engine",
-        "model",
-    },
+    "app": {"services", "web", *_ACTING},
     "indicators": {"engine"},
-    "__init__": {"research", "store", "strategies", "engine", "model", "indicators"},
+    "__init__": {"research", "store", "indicators", *_BASE},
     "__main__": {"app"},
 }
 MAX_FILE_LINES = 400
@@ -64,8 +44,6 @@ LONG_ON_PURPOSE: dict[str, str] = {}
 # What nothing here imports, and who does.
 IMPORTED_FROM_OUTSIDE: dict[str, str] = {
     "quantlytic.__main__": "python -m quantlytic",
-    "quantlytic.venues.binance.orders": "order entry: the fault tests, until the executor trades live",
-    "quantlytic.venues.ccxt.orders": "order entry: its tests, until the executor trades live",
     "quantlytic.venues.ccxt.recording": "the captures of 15 venues, read with ccxt's own handlers: their tests",
 }
 

@@ -7,16 +7,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    FiniteFloat,
-    SecretStr,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, FiniteFloat, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -26,17 +17,11 @@ from pydantic_settings import (
 )
 
 from quantlytic.app.dailysettings import DailySection
+from quantlytic.app.section import Duration, Section
 from quantlytic.model.errors import InputError
-from quantlytic.model.time import duration_ns
 
 
-class _Section(BaseModel):
-    """Refuses names that it does not know."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-class VenueSettings(_Section):
+class VenueSettings(Section):
     """Where the market data comes from, and where orders go. `box` is the exchange in a box, started by `up` itself."""
 
     name: str = "box"
@@ -57,7 +42,7 @@ class VenueSettings(_Section):
     box_seed: int = 7
 
 
-class AccountSettings(_Section):
+class AccountSettings(Section):
     """The account that live orders go to. `confirm`, its name, starts live trading with nobody at the keyboard.
 
     `rules`, `limits` and `deadman` are those of docs/live.md and docs/risk.md. `keep` is what a flattening leaves alone, by
@@ -73,12 +58,12 @@ class AccountSettings(_Section):
     keep: dict[str, Annotated[FiniteFloat, Field(ge=0)]] = {}
 
 
-class StrategySettings(_Section):
+class StrategySettings(Section):
     """Which strategy runs, on what bars. Parameters that are not given are the strategy's; the default one is a quick demo."""
 
     name: str = "sma-cross"
     params: dict[str, FiniteFloat] = {}
-    bar: str = "1s"
+    bar: Duration = "1s"
     cash: FiniteFloat = Field(default=100_000.0, gt=0)
     fee_bps: FiniteFloat = Field(default=10.0, ge=0, le=1000)
 
@@ -88,28 +73,16 @@ class StrategySettings(_Section):
             self.params = {"fast": 4, "slow": 12, "weight": 0.45}
         return self
 
-    @field_validator("bar")
-    @classmethod
-    def _bar_is_duration(cls, value: str) -> str:
-        duration_ns(value)
-        return value
 
-
-class LookaheadSettings(_Section):
+class LookaheadSettings(Section):
     """What strategies will do is said before they do it: so many bars ahead, looked at this often while a bar forms."""
 
     enabled: bool = True
     horizons: int = Field(default=1, ge=1, le=20)
-    check_every: str = "250ms"
-
-    @field_validator("check_every")
-    @classmethod
-    def _is_duration(cls, value: str) -> str:
-        duration_ns(value)
-        return value
+    check_every: Duration = "250ms"
 
 
-class AlertsSettings(_Section):
+class AlertsSettings(Section):
     """The alert service: where people sign up. `allow`: addresses, "*@example.com", or "anyone"; more by `quantlytic alerts`."""
 
     host: str = "127.0.0.1"
@@ -120,29 +93,29 @@ class AlertsSettings(_Section):
     trusted_proxies: list[str] = []
 
 
-class LogSettings(_Section):
+class LogSettings(Section):
     """`sqlite` (embedded) or `kafka`. Durability "process" survives kill -9; "power" also a power cut, by fsync."""
 
     kind: Literal["sqlite", "kafka"] = "sqlite"
     durability: Literal["process", "power"] = "process"
     kafka_servers: str = "127.0.0.1:9092"
-    retain: str = "6h"
+    retain: Duration = "6h"
 
 
-class WebSettings(_Section):
+class WebSettings(Section):
     host: str = "127.0.0.1"
     port: int = Field(default=8787, ge=0, le=65535)
     token: SecretStr | None = None
 
 
-class MonitorSettings(_Section):
+class MonitorSettings(Section):
     """Where `/health` and `/metrics` of a process are; none while `port` is unset (0: any free port)."""
 
     host: str = "127.0.0.1"
     port: int | None = Field(default=None, ge=0, le=65535)
 
 
-class ChannelSettings(_Section):
+class ChannelSettings(Section):
     """An operator's channel: an Apprise address (Slack, Telegram, Discord ...), a webhook, or one more mail `address`."""
 
     kind: Literal["apprise", "webhook", "mail"] = "apprise"
@@ -152,7 +125,7 @@ class ChannelSettings(_Section):
     near_bps: FiniteFloat = Field(default=25.0, ge=0)
 
 
-class NotifySettings(_Section):
+class NotifySettings(Section):
     """With no `smtp_host`, mails go into the outbox folder. Secrets come from the environment. `recipient` and the webhook are
     told of `kinds`; subscribers get at most `per_hour` mails that are not urgent; what is older than `stale` is not told."""
 
@@ -166,14 +139,8 @@ class NotifySettings(_Section):
     webhook_url: SecretStr | None = None
     kinds: list[Literal["*", "signal", "look-ahead", "fill", "risk", "data", "digest"]] = ["*"]
     per_hour: int = Field(default=60, ge=1)
-    stale: str = "1d"
+    stale: Duration = "1d"
     channels: dict[str, ChannelSettings] = {}
-
-    @field_validator("stale")
-    @classmethod
-    def _is_duration(cls, value: str) -> str:
-        duration_ns(value)
-        return value
 
 
 class Settings(BaseSettings):

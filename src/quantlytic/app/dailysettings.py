@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, field_validator
+from pydantic import Field, FiniteFloat
 
+from quantlytic.app.section import Duration, Section
 from quantlytic.daily.settings import CALENDARS, DailySettings
-from quantlytic.model.time import duration_ns
 
 
-class DailySection(BaseModel):
+class DailySection(Section):
     """`[daily]`: see `DailySettings`. `source` is "auto", "yahoo", "venue" or "files:DIR"; the scheduler runs a day `delay` after
     the last close of the day."""
 
-    model_config = ConfigDict(extra="forbid")
-
     instruments: list[str] = []
     source: str = "auto"
-    delay: str = "30m"
+    delay: Duration = "30m"
     calendars: dict[str, str] = dict(CALENDARS)
     history_days: int = Field(default=3650, ge=1, le=40_000)
     lookback_days: int = Field(default=400, ge=1, le=40_000)
@@ -29,12 +27,6 @@ class DailySection(BaseModel):
     draws: int = Field(default=16, ge=1)
     fee_bps: FiniteFloat = Field(default=10.0, ge=0, le=1000)
     cash: FiniteFloat = Field(default=1_000_000.0, gt=0)
-
-    @field_validator("delay")
-    @classmethod
-    def _delay_is_duration(cls, value: str) -> str:
-        duration_ns(value)
-        return value
 
     def plain(self, **others: Any) -> DailySettings:
         """As the daily run takes them; `others` take the place of settings."""
