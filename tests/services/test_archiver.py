@@ -28,6 +28,7 @@ from quantlytic.model.equity import Decided, Equity
 from quantlytic.model.errors import Fenced, StoreError
 from quantlytic.model.event import Event
 from quantlytic.model.fill import Fill
+from quantlytic.model.forecast import Forecast, ModelChange
 from quantlytic.model.frame import RawFrame
 from quantlytic.model.halt import Halt
 from quantlytic.model.intent import Intent, IntentOutcome
@@ -85,6 +86,10 @@ def one_of_each() -> dict[str, list[Event]]:
             Advice(btc, T0, "", "{}", "none", ""),
         ],
         "bars.box": [Bar(btc, T0, T0 + 10**9, 1.0, 2.0, 0.5, 1.5, 9.0, 13.5, 4)],
+        "forecasts.l1": [
+            ModelChange("l1", "", T0 + 10**9, "", "m1", "promotion", "better", 0),
+            Forecast("l1", btc, T0, T0 + 10**9, 1.0, 2.0, 0.5, 1.5, 9.0, 13.5, 4, 0.6, "m1", "", 0, 9, 0.1),
+        ],
         "decisions.r1": [
             Signal(run, 1, btc, T0, Side.BUY, 0.5, 100.0, 0),
             Order(run, 1, btc, T0, *buy, 0.5, float("nan"), 0),

@@ -21,6 +21,7 @@ from quantlytic.model.discrepancy import Discrepancy
 from quantlytic.model.equity import Decided, Equity
 from quantlytic.model.event import Event
 from quantlytic.model.fill import Fill
+from quantlytic.model.forecast import Forecast, ModelChange
 from quantlytic.model.frame import RawFrame
 from quantlytic.model.halt import Halt
 from quantlytic.model.intent import Intent, IntentOutcome
@@ -35,7 +36,7 @@ AnyEvent = (
     Trade | Quote | BookDelta | Bar | RawFrame | LedgerEntry | Order | OrderCancel | OrderUpdate
     | Fill | Signal | Equity | Decided | Delivery | OrderAmend | Action | CashFlow
     | VenueCommand | VenueReport | Discrepancy | RiskBreach | Halt | Intent | IntentOutcome
-    | Averages | Advice | News | BarsClosed
+    | Averages | Advice | News | BarsClosed | Forecast | ModelChange
 )  # fmt: skip
 
 EVENT_TYPES: tuple[type[Event], ...] = AnyEvent.__args__

@@ -26,6 +26,7 @@ from quantlytic.model.discrepancy import Discrepancy
 from quantlytic.model.equity import Equity
 from quantlytic.model.event import Event
 from quantlytic.model.fill import Fill
+from quantlytic.model.forecast import Forecast, ModelChange
 from quantlytic.model.halt import Halt
 from quantlytic.model.intent import Intent, IntentOutcome
 from quantlytic.model.ledger import LedgerEntry
@@ -82,6 +83,8 @@ TABLES: dict[str, TableSpec] = {
         TableSpec("news", News, _MARKET),
         TableSpec("averages", Averages, _BARS),
         TableSpec("advice", Advice, _BARS),
+        TableSpec("forecasts", Forecast, ("line", "month"), time="open_time"),
+        TableSpec("model_changes", ModelChange, ("line",)),
         TableSpec("signals", Signal, _RUN),
         TableSpec("orders", Order, _RUN),
         TableSpec("order_cancels", OrderCancel, _RUN),
