@@ -15,7 +15,18 @@ from quantlytic.model.time import NS_PER_S
 from quantlytic.store.lake import Lake, Progress
 from quantlytic.store.log.port import Log
 
-ARCHIVED = ("raw.", "market.", "bars.", "decisions.", "executions.", "intents.", "forecasts.", "shadows.", "account.", "deliveries")
+ARCHIVED = (
+    "raw.",
+    "market.",
+    "bars.",
+    "decisions.",
+    "executions.",
+    "intents.",
+    "forecasts.",
+    "shadows.",
+    "account.",
+    "deliveries",
+)
 TRIMMED = ("raw.", "market.")
 READ_EVENTS = 20_000
 LOOK_S = 1.0  # how often a busy archiver looks for new streams; an idle one always does
