@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
 from collections import Counter
 from collections.abc import Callable
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import msgpack
 from aiohttp import WSMsgType, web
 from tests.venues.alpaca.book import OPEN, Account, Brokerage, Rejected, Row
+from tests.venues.threadserver import ThreadServer
 
 FAULTS = (
     "http5xx", "http429", "html",  # before anything is done
@@ -25,46 +24,22 @@ FAULTS = (
 )  # fmt: skip
 
 
-class AlpacaServer:
+class AlpacaServer(ThreadServer):
     """In a thread of its own; a context manager. `brokerage` may be used from any thread through `do`."""
+
+    FAULTS = FAULTS
 
     def __init__(self, seed: int = 1, page: int = 10_000) -> None:
         self.brokerage = Brokerage(seed)
-        self.faults: Counter[str] = Counter()
+        super().__init__("alpaca-server")
         self.calls: Counter[str] = Counter()
         self.agents: set[str] = set()
         self._page = page
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run, name="alpaca-server", daemon=True)
-        self._ready = threading.Event()
-        self._stop = asyncio.Event()
         self._sockets: dict[web.WebSocketResponse, tuple[str, dict[str, list[str]]]] = {}
-        self.port = 0
-
-    @property
-    def rest_url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
 
     @property
     def socket_url(self) -> str:
         return f"ws://127.0.0.1:{self.port}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        assert self._ready.wait(10)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(10)
-        self._loop.close()
-
-    def fail(self, name: str, times: int = 1) -> None:
-        """The fault strikes the next `times` occasions."""
-        assert name in FAULTS
-        self.faults[name] = times
 
     def do(self, work: Callable[[], Any]) -> Any:
         """Something with the brokerage, in the server's own thread."""
@@ -93,10 +68,6 @@ class AlpacaServer:
 
     def listeners(self, kind: str) -> int:
         return sum(own == kind for own, _ in list(self._sockets.values()))
-
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        self._loop.run_until_complete(self._serve())
 
     async def _serve(self) -> None:
         self.brokerage.on_print = self._on_print

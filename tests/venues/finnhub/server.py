@@ -7,58 +7,32 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
-from collections import Counter
 from collections.abc import Callable
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from aiohttp import web
+from tests.venues.threadserver import ThreadServer
 
 KEY = "finnhub-key-c0ffee"
 SHARES = ("AAPL", "MSFT", *(f"S{number}" for number in range(20)))
 FAULTS = ("http5xx", "http429", "html", "socket_429")
 
 
-class FinnhubServer:
+class FinnhubServer(ThreadServer):
     """In a thread of its own; a context manager."""
 
+    FAULTS = FAULTS
+
     def __init__(self) -> None:
-        self.faults: Counter[str] = Counter()
+        super().__init__("finnhub-server")
         self.queries: list[str] = []
         self.agents: set[str] = set()
         self.news: list[dict[str, Any]] = []
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run, name="finnhub-server", daemon=True)
-        self._ready = threading.Event()
-        self._stop = asyncio.Event()
         self._sockets: dict[web.WebSocketResponse, set[str]] = {}
-        self.port = 0
-
-    @property
-    def rest_url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
 
     @property
     def stream_url(self) -> str:
         return f"ws://127.0.0.1:{self.port}/"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        assert self._ready.wait(10)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(10)
-        self._loop.close()
-
-    def fail(self, name: str, times: int = 1) -> None:
-        """The fault strikes the next `times` occasions."""
-        assert name in FAULTS
-        self.faults[name] = times
 
     def print(self, *trades: tuple[str, float, int, float]) -> None:
         """One message of trades: (symbol, price, time in ms, volume)."""
@@ -85,10 +59,6 @@ class FinnhubServer:
 
     def _post(self, socket: web.WebSocketResponse, text: str) -> None:
         self._loop.create_task(socket.send_str(text)).add_done_callback(lambda task: task.exception())
-
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        self._loop.run_until_complete(self._serve())
 
     async def _serve(self) -> None:
         app = web.Application(middlewares=[self._gate])
