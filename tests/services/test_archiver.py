@@ -38,6 +38,7 @@ from quantlytic.model.order import Order, OrderAmend, OrderCancel, OrderStatus, 
 from quantlytic.model.quote import Quote
 from quantlytic.model.side import Side
 from quantlytic.model.signal import Signal
+from quantlytic.model.strategychange import StrategyChange, StrategyRequest
 from quantlytic.services.archiver import Archiver
 from quantlytic.store.lake import Lake
 from quantlytic.store.lake.columns import TABLE_OF, TABLES
@@ -95,8 +96,10 @@ def one_of_each() -> dict[str, list[Event]]:
             Order(run, 1, btc, T0, *buy, 0.5, float("nan"), 0),
             OrderAmend(run, 1, btc, T0, 0.25),
             OrderCancel(run, 1, btc, T0, 0),
+            StrategyChange(run, "q1", T0, 0, "old", "{}", "new", "{}", "keep", "better", "me"),
             Decided(run, 0),
         ],
+        "commands.r1": [StrategyRequest(run, "q1", T0, "new", "{}", "keep", "better", "me")],
         "executions.r1": [
             OrderUpdate(run, 1, btc, T0, OrderStatus.FILLED),
             Fill(run, 1, 1, btc, T0, Side.BUY, 0.5, 100.0, 0.05, 0),

@@ -30,6 +30,7 @@ from quantlytic.model.news import News
 from quantlytic.model.order import Order, OrderAmend, OrderCancel, OrderUpdate
 from quantlytic.model.quote import Quote
 from quantlytic.model.signal import Signal
+from quantlytic.model.strategychange import StrategyChange, StrategyRequest
 from quantlytic.model.trade import Trade
 
 AnyEvent = (
@@ -37,6 +38,7 @@ AnyEvent = (
     | Fill | Signal | Equity | Decided | Delivery | OrderAmend | Action | CashFlow
     | VenueCommand | VenueReport | Discrepancy | RiskBreach | Halt | Intent | IntentOutcome
     | Averages | Advice | News | BarsClosed | Forecast | ModelChange
+    | StrategyChange | StrategyRequest
 )  # fmt: skip
 
 EVENT_TYPES: tuple[type[Event], ...] = AnyEvent.__args__

@@ -7,11 +7,13 @@ import msgspec
 from quantlytic.model.instrument import Instrument
 
 
-class Run(msgspec.Struct, frozen=True):
+class Run(msgspec.Struct, frozen=True, omit_defaults=True):
     """Everything that decides what a paper run does, besides the tape: the same Run and tape give the same bytes.
 
     `strategy` is a built-in name or `path/to/file.py:ClassName`, `code_hash` the SHA-256 of its source; `bar_size_ns` chooses
-    which bars of `bars.VENUE` it sees, from `first_bar_offset` on. `cash` is in the quote currency, `fee_bps` on each fill.
+    which bars of `bars_stream` it sees, from `first_bar_offset` on. `cash` is in the quote currency, `fee_bps` on each fill.
+    `forecasts`: the line whose forecasts come with its bars, "" for none. Then its bars are the `Forecast`s of `forecasts.LINE`,
+    and offsets are offsets there. Defaults are left out of its JSON: a run that does without them keeps the id made of it.
     """
 
     run_id: str
@@ -25,10 +27,11 @@ class Run(msgspec.Struct, frozen=True):
     fee_bps: float
     first_bar_offset: int
     code_hash: str
+    forecasts: str = ""
 
     @property
     def bars_stream(self) -> str:
-        return f"bars.{self.venue}"
+        return f"forecasts.{self.forecasts}" if self.forecasts else f"bars.{self.venue}"
 
     @property
     def decisions_stream(self) -> str:
@@ -37,3 +40,7 @@ class Run(msgspec.Struct, frozen=True):
     @property
     def executions_stream(self) -> str:
         return f"executions.{self.run_id}"
+
+    @property
+    def commands_stream(self) -> str:
+        return f"commands.{self.run_id}"

@@ -21,6 +21,7 @@ ARCHIVED = (
     "bars.",
     "decisions.",
     "executions.",
+    "commands.",
     "intents.",
     "forecasts.",
     "shadows.",

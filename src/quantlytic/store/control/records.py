@@ -10,7 +10,7 @@ import msgspec
 from quantlytic.model.run import Run
 
 
-class RunRecord(Run, frozen=True, kw_only=True):
+class RunRecord(Run, frozen=True, kw_only=True, omit_defaults=False):
     """A run and what became of it. `start_ns`, `end_ns`: first and last time of its data; None while unknown.
 
     `status`: "running", "finished" or "failed"; `digest`: SHA-256 over fills and equity; `summary`: its result.

@@ -34,6 +34,7 @@ from quantlytic.model.news import News
 from quantlytic.model.order import Order, OrderAmend, OrderCancel, OrderUpdate
 from quantlytic.model.quote import Quote
 from quantlytic.model.signal import Signal
+from quantlytic.model.strategychange import StrategyChange, StrategyRequest
 from quantlytic.model.trade import Trade
 
 
@@ -93,6 +94,8 @@ TABLES: dict[str, TableSpec] = {
         TableSpec("fills", Fill, _RUN),
         TableSpec("cash_flows", CashFlow, _RUN),
         TableSpec("equity", Equity, _RUN),
+        TableSpec("strategy_requests", StrategyRequest, _RUN),
+        TableSpec("strategy_changes", StrategyChange, _RUN),
         TableSpec("intents", Intent, _RUN),
         TableSpec("intent_outcomes", IntentOutcome, _RUN),
         TableSpec("venue_commands", VenueCommand, _ACCOUNT),
