@@ -1,0 +1,163 @@
+"""The promotion gate: luck is kept out, an edge is let in, and each condition can stop a challenger alone."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from tests.learn.forecasts import contest_of
+from tests.learn.made import made_bars
+
+from quantlytic.engine.data.bars import Bars
+from quantlytic.learn.contest import Contest
+from quantlytic.learn.labels.labelspec import LabelSpec
+from quantlytic.learn.models.model import RETURN, UP
+from quantlytic.learn.promotion import Gate, Verdict
+from quantlytic.model.errors import InputError
+
+GATE = Gate(outcomes=100, looks=3, cost_bps=0.0)
+ROWS = 420
+
+
+def decided(bars: Bars, label: LabelSpec, task: str, champion: object, challenger: object) -> Verdict:
+    """What the gate says in the end."""
+    looked = 0
+    for contest in contest_of(bars, label, task, champion, challenger):  # type: ignore[arg-type]
+        if GATE.is_due(contest.outcomes, looked):
+            verdict = GATE.judge(contest, looked, trials=1)
+            looked += 1
+            if verdict.promoted or verdict.final:
+                return verdict
+    raise AssertionError(f"{contest.outcomes} outcomes were not enough")
+
+
+def noise(rng: np.random.Generator, task: str) -> np.ndarray:
+    """A model that knows nothing, and is sure of itself to some degree."""
+    if task == UP:
+        return 1.0 / (1.0 + np.exp(-rng.normal(0.0, rng.uniform(0.05, 0.6), ROWS)))
+    return rng.normal(0.0, rng.uniform(1e-5, 5e-4), ROWS)
+
+
+@pytest.mark.parametrize(
+    ("task", "label", "has_champion"),
+    [
+        (UP, LabelSpec("direction", 1), True),
+        (UP, LabelSpec("direction", 8), True),
+        (UP, LabelSpec("direction", 4), False),
+        (RETURN, LabelSpec("forward_return", 4), True),
+    ],
+)
+def test_on_noise_at_most_5_percent_of_200_models_are_promoted(task: str, label: LabelSpec, has_champion: bool) -> None:
+    promoted = 0
+    for seed in range(200):
+        rng = np.random.default_rng([2026, seed])
+        bars = made_bars(ROWS, seed=seed)
+        champion = noise(rng, task) if has_champion else None
+        promoted += decided(bars, label, task, champion, noise(rng, task)).promoted
+    print("promoted by luck:", promoted)
+    assert promoted <= 10
+
+
+@pytest.mark.parametrize("horizon", [1, 4])
+def test_on_a_planted_edge_most_are_promoted(horizon: int) -> None:
+    promoted = 0
+    for seed in range(40):
+        rng = np.random.default_rng([7, seed])
+        bars = made_bars(ROWS, seed=seed)
+        close = bars.array["close"]
+        ahead = np.append(close[horizon:] / close[:-horizon] - 1.0, np.zeros(horizon))
+        knows = np.sign(ahead) * 0.25 + rng.normal(0.0, 0.6, ROWS)
+        challenger = 1.0 / (1.0 + np.exp(-knows))
+        promoted += decided(bars, LabelSpec("direction", horizon), UP, noise(rng, UP), challenger).promoted
+    print("of those with an edge:", promoted)
+    assert promoted >= 30
+
+
+def an_edge() -> Contest:
+    rng = np.random.default_rng(3)
+    bars = made_bars(ROWS, seed=3)
+    ahead = np.append(np.diff(bars.array["close"]), 0.0)
+    challenger = 0.5 + 0.2 * np.sign(ahead) * (rng.random(ROWS) < 0.8)
+    contests = list(contest_of(bars, LabelSpec("direction", 1), UP, np.full(ROWS, 0.5), challenger))
+    return contests[-1]
+
+
+def test_each_condition_can_stop_it_and_the_reason_names_it() -> None:
+    contest = an_edge()
+    gate = Gate(outcomes=100, cost_bps=0.0)
+    verdict = gate.judge(contest, 0, 1)
+    assert verdict.promoted
+    assert not verdict.failed
+    assert verdict.reason.startswith("promoted on 419 outcomes: log loss 0.")
+    for word in ("the champion's 0.6931", "deflated Sharpe", "PSI 0.01 (limit 0.25)", "p99 0.001 ms (limit 20 ms)"):
+        assert word in verdict.reason, verdict.reason
+    contest.drift = 0.4
+    assert gate.judge(contest, 0, 1).failed == ("drift",)
+    contest.drift = math.nan
+    assert gate.judge(contest, 0, 1).failed == ("drift",)
+    contest.drift = 0.1
+    contest.latencies_ns = [30_000_000] * 100
+    assert gate.judge(contest, 0, 1).failed == ("latency",)
+    contest.latencies_ns = [1_000] * 100
+    contest.book = Contest(UP, 1, "champion", 0.0).book
+    assert gate.judge(contest, 0, 1).failed == ("return",)
+
+
+def test_costs_and_trials_are_taken_off() -> None:
+    bars = made_bars(ROWS, seed=3)
+    ahead = np.append(np.diff(bars.array["close"]), 0.0)
+    rng = np.random.default_rng(3)
+    challenger = 0.5 + 0.1 * np.where(rng.random(ROWS) < 0.62, 1.0, -1.0) * np.sign(ahead)
+    label = LabelSpec("direction", 1)
+    free = list(contest_of(bars, label, UP, np.full(ROWS, 0.5), challenger))[-1]
+    dear = list(contest_of(bars, label, UP, np.full(ROWS, 0.5), challenger, cost_bps=20.0))[-1]
+    gate = Gate(outcomes=100)
+    assert gate.judge(free, 0, 1).promoted
+    assert gate.judge(dear, 0, 1).failed == ("return",)
+    assert gate.judge(free, 0, 100_000).failed == ("return",), "the best of many settings must show more"
+
+
+def test_the_better_of_two_goes_up_and_the_worse_does_not() -> None:
+    contest = an_edge()
+    turned = Contest(UP, 1, "champion", 0.0)
+    found = contest.compared()
+    turned._rows = [(int(t), b, a, lab, res) for t, a, b, lab, res in zip(*found, strict=True)]
+    turned._times = set(found.times.tolist())
+    turned.book, turned.latencies_ns, turned.drift = contest.champion_book, [1], 0.0
+    assert "loss" in Gate(outcomes=100).judge(turned, 0, 1).failed
+
+
+def test_without_a_champion_always_up_in_a_rising_market_is_no_skill() -> None:
+    rows = 420
+    rng = np.random.default_rng(1)
+    bars = made_bars(rows, seed=1)
+    rise = np.exp(np.arange(rows) * 5e-4)
+    for name in ("open", "high", "low", "close"):
+        bars.array[name] *= rise
+    challenger = 0.7 + rng.normal(0.0, 0.01, rows)
+    contest = list(contest_of(bars, LabelSpec("direction", 1), UP, None, challenger))[-1]
+    verdict = Gate(outcomes=100, cost_bps=0.0).judge(contest, 0, 1)
+    assert verdict.failed == ("loss",), verdict.reason
+    assert "the base rate's" in verdict.reason
+
+
+def test_looks_are_few_and_each_has_its_share_of_alpha() -> None:
+    gate = Gate(outcomes=100, looks=3, alpha=0.05)
+    seen, looked = [], 0
+    for outcomes in range(2_000):
+        if gate.is_due(outcomes, looked):
+            seen.append(outcomes)
+            looked += 1
+    assert seen == [100, 200, 400]
+    verdicts = [gate.judge(an_edge(), k, 1) for k in range(3)]
+    assert [one.final for one in verdicts] == [False, False, True]
+    assert "limit 2.5 %" in verdicts[0].reason
+    assert "limit 0.625 %" in verdicts[2].reason
+
+
+def test_limits_that_cannot_be_are_refused() -> None:
+    for wrong in (Gate(outcomes=3), Gate(looks=0), Gate(alpha=0.0), Gate(cost_bps=-1.0), Gate(max_drift=0.0)):
+        with pytest.raises(InputError, match="promotion gate"):
+            wrong.check()
+    Gate().check()
