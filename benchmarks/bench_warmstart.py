@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 
 from quantlytic.engine.held import HeldSession
-from quantlytic.model.bar import BAR, Bar
+from quantlytic.model.bar import Bar, bar_of, blank_bars
 from quantlytic.model.equity import Decided, Equity
 from quantlytic.model.event import Event
 from quantlytic.model.fill import Fill
@@ -67,7 +67,7 @@ def session_of(run: Run) -> HeldSession:
 def year() -> np.ndarray[Any, Any]:
     r = np.random.default_rng(7)
     close = np.round(30_000 * np.exp(np.cumsum(r.normal(0, 8e-4, BARS))), 2)
-    bars = np.zeros(BARS, BAR)
+    bars = blank_bars(BARS)
     bars["open_time"] = START_NS + np.arange(BARS) * MINUTE_NS
     bars["close_time"] = bars["open_time"] + MINUTE_NS
     bars["open"] = np.append(30_000.0, close[:-1])
@@ -78,7 +78,7 @@ def year() -> np.ndarray[Any, Any]:
 
 
 def events_of(bars: np.ndarray[Any, Any]) -> list[Bar]:
-    return [Bar(INSTRUMENT.id, *row) for _, *row in bars.tolist()]
+    return [bar_of(row, INSTRUMENT.id) for row in bars]
 
 
 def record(log: Log, run: Run, bars: np.ndarray[Any, Any]) -> None:
@@ -95,7 +95,7 @@ def record(log: Log, run: Run, bars: np.ndarray[Any, Any]) -> None:
         assert isinstance(fill, Fill)
         fills.setdefault(fill.bar_offset, []).append(fill)
     done, decisions = list[Event](), list[Event]()
-    for k, (_, _, time_ns, *_, close, _, _, _) in enumerate(bars.tolist()):
+    for k, (_, _, time_ns, *_, close, _, _, _, _) in enumerate(bars.tolist()):
         if k - 1 in orders:  # a market order: accepted, and filled at the next open
             done += updates[orders[k - 1].order_id]  # type: ignore[attr-defined]
         done += fills.get(k, [])

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from quantlytic import Bars, Instrument, Session, Side, Strategy, TimeInForce, param
 from quantlytic.indicators import ATR, EMA, RSI, SMA
-from quantlytic.model.bar import BAR
+from quantlytic.model.bar import blank_bars
 
 MINUTE_NS = 60_000_000_000
 BTC = Instrument("test:BTCUSDT", "BTC", "USDT")
@@ -36,11 +36,19 @@ def workload_bars(n: int, seed: int = 7) -> Bars:
 
 def rows(*bars: tuple[float, float, float, float], instrument: int = 0, start: int = 0) -> NDArray[Any]:
     """Bars from (open, high, low, close), a minute each."""
-    array = np.zeros(len(bars), BAR)
+    array = blank_bars(len(bars))
     for k, (o, h, low, c) in enumerate(bars):
         times = (start + k) * MINUTE_NS, (start + k + 1) * MINUTE_NS
-        array[k] = (instrument, *times, o, h, low, c, 1.0, 0.0, 0)
+        array[k] = (instrument, *times, o, h, low, c, 1.0, 0.0, 0, np.nan)
     return array
+
+
+def same_rows(one: NDArray[Any], other: NDArray[Any]) -> bool:
+    """Whether rows of one dtype are equal, NaN being NaN."""
+    names = one.dtype.names or ()
+    return one.dtype == other.dtype and all(
+        np.array_equal(one[n], other[n], equal_nan=one.dtype[n].kind == "f") for n in names
+    )
 
 
 def random_bars(seed: int, n: int, instruments: int) -> NDArray[Any]:
@@ -57,7 +65,7 @@ def random_bars(seed: int, n: int, instruments: int) -> NDArray[Any]:
             h, low = max(o, c) * np.exp(abs(r.normal(0, 0.01))), min(o, c) * np.exp(-abs(r.normal(0, 0.01)))
             last[k] = c
             found.append(rows((o, h, low, c), instrument=k, start=minute))
-    return np.concatenate(found) if found else np.zeros(0, BAR)
+    return np.concatenate(found) if found else blank_bars(0)
 
 
 def results(session: Session) -> dict[str, bytes]:

@@ -12,7 +12,7 @@ from quantlytic import Bars, Instrument, Session, param
 from quantlytic.engine.data.tape import Tape, Ticks
 from quantlytic.engine.matching.orderbook import LEVEL
 from quantlytic.model.action import ACTION, ActionKind
-from quantlytic.model.bar import BAR
+from quantlytic.model.bar import blank_bars
 from quantlytic.model.quote import QUOTE
 from quantlytic.model.trade import TRADE
 
@@ -72,7 +72,7 @@ def larger(bars: NDArray[Any], instruments: int, factor: int) -> NDArray[Any]:
             row = rows((part["open"][0], part["high"].max(), part["low"].min(), part["close"][-1]), instrument=k)
             row["open_time"], row["close_time"] = start * size, (start + 1) * size
             found.append(row)
-    joined = np.concatenate(found) if found else np.zeros(0, BAR)
+    joined = np.concatenate(found) if found else blank_bars(0)
     return joined[np.lexsort((joined["instrument"], joined["close_time"]))]
 
 

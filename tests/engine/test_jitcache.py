@@ -42,12 +42,12 @@ begun = time.perf_counter()
 import numpy as np
 from quantlytic import Instrument, Session
 from quantlytic.engine.compiler import jitcache
-from quantlytic.model.bar import BAR
+from quantlytic.model.bar import blank_bars
 from quantlytic.strategies.catalogue import find
 compiled = []
 plain = jitcache.FingerprintCache.save_overload
 jitcache.FingerprintCache.save_overload = lambda self, sig, data: (compiled.append(1), plain(self, sig, data))
-bars = np.zeros(20, BAR)
+bars = blank_bars(20)
 price = 10 + np.arange(20) % 5
 for name in ("open", "high", "low", "close"):
     bars[name] = price

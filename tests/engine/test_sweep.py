@@ -16,7 +16,7 @@ from quantlytic.engine.compiler.record import Address
 from quantlytic.engine.run.curve import Curve
 from quantlytic.engine.run.tally import TALLY, make_tally, reach_end, take_fills, with_more_lots
 from quantlytic.engine.sweep import Block, Cells, Grid, sample_rows
-from quantlytic.model.bar import BAR
+from quantlytic.model.bar import blank_bars
 from quantlytic.model.fill import FILL
 from quantlytic.research.figures.positions import exposure
 from quantlytic.research.figures.roundtrips import round_trips
@@ -143,7 +143,7 @@ def test_blocks_and_samples(seed: int, at_most: int, size: int) -> None:
 
 
 def test_days_are_sampled_where_there_are_enough() -> None:
-    hourly = np.zeros(24 * 300, BAR)
+    hourly = blank_bars(24 * 300)
     hourly["close_time"] = (np.arange(24 * 300) + 1) * 3_600_000_000_000
     rows = sample_rows(ql.Bars(hourly, (ql.Instrument("v:A"),)), 2_000)
     assert rows.tolist() == list(range(23, 24 * 300, 24))

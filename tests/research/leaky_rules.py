@@ -10,7 +10,7 @@ import pandas as pd
 
 import quantlytic as ql
 from quantlytic.engine.data.bars import Bars
-from quantlytic.model.bar import BAR
+from quantlytic.model.bar import blank_bars
 from quantlytic.model.instrument import Instrument
 
 HOUR_NS = 3_600_000_000_000
@@ -24,7 +24,7 @@ def make_bars(count: int = 120, seed: int = 1, instruments: int = 1) -> Bars:
     for index in range(instruments):
         close = 100 * np.exp(np.cumsum(rng.normal(0, 0.01, count)))
         opened = np.concatenate(([100.0], close[:-1]))
-        array = np.zeros(count, BAR)
+        array = blank_bars(count)
         array["open_time"] = 1_700_000_400_000_000_000 // HOUR_NS * HOUR_NS + np.arange(count) * HOUR_NS
         array["close_time"] = array["open_time"] + HOUR_NS
         array["open"], array["close"] = opened, close

@@ -8,7 +8,7 @@ import numpy as np
 
 from quantlytic.engine.data.bars import Bars
 from quantlytic.engine.market.fees import Fees
-from quantlytic.model.bar import BAR
+from quantlytic.model.bar import blank_bars
 from quantlytic.model.instrument import Instrument
 from quantlytic.research.honesty.verdict import Verdict, verdict
 from quantlytic.research.runs.run import backtest
@@ -26,7 +26,7 @@ def daily(rng: np.random.Generator, count: int = 1_500, drift: float = 0.0, tren
     steps = rng.standard_t(5, count) / np.sqrt(5 / 3)
     sign = np.repeat(rng.choice([-1.0, 1.0], count // 60 + 1), 60)[:count]
     close = 100 * np.exp(np.cumsum(0.01 * (steps + drift / np.sqrt(365.25) + trend * sign)))
-    array = np.zeros(count, BAR)
+    array = blank_bars(count)
     array["open_time"] = np.arange(count) * DAY_NS
     array["close_time"] = array["open_time"] + DAY_NS
     array["open"], array["close"] = np.concatenate(([100.0], close[:-1])), close

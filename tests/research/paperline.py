@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from tests.engine.market import random_bars
 
-from quantlytic.model.bar import Bar
+from quantlytic.model.bar import Bar, bar_of
 from quantlytic.model.instrument import Instrument
 from quantlytic.model.run import Run
 from quantlytic.research.runs.paper import paper_session
@@ -26,7 +26,7 @@ MINUTE_NS = 60_000_000_000
 
 
 def bar_events(array: np.ndarray[Any, Any], instruments: tuple[Instrument, ...] = INSTRUMENTS) -> list[Bar]:
-    return [Bar(instruments[code].id, *rest) for code, *rest in array.tolist()]
+    return [bar_of(row, instruments[row["instrument"]].id) for row in array]
 
 
 def paper_run(strategy: str, instruments: tuple[Instrument, ...] = INSTRUMENTS, first: int = 0) -> Run:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.engine.market import random_bars
+from tests.engine.market import random_bars, same_rows
 from tests.research.paperline import INSTRUMENTS, MINUTE_NS, archived, bar_events, logs, paper_run, write_bars
 
 from quantlytic.engine.held import HeldSession
@@ -73,10 +73,10 @@ def test_what_is_not_archived_yet_counts_and_nothing_twice(log: Log, tmp_path: P
     other = [msgspec.structs.replace(one, close=one.low) for one in events[:30]]
     lake.append("import.box", range(30), other)
     run = new_run(log)
-    assert history(run, log, lake).tolist() == bars.tolist()
-    assert history(run, log, None).tolist() == bars.tolist()
+    assert same_rows(history(run, log, lake), bars)
+    assert same_rows(history(run, log, None), bars)
     with logs(tmp_path / "empty") as empty:
-        assert history(run, empty, lake).tolist() == bars[:60].tolist()
+        assert same_rows(history(run, empty, lake), bars[:60])
 
 
 @pytest.mark.parametrize(

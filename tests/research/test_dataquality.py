@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from quantlytic.model.action import ACTION, ActionKind
-from quantlytic.model.bar import BAR
+from quantlytic.model.bar import blank_bars
 from quantlytic.model.errors import DataError, InputError
 from quantlytic.research.data.dataquality import Finding, check
 from quantlytic.research.data.equities import load_equity
@@ -104,7 +104,7 @@ def test_adjusted_closes_of_another_vendor_follow_from_its_actions(market_data: 
     frame = pl.read_parquet(market_data / f"{name}.parquet")
     for symbol in frame["symbol"].unique().sort().to_list():
         rows = frame.filter(pl.col("symbol") == symbol).sort("ts")
-        bars = np.zeros(rows.height, BAR)
+        bars = blank_bars(rows.height)
         bars["open_time"] = rows["ts"].to_physical()
         bars["close_time"] = bars["open_time"] + DAY_NS
         for field in ("open", "high", "low", "close", "volume"):
@@ -121,7 +121,7 @@ def test_adjusted_closes_of_another_vendor_follow_from_its_actions(market_data: 
 
 
 def steady(n: int = 60) -> NDArray[Any]:
-    bars = np.zeros(n, BAR)
+    bars = blank_bars(n)
     bars["open_time"] = np.arange(n) * DAY_NS
     bars["close_time"] = bars["open_time"] + DAY_NS
     for field in ("open", "high", "low", "close"):

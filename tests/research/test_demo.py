@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.engine.market import same_rows
 
 import quantlytic as ql
 from quantlytic.model.errors import InputError
@@ -16,7 +17,7 @@ from quantlytic.research.data.holes import find_holes
 def test_the_same_seed_is_the_same_bars() -> None:
     bars = ql.demo_bars()
     assert (len(bars), bars.instruments[0].id) == (2000, "demo:ALPHA")
-    assert (bars.array == demo_bars(2000, 1, 1, "1h").array).all()
+    assert same_rows(bars.array, demo_bars(2000, 1, 1, "1h").array)
     assert not np.array_equal(bars.array["close"], demo_bars(seed=2).array["close"])
     assert bars.array["close"][[0, 999, 1999]].tolist() == [99.48, 75.37, 96.76]
 
@@ -33,7 +34,7 @@ def test_longer_and_wider_series_begin_alike() -> None:
     one, more = demo_bars(300), demo_bars(500, instruments=15)
     assert len({one.id for one in more.instruments}) == 15
     first = more.array[more.array["instrument"] == 0]
-    assert (first[:300] == one.array).all()
+    assert same_rows(first[:300], one.array)
     more.check()
 
 

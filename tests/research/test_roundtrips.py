@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quantlytic.model.bar import BAR
+from quantlytic.model.bar import blank_bars
 from quantlytic.model.fill import FILL
 from quantlytic.research.figures.roundtrips import round_trips
 
@@ -99,7 +99,7 @@ def test_pnl_adds_up_to_the_gain_of_the_account(trades: list[tuple[int, float, f
 
 
 def test_excursions_by_hand() -> None:
-    bars = np.zeros(6, BAR)
+    bars = blank_bars(6)
     bars["low"], bars["high"] = [90, 98, 95, 97, 80, 80], [120, 103, 108, 104, 130, 130]
     table = fills((2, 100), (-2, 101), (-1, 101), (1, 99))
     table["bar_offset"] = [1, 4, 4, 4]  # in at the second bar, out at the fifth; then in and out within one bar
@@ -113,7 +113,7 @@ def test_excursions_by_hand() -> None:
 @given(st.integers(0, 2**32 - 1))
 def test_excursions_are_those_of_every_bar_held(seed: int) -> None:
     random = np.random.default_rng(seed)
-    bars = np.zeros(80, BAR)
+    bars = blank_bars(80)
     bars["instrument"] = random.integers(0, 2, 80)
     bars["low"], bars["high"] = random.uniform(90, 100, 80), random.uniform(100, 110, 80)
     count = 20

@@ -11,7 +11,7 @@ import pytest
 
 import quantlytic as ql
 from quantlytic import Bars, Instrument
-from quantlytic.model.bar import BAR
+from quantlytic.model.bar import blank_bars
 from quantlytic.model.errors import DataError
 from quantlytic.research.data.history import load_bars
 from quantlytic.research.data.unadjusted import find_unadjusted
@@ -26,7 +26,7 @@ def walk(ratio: float = 1.0, at: int = 40, n: int = 80) -> Bars:
     """A calm stock; from bar `at` on its price is divided by `ratio`."""
     close = 100.0 * np.exp(np.cumsum(np.random.default_rng(7).normal(0, 0.01, n)))
     close[at:] /= ratio
-    array = np.zeros(n, BAR)
+    array = blank_bars(n)
     array["open_time"] = np.arange(n) * DAY_NS
     array["close_time"] = array["open_time"] + DAY_NS
     array["close"] = close

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from quantlytic.engine.data.bars import Bars
-from quantlytic.model.bar import BAR
+from quantlytic.model.bar import blank_bars
 from quantlytic.model.instrument import Instrument
 
 DAY_NS = 86_400 * 1_000_000_000
@@ -25,7 +25,7 @@ def walk(
     sign = np.repeat(rng.choice([-1.0, 1.0], count // 60 + 1), 60)[:count]
     steps += ((drift / np.sqrt(365.25) + trend * sign) / _STEPS)[:, None]
     path = 100 * np.exp(np.cumsum(0.01 * steps).reshape(count, _STEPS))
-    array = np.zeros(count, BAR)
+    array = blank_bars(count)
     array["open_time"] = np.arange(count) * DAY_NS
     array["close_time"] = array["open_time"] + DAY_NS
     array["close"] = path[:, -1]

@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.engine.market import same_rows
 
 from quantlytic.model.bar import BAR
 from quantlytic.model.errors import DataError, InputError
@@ -129,7 +130,7 @@ def test_order_of_rows_between_symbols_does_not_matter(tmp_path: Path) -> None:
     table = pl.concat([frame(3, symbol="ETH"), frame(3, symbol="BTC")])
     table.write_parquet(grouped)
     table.sort("ts", "symbol", descending=[False, True]).write_parquet(mixed)
-    assert np.array_equal(read_bars(grouped)[0], read_bars(mixed)[0])
+    assert same_rows(read_bars(grouped)[0], read_bars(mixed)[0])
 
 
 def test_venue_in_the_symbol_and_extra_columns(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from quantlytic.engine.market.latency import Latency
 from quantlytic.engine.market.market import Market
 from quantlytic.engine.session import Session
 from quantlytic.engine.strategy import Strategy
-from quantlytic.model.bar import BAR
+from quantlytic.model.bar import blank_bars
 from quantlytic.model.order import OrderStatus, OrderType
 from quantlytic.research.runs.run import backtest
 from quantlytic.strategies import catalogue
@@ -275,7 +275,7 @@ def test_bars_may_be_missing(name: str, demo: ql.Bars) -> None:
 @every
 def test_a_price_that_stands_still(name: str) -> None:
     """No division by a range, a deviation or a volume of 0, and no trades on nothing (but of those that do not look)."""
-    array = np.zeros(400, BAR)
+    array = blank_bars(400)
     array["open_time"] = np.arange(400) * 3_600_000_000_000
     array["close_time"] = array["open_time"] + 3_600_000_000_000
     for field in PRICES:

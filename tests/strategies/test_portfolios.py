@@ -47,7 +47,7 @@ def panel(closes: NDArray[np.float64]) -> Bars:
         if np.isfinite(close):
             before = closes[t - 1, k] if t and np.isfinite(closes[t - 1, k]) else close
             low, high = min(before, close), max(before, close)
-            rows.append((k, t * HOUR_NS, (t + 1) * HOUR_NS, before, high, low, close, 1.0, 0.0, 0))
+            rows.append((k, t * HOUR_NS, (t + 1) * HOUR_NS, before, high, low, close, 1.0, 0.0, 0, np.nan))
     return Bars(np.array(rows, BAR), tuple(Instrument(f"test:S{k}") for k in range(closes.shape[1])))
 
 

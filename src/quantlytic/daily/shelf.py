@@ -62,6 +62,8 @@ def _array(rows: pl.DataFrame, dtype: np.dtype[Any]) -> NDArray[Any]:
     """One instrument's rows, as number 0."""
     array = np.zeros(rows.height, dtype)
     for name in dtype.names or ():
-        if name != "instrument":
+        if name == "forecast":
+            array[name] = np.nan
+        elif name != "instrument":
             array[name] = rows[name].to_numpy()
     return array

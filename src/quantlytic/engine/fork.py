@@ -11,6 +11,7 @@ missed. Where a band begins or ends is found by trying closes between, to a tick
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -39,18 +40,22 @@ def fork(
     steps: int = 401,
     tick: float | None = None,
     forming: Any = None,
+    forecast: float = math.nan,
 ) -> list[Intent]:
     """What the strategy would do at the closes of the instrument's next bar, and of those up to `horizons` bars ahead.
 
     Tries `steps` closes from `span` (a share) below the last price to as much above. `bar_size`: ns, or text such as "15m".
     `instrument`: its id; may be left out where the session has one. Edges are exact to `tick`, by default the instrument's
     tick size, or a billionth of the price where it has none. `forming`: the next bar as far as it has come, a BAR row.
-    Bands come by horizon, then by price.
+    `forecast`: what a model is to have expected after these bars (`bar.forecast`); a forming bar brings its own. Bands come by
+    horizon, then by price.
 
     Raises InputError for a session that has seen no bar when none is forming, or whose strategy does not decide in `on_bar`
     alone; StrategyError when a handler raises on the way.
     """
-    return Fork(session, bar_size, instrument).look(forming, horizons=horizons, span=span, steps=steps, tick=tick)
+    return Fork(session, bar_size, instrument, forecast).look(
+        forming, horizons=horizons, span=span, steps=steps, tick=tick
+    )
 
 
 class Fork:
@@ -59,13 +64,15 @@ class Fork:
     The session may go on meanwhile: this is a copy. Arguments and errors are those of `fork`.
     """
 
-    def __init__(self, session: Session, bar_size: int | str, instrument: str | None = None) -> None:
+    def __init__(
+        self, session: Session, bar_size: int | str, instrument: str | None = None, forecast: float = math.nan
+    ) -> None:
         if reason := why_not(session.strategy):
             raise InputError(reason)
         size_ns = duration_ns(bar_size) if isinstance(bar_size, str) else int(bar_size)
         if size_ns < 1:
             raise InputError("a fork needs a bar_size of 1 ns or more")
-        self._tries = Tries(session, _index(session, instrument), size_ns)
+        self._tries = Tries(session, _index(session, instrument), size_ns, forecast)
         self._expected: tuple[NDArray[np.float64], NDArray[np.int64]] = np.zeros(0), np.zeros(0, np.int64)
 
     def look(

@@ -1,6 +1,17 @@
 """Open, high, low, close, volume of a stretch of trades."""
 
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
 from quantlytic.model.event import Event, InstrumentId, dtype_of
+
+if TYPE_CHECKING:
+    from quantlytic.model.forecast import Forecast
 
 
 class Bar(Event, frozen=True, tag=4):
@@ -21,4 +32,30 @@ class Bar(Event, frozen=True, tag=4):
     trades: int = 0
 
 
-BAR = dtype_of(Bar)
+_EVENT = dtype_of(Bar)
+EVENT_FIELDS: tuple[str, ...] = _EVENT.names or ()
+"""What a row of BAR has of the event."""
+
+BAR = np.dtype([*((name, _EVENT[name]) for name in EVENT_FIELDS), ("forecast", "f8")], align=True)
+"""A bar in an array: the event's fields, and `forecast`, what a model expected after it (NaN: none). Zeros are a forecast too:
+begin with `blank_bars`."""
+
+
+def blank_bars(count: int) -> NDArray[Any]:
+    """`count` rows of dtype BAR, all zero, without forecasts."""
+    rows = np.zeros(count, BAR)
+    rows["forecast"] = math.nan
+    return rows
+
+
+def bar_row(bar: Bar | Forecast, instrument: int, forecast: float = math.nan) -> tuple[Any, ...]:
+    """One row of BAR, its fields in order; `instrument` is the index in the run's instruments."""
+    return (
+        instrument, bar.open_time, bar.close_time, bar.open, bar.high, bar.low, bar.close, bar.volume, bar.quote_volume,
+        bar.trades, forecast,
+    )  # fmt: skip
+
+
+def bar_of(row: np.void, instrument: str) -> Bar:
+    """The event of a row; its forecast is not part of it."""
+    return Bar(instrument, *row.item()[1:-1])

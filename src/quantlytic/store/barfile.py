@@ -1,7 +1,8 @@
 """Bars from CSV and Parquet files, checked: what is wrong is named with its row, nothing is mended silently.
 
 Columns: `ts` (the bar's open: integer ns since 1970 UTC, a timestamp of any unit and zone, or ISO 8601 text; without a
-zone it is taken as UTC), `open`, `high`, `low`, `close`, `volume`; optional `symbol`, `quote_volume`, `trades`, `close_ts`.
+zone it is taken as UTC), `open`, `high`, `low`, `close`, `volume`; optional `symbol`, `quote_volume`, `trades`, `close_ts`,
+`forecast` (a model's, made after the bar; empty: none).
 Others are ignored. A bar closes at `close_ts` where there is one (bars by activity need it); else one bar size after it opens,
 or at its successor's open where that comes earlier.
 """
@@ -20,13 +21,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from quantlytic.model.bar import BAR
+from quantlytic.model.bar import blank_bars
 from quantlytic.model.errors import DataError, InputError
 from quantlytic.model.instrument import Instrument
 from quantlytic.store.barcheck import AMOUNTS, PRICES, Rows, check_times, check_values
 
 _REQUIRED = ("ts", *PRICES, "volume")
-_OPTIONAL = ("symbol", "quote_volume", "trades", "close_ts")
+_OPTIONAL = ("symbol", "quote_volume", "trades", "close_ts", "forecast")
 _ISO = r"^\s*\d{4}-\d\d-\d\d"  # polars alone would also guess at 01/02/2024: only the unambiguous order is taken
 _SMALLEST_NS = 10**16  # an integer `ts` in s, ms or us stays below this until the year 2286
 _LARGEST_NS = 9_214_646_400_000_000_000  # the year 2262: room for one bar size before int64 ends
@@ -57,6 +58,8 @@ def read_bars(
         close_times = _stated_closes(rows, codes, order)
     else:
         close_times = _close_times(path, times, codes, order, size_ns)
+    if "forecast" in rows.frame.columns:
+        numbers["forecast"] = _forecasts(rows)
     columns: dict[str, NDArray[Any]] = {**numbers, "instrument": codes, "open_time": times, "close_time": close_times}
     merged = None if order is None else np.lexsort((codes, close_times))
     return _records(columns, merged), tuple(_instrument(name) for name in names)
@@ -177,6 +180,21 @@ def _numbers(rows: Rows, name: str) -> NDArray[np.float64]:
     return series.cast(pl.Float64, strict=False).fill_null(float("nan")).to_numpy()
 
 
+def _forecasts(rows: Rows) -> NDArray[np.float64]:
+    """The column `forecast`: finite, or NaN (an empty cell) for none."""
+    series, values = rows.frame["forecast"], _numbers(rows, "forecast")
+    empty = series.is_null()
+    if series.dtype == pl.String:
+        empty |= series.str.strip_chars().str.to_lowercase().is_in(["", "nan"])
+    elif series.dtype.is_float():
+        empty |= series.is_nan().fill_null(value=True)
+    bad = ~(np.isfinite(values) | empty.to_numpy())
+    if bad.any():
+        index = int(np.argmax(bad))
+        rows.refuse(index, f"forecast is {rows.shown('forecast', index)}, but must be a number, or empty for none")
+    return values
+
+
 def _ns(rows: Rows, name: str = "ts") -> NDArray[np.int64]:
     """A column of times as ns since 1970 UTC."""
     series = rows.frame[name]
@@ -269,7 +287,7 @@ def _close_times(
 
 def _records(columns: dict[str, NDArray[Any]], order: NDArray[np.int64] | None) -> NDArray[Any]:
     """Columns to records of dtype BAR, by chunks of rows: column by column, each pass would go through memory anew."""
-    bars = np.zeros(len(columns["open_time"]), BAR)
+    bars = blank_bars(len(columns["open_time"]))
     for start in range(0, len(bars), _CHUNK_ROWS):
         chunk = slice(start, start + _CHUNK_ROWS)
         picked = chunk if order is None else order[chunk]

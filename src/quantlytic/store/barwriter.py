@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
@@ -17,7 +18,8 @@ _FIELDS = ("open", "high", "low", "close", "volume", "quote_volume", "trades")
 
 
 def write_bars(path: Path, bars: NDArray[Any], instruments: Sequence[Instrument]) -> None:
-    """Write rows of dtype BAR to `path` (.parquet or .csv), whole or not at all: `ts`, `close_ts` (UTC), `symbol`, the numbers.
+    """Write rows of dtype BAR to `path` (.parquet or .csv), whole or not at all: `ts`, `close_ts` (UTC), `symbol`, the numbers,
+    and `forecast` where any bar has one.
 
     Raises InputError for another ending, StoreError when the file cannot be written.
     """
@@ -31,6 +33,7 @@ def write_bars(path: Path, bars: NDArray[Any], instruments: Sequence[Instrument]
         {name: pl.Series(values).cast(pl.Datetime("ns", "UTC")) for name, values in times.items()}
         | {"symbol": names.gather(bars["instrument"])}
         | {name: bars[name] for name in _FIELDS}
+        | ({} if np.isnan(bars["forecast"]).all() else {"forecast": bars["forecast"]})
     )
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:

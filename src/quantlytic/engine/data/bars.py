@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from quantlytic.model.bar import BAR
+from quantlytic.model.bar import BAR, blank_bars
 from quantlytic.model.errors import DataError, InputError
 from quantlytic.model.instrument import Instrument
 from quantlytic.model.time import iso
@@ -46,7 +46,7 @@ class Bars:
             "open_time": open_time, "close_time": close_time,
             "open": open, "high": high, "low": low, "close": close, "volume": volume,
         }  # fmt: skip
-        array = np.zeros(len(np.asarray(open_time)), BAR)
+        array = blank_bars(len(np.asarray(open_time)))
         for name, values in columns.items():
             array[name] = values
         bars = cls(array, (instrument,), label)
@@ -65,7 +65,7 @@ class Bars:
             arrays.append(part.array.copy())
             arrays[-1]["instrument"] += shift
             shift += len(part.instruments)
-        array = np.concatenate(arrays) if arrays else np.zeros(0, BAR)
+        array = np.concatenate(arrays) if arrays else blank_bars(0)
         order = np.lexsort((array["instrument"], array["close_time"]))
         return cls(array[order], instruments, label or ", ".join(part.label for part in pieces if part.label))
 
@@ -87,6 +87,24 @@ class Bars:
         last = len(times) if end is None else int(np.searchsorted(times, end, "left"))
         return Bars(self.array[first:last], self.instruments, self.label)
 
+    @property
+    def has_forecasts(self) -> bool:
+        """Whether any bar has a forecast."""
+        return not bool(np.isnan(self.array["forecast"]).all())
+
+    def with_forecasts(self, values: ArrayLike, label: str = "") -> Bars:
+        """The same bars, each with what a model expected after it (f8, a number a row, NaN for none): `bar.forecast` in a
+        strategy. Raises InputError for another number of values, or an infinite one."""
+        given = np.asarray(values, np.float64)
+        if given.shape != (len(self),):
+            raise InputError(f"forecasts are one a bar: {given.size:,} were given for {len(self):,} bars")
+        if np.isinf(given).any():
+            row = int(np.argmax(np.isinf(given)))
+            raise InputError(f"the forecast of row {row} is infinite: it is a number, or NaN for none")
+        array = self.array.copy()
+        array["forecast"] = np.where(np.isnan(given), np.nan, given)  # one NaN: equal forecasts are equal bytes
+        return Bars(array, self.instruments, label or self.label)
+
     def check(self) -> None:
         """Raise DataError, naming row and time, at the first bar that cannot be: see `check_bars`."""
         check_bars(self.array, self.instruments, self.label)
@@ -94,8 +112,8 @@ class Bars:
 
 def check_bars(array: NDArray[Any], instruments: Sequence[Instrument], label: str = "") -> None:
     """Raise DataError for the first row with a price that is NaN, infinite or not positive, a high below or a low above
-    the others, a volume that is NaN or negative, a close_time not after its open_time or not after the instrument's
-    previous one (a duplicate or a step back), or rows out of order."""
+    the others, a volume that is NaN or negative, an infinite forecast, a close_time not after its open_time or not after the
+    instrument's previous one (a duplicate or a step back), or rows out of order."""
     where = label or "bars"
     if array.dtype != BAR:
         raise DataError(f"{where}: not an array of bars")
@@ -109,6 +127,7 @@ def check_bars(array: NDArray[Any], instruments: Sequence[Instrument], label: st
         _refuse(~np.isfinite(prices), f"has {name} NaN or infinite", array, where)
         _refuse(prices <= 0, f"has {name} zero or negative", array, where)
     _refuse(~(array["volume"] >= 0) | np.isinf(array["volume"]), "has a volume that is NaN or negative", array, where)
+    _refuse(np.isinf(array["forecast"]), "has an infinite forecast", array, where)
     _refuse(high < low, "has high below low", array, where)
     inside = (array["open"] <= high) & (array["open"] >= low) & (array["close"] <= high) & (array["close"] >= low)
     _refuse(~inside, "has open or close outside of low and high", array, where)

@@ -34,7 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantlytic.engine.compiler.record import Address, Record, at, layout_of, pack
-from quantlytic.model.bar import BAR, Bar
+from quantlytic.model.bar import BAR, Bar, bar_of, blank_bars
 from quantlytic.model.errors import DataError, InputError
 from quantlytic.model.time import iso
 from quantlytic.model.trade import TRADE, Trade
@@ -228,7 +228,7 @@ class InfoBars:
         row = np.zeros(1, TRADE)
         row[0] = (self._index[trade.instrument], *msgspec.structs.astuple(trade)[1:])
         ended = self.on_trades(row)
-        return Bar(self._names[int(ended["instrument"][0])], *ended[0].item()[1:]) if len(ended) else None
+        return bar_of(ended[0], self._names[int(ended["instrument"][0])]) if len(ended) else None
 
     def on_trades(self, trades: NDArray[Any]) -> NDArray[Any]:
         """Take trades (dtype TRADE, in order of time); the bars that they end, by close_time: rows of dtype BAR.
@@ -240,9 +240,9 @@ class InfoBars:
         found = []
         for start in range(0, len(trades), _BATCH):
             batch = trades[start : start + _BATCH]
-            out = np.zeros(len(batch), BAR)
+            out = blank_bars(len(batch))
             found.append(out[: self._build(batch, out)].copy())
-        return np.concatenate(found) if found else np.zeros(0, BAR)
+        return np.concatenate(found) if found else blank_bars(0)
 
     def save(self) -> bytes:
         """The whole state."""

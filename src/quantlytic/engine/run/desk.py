@@ -135,7 +135,7 @@ def make_desk(
         if sliced:
             row = _record(buffer, desk.slice_at + SLICE_BYTES + k * BAR_BYTES, BAR_ROW)
             row["instrument"], row["close_time"] = k, NEVER
-            for name in ("open", "high", "low", "close"):
+            for name in ("open", "high", "low", "close", "forecast"):
                 row[name] = np.nan
         if books:
             book = _record(buffer, desk.books_at + k * desk.book_bytes, BOOK)

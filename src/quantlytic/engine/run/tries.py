@@ -23,7 +23,7 @@ from quantlytic.engine.compiler.explain import blame
 from quantlytic.engine.compiler.record import Bytes, Layout, at, call_run, copy_in, layout_of
 from quantlytic.engine.compiler.runaddress import run_address
 from quantlytic.engine.run.journal import JOURNAL, SAMPLES
-from quantlytic.model.bar import BAR
+from quantlytic.model.bar import blank_bars
 from quantlytic.model.errors import InputError, StrategyError
 from quantlytic.model.order import OrderStatus, OrderType, TimeInForce
 from quantlytic.model.side import Side
@@ -65,7 +65,7 @@ class Intent:
 class Tries:
     """A copy of the session's bytes to start from, and one more to try closes on."""
 
-    def __init__(self, session: Session, instrument: int, size_ns: int) -> None:
+    def __init__(self, session: Session, instrument: int, size_ns: int, forecast: float) -> None:
         self._session, self._machine = session, session._machine
         self._instrument = session.instruments[instrument]
         self._index = instrument
@@ -77,10 +77,10 @@ class Tries:
         self._answer(account)
         self._close = float(account.position(instrument).price)
         self._now[: self._size] = self._base[: self._size]
-        self._bar, self._forming = np.zeros(1, BAR), np.zeros(1, BAR)
+        self._bar, self._forming = blank_bars(1), blank_bars(1)
         self._journal = session._journal  # empty between runs, and left so
         self._equity = np.zeros(1)
-        self._size_ns = size_ns
+        self._size_ns, self._forecast = size_ns, forecast
         self._compiled = session.compiled
         self._tick = self._instrument.tick_size
         self.last = self._close
@@ -108,7 +108,7 @@ class Tries:
         if forming is None:
             if not self._close > 0.0:
                 raise InputError(f"{self._instrument.id} has had no bar yet: there is no price to look ahead from")
-            self._next_bar(int(account.time), self._close)
+            self._next_bar(int(account.time), self._close, self._forecast)
             return
         self._forming[0] = forming
         self.last = float(forming["close"])
@@ -182,11 +182,11 @@ class Tries:
             )  # fmt: skip
 
     def wait(self) -> None:
-        """One bar passes in which the price does not move from where it is."""
+        """One bar passes in which neither the price nor the forecast moves from where it is."""
         self._set_close(self.last)
         self._advance(self._base)
         self._clear()
-        self._next_bar(int(self._forming["close_time"][0]), self.last)
+        self._next_bar(int(self._forming["close_time"][0]), self.last, float(self._forming["forecast"][0]))
 
     # ---- inside ----
 
@@ -257,9 +257,9 @@ class Tries:
         for box in range(SAMPLES + 1):
             self._journal.take(box)
 
-    def _next_bar(self, time: int, price: float) -> None:
+    def _next_bar(self, time: int, price: float, forecast: float) -> None:
         self.last = price
-        self._forming[0] = (self._index, time, time + self._size_ns, price, price, price, price, 0.0, 0.0, 0)
+        self._forming[0] = (self._index, time, time + self._size_ns, *([price] * 4), 0.0, 0.0, 0, forecast)
 
     def _set_close(self, close: float) -> None:
         bar = self._bar

@@ -17,7 +17,7 @@ from quantlytic.engine.data.adjust import adjust
 from quantlytic.engine.data.bars import Bars
 from quantlytic.engine.data.tape import Tape, Ticks
 from quantlytic.model.action import ACTION, ActionKind
-from quantlytic.model.bar import BAR
+from quantlytic.model.bar import blank_bars
 from quantlytic.model.errors import DataError
 from quantlytic.model.instrument import Instrument
 from quantlytic.model.time import NS_PER_S, duration_ns
@@ -93,7 +93,7 @@ def load_equity(path: str | os.PathLike[str], ticker: str, size: str = "1d", *, 
         frame = _in_session(frame, calendar)
     else:
         frame = frame.with_columns(close_time=pl.col("ts") + size_ns)
-    array = np.zeros(frame.height, BAR)
+    array = blank_bars(frame.height)
     array["open_time"] = frame["ts"].to_numpy()
     for name in ("close_time", "open", "high", "low", "close", "volume"):
         array[name] = frame[name].to_numpy()

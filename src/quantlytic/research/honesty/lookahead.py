@@ -27,11 +27,13 @@ from quantlytic.model.time import iso
 from quantlytic.research.honesty.reachable import Slot, reachable
 
 FIELDS = ("open", "high", "low", "close", "volume", "quote_volume", "trades")
+_FORECAST = "forecast"
 TIME, COUNT, EVERYTHING = "time", "count", "everything"
 _WEEK_NS = 7 * 86_400 * 1_000_000_000
 _RELATIVE, _ABSOLUTE = 1e-7, 1e-9  # how far decisions may lie apart by rounding: the latter times their column's size
 _WAYS = 3  # of changing the future: up, down, at random
 _SAME = 0.97  # share of rows in which an array is what it is compared with
+_FEW = 10  # rises, and falls, that are not yet enough to say that all were foretold
 _HOT = 6  # cuts tried in all ways
 
 
@@ -101,7 +103,8 @@ def detect_lookahead(
     `rule`: a strategy (its orders are compared), or a function of `Bars` that returns one row a bar (signals, positions,
     features: an array, list, Series or DataFrame) or a strategy made for these bars. `samples` cuts are tried for each
     field: some 10 times as many runs, so a few thousand bars are enough. `options` go to `Session`. A rule that carries
-    arrays of its own is run in plain Python, and those are changed as well.
+    arrays of its own is run in plain Python, and those are changed as well. Forecasts of the bars are given: they are cut off
+    and changed like any other field, but not made again; what they know of the next bar is told where it is nearly all.
 
     Raises InputError for fewer than 20 bars, for what returns another number of rows, or decides differently on the same
     bars (unseeded randomness).
@@ -119,6 +122,7 @@ class _Search:
         self.slots = {slot.name: slot for slot in reachable(rule, len(bars))}
         self.compiled = compiled and not self.slots
         self.times = bars.array["close_time"]
+        self.columns = (*FIELDS, _FORECAST) if bars.has_forecasts else FIELDS
         self.base = self._decide(bars)
         if self.base.first_difference(self._decide(bars), len(bars)) is not None:
             raise InputError("the rule decides differently on the same bars: give its randomness a seed")
@@ -136,7 +140,7 @@ class _Search:
             if self._leaks(COUNT, cut + 1, len(self.bars), cut)
             or self._change(EVERYTHING, cut + 1, len(self.bars), cut, number % _WAYS) is not None
         ]
-        fields = [*FIELDS, *self.slots] if hot else list(self.slots)
+        fields = [*self.columns, *self.slots] if hot else list(self.slots)
         found = [self._pin_down(field, cut) for field in fields if (cut := self._look(field, hot)) is not None]
         for field in (
             TIME,
@@ -148,7 +152,10 @@ class _Search:
             raise InputError(
                 "the rule raised on every changed history: it cannot be checked; let it run on any valid bars"
             )
-        found += [leak for name, slot in self.slots.items() if (leak := self._foretold(name, slot.value)) is not None]
+        arrays = {name: slot.value for name, slot in self.slots.items()}
+        if self.bars.has_forecasts:
+            arrays[_FORECAST] = self.bars.array[_FORECAST]
+        found += [leak for name, value in arrays.items() if (leak := self._foretold(name, value)) is not None]
         return sorted(found, key=lambda leak: leak.bar)
 
     def _foretold(self, name: str, value: Any) -> Leak | None:
@@ -165,7 +172,7 @@ class _Search:
         step = np.diff(array["close"])
         ahead = [array[field][1:] for field in FIELDS]
         ahead += [step, step / array["close"][:-1], np.diff(np.log(array["close"])), np.sign(step), (step > 0) * 1.0]
-        if not any(_alike(given[:-1], one) for one in ahead):
+        if not any(_alike(given[:-1], one) for one in ahead) and not _knows_the_side(given[:-1], step):
             return None
         return Leak(0, int(self.times[0]), name, 1, 1)
 
@@ -238,7 +245,7 @@ class _Search:
             for name in ("open_time", "close_time"):
                 array[name][first:] += (way + 1) * _WEEK_NS
             return
-        for number, name in enumerate(FIELDS):
+        for number, name in enumerate(self.columns):
             if field in (name, EVERYTHING):
                 array[name][first:end] = self._altered(array[name][first:end], way, number)
 
@@ -262,7 +269,9 @@ class _Search:
             return self._slot_value(np.array(value, np.float64), first, end, way).tolist()
         if isinstance(value, np.ndarray):
             copy = value.copy()
-            columns = [copy[name] for name in FIELDS if name in value.dtype.names] if value.dtype.names else [copy]
+            columns = (
+                [copy[name] for name in self.columns if name in value.dtype.names] if value.dtype.names else [copy]
+            )
             for column in columns:
                 column[first:end] = self._altered(column[first:end], way)
             return copy
@@ -312,8 +321,19 @@ def _enclosed(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _alike(one: NDArray[np.float64], other: NDArray[Any]) -> bool:
-    """Whether two columns that vary are equal in nearly every row."""
-    return bool(np.ptp(other) > 0 and np.isclose(one, other, rtol=1e-9, atol=0.0).mean() > _SAME)
+    """Whether two columns that vary are equal in nearly every row in which there is the first."""
+    known = ~np.isnan(one)
+    one, other = one[known], other[known]
+    return bool(len(one) and np.ptp(other) > 0 and np.isclose(one, other, rtol=1e-9, atol=0.0).mean() > _SAME)
+
+
+def _knows_the_side(given: NDArray[np.float64], step: NDArray[np.float64]) -> bool:
+    """Whether a probability (above one half) or a return (above 0) tells nearly every rise and nearly every fall that follows."""
+    known = ~np.isnan(given) & (step != 0.0)
+    rises, given = step[known] > 0.0, given[known]
+    if min(int(rises.sum()), int((~rises).sum())) < _FEW:
+        return False
+    return any(min((given[rises] > middle).mean(), (given[~rises] < middle).mean()) > _SAME for middle in (0.5, 0.0))
 
 
 def _is_strategy(rule: Any) -> bool:

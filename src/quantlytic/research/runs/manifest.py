@@ -21,13 +21,14 @@ _HASHED_ROWS = 4096  # columns are hashed by chunks of rows, which stay in the p
 
 
 def data_hash(bars: Bars, actions: NDArray[Any] | None = None) -> str:
-    """SHA-256 over the instruments' ids and the bars' columns, and the actions' where there are any; the padding between
-    them does not count."""
+    """SHA-256 over the instruments' ids and the bars' columns (forecasts where there are any), and the actions' where there are
+    any; the padding between them does not count."""
     digest = hashlib.sha256("\n".join(one.id for one in bars.instruments).encode())
     for array in (bars.array,) if actions is None else (bars.array, actions):
+        columns = [name for name in array.dtype.names or () if name != "forecast" or bars.has_forecasts]
         for start in range(0, len(array), _HASHED_ROWS):
             chunk = array[start : start + _HASHED_ROWS]
-            for column in chunk.dtype.names or ():
+            for column in columns:
                 digest.update(np.ascontiguousarray(chunk[column]).data)
     return digest.hexdigest()
 

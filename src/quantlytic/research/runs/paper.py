@@ -12,7 +12,7 @@ from quantlytic.engine.data.bars import Bars
 from quantlytic.engine.data.tape import Tape
 from quantlytic.engine.held import HeldSession
 from quantlytic.engine.market.fees import Fees
-from quantlytic.model.bar import BAR, Bar
+from quantlytic.model.bar import BAR, Bar, bar_row
 from quantlytic.model.equity import Equity
 from quantlytic.model.event import Event
 from quantlytic.model.fill import FILL, Fill
@@ -66,14 +66,7 @@ class Rows:
     def bars(self, bars: Sequence[Bar]) -> Array:
         """BAR rows, in the order given."""
         index = self.index
-        found = [
-            (
-                index[e.instrument], e.open_time, e.close_time, e.open, e.high, e.low, e.close,
-                e.volume, e.quote_volume, e.trades,
-            )
-            for e in bars
-        ]  # fmt: skip
-        return np.array(found, BAR)
+        return np.array([bar_row(bar, index[bar.instrument]) for bar in bars], BAR)
 
     def orders(self, events: Iterable[Event]) -> Array:
         """The orders among the events."""

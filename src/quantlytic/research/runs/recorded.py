@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from quantlytic.model.bar import BAR, Bar
+from quantlytic.model.bar import EVENT_FIELDS, Bar, blank_bars
 from quantlytic.model.equity import Decided, Equity
 from quantlytic.model.errors import DataError
 from quantlytic.model.event import Event
@@ -131,9 +131,9 @@ def bar_rows(frame: pl.DataFrame, index: dict[str, int]) -> Array:
     """The lake's bars as BAR rows."""
     import polars as pl
 
-    array = np.zeros(frame.height, BAR)
+    array = blank_bars(frame.height)
     codes = frame["instrument"].replace_strict(list(index), list(index.values()), return_dtype=pl.Int32)
-    for name in BAR.names or ():
+    for name in EVENT_FIELDS:
         array[name] = (codes if name == "instrument" else frame[name]).to_numpy()
     return array
 

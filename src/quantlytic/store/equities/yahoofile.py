@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from quantlytic.model.action import ACTION, ActionKind
-from quantlytic.model.bar import BAR
+from quantlytic.model.bar import blank_bars
 from quantlytic.model.errors import DataError, InputError
 
 _PRICES = ("Open", "High", "Low", "Close")
@@ -47,7 +47,7 @@ def read_yahoo(path: Path) -> YahooHistory:
     except pl.exceptions.PolarsError as error:
         raise DataError(f"{path} is no history of Yahoo's: {str(error).splitlines()[0]}") from None
     traded = frame.drop_nulls(_PRICES)
-    bars = np.zeros(traded.height, BAR)
+    bars = blank_bars(traded.height)
     bars["open_time"] = traded["ts"].to_physical().to_numpy()
     steps = np.diff(bars["open_time"], append=bars["open_time"][-1:])
     size = next((s for name, s in _SIZES if f"-{name}" in path.name), 86_400) * 10**9

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from quantlytic.model.bar import BAR
+from quantlytic.model.bar import EVENT_FIELDS, blank_bars
 from quantlytic.model.errors import DataError, InputError, StoreError
 from quantlytic.model.event import Event
 from quantlytic.model.frame import RawFrame
@@ -158,7 +157,7 @@ class Lake:
             name, time = twice["instrument"][0], iso(twice["open_time"][0])
             raise DataError(f"the lake has two {size} bars of {name} that open at {time}: see `quantlytic data check`")
         codes = found["instrument"].replace_strict(names, range(len(names)), return_dtype=pl.Int32)
-        array = np.zeros(found.height, BAR)  # also the padding between fields: equal bars are equal bytes
-        for column in BAR.names or ():
+        array = blank_bars(found.height)  # also the padding between fields: equal bars are equal bytes
+        for column in EVENT_FIELDS:
             array[column] = (codes if column == "instrument" else found[column]).to_numpy()
         return array, tuple(Instrument(name) for name in names)
