@@ -39,7 +39,8 @@ def log(tmp_path: Path) -> Iterator[Log]:
     writer = made.writer("strategist.paper-1")
     for number in range(1, 4):
         at = 1_700_000_000_000_000_000 + number
-        signal = Signal("paper-1", number, "box:BTCUSDT", at, Side.BUY, 1.5, 64_210.0, number)
+        side = Side.BUY if number % 2 else Side.SELL  # the same again would be no news
+        signal = Signal("paper-1", number, "box:BTCUSDT", at, side, 1.5, 64_210.0, number)
         writer.commit({RUN.decisions_stream: [signal, Decided("paper-1", number)]})
     yield made
     made.close()
@@ -86,8 +87,8 @@ def test_a_channel_that_hangs_holds_up_no_other(log: Log, control: Control, tmp_
     assert hanging.asked
     told = [event for event in log.read("deliveries", 0).events if isinstance(event, Delivery)]
     assert [(one.channel, one.status, one.subject) for one in told] == [
-        ("outbox", "sent", "BUY BTCUSDT at 64,210 (sma-cross, paper)")
-    ] * 3
+        ("outbox", "sent", f"{verb} BTCUSDT at 64,210 (sma-cross, paper)") for verb in ("BUY", "SELL", "BUY")
+    ]
     waiting = [message for message in control.messages.history(None, 10) if message.state == "queued"]
     assert {message.channel for message in waiting} == {"hook"}
 
@@ -113,7 +114,8 @@ def test_the_mail_comes_soon_after_the_signal(log: Log, control: Control, tmp_pa
         writer = log.writer("strategist.paper-1")
         for number in range(4, 14):
             now_ns = time.time_ns()
-            signal = Signal("paper-1", number, "box:BTCUSDT", now_ns, Side.SELL, 0.0, 64_210.0, number)
+            side = Side.BUY if number % 2 else Side.SELL
+                signal = Signal("paper-1", number, "box:BTCUSDT", now_ns, side, 0.0, 64_210.0, number)
             began_s = time.monotonic()
             writer.commit({RUN.decisions_stream: [signal, Decided("paper-1", number)]})
             wait_for(tmp_path / "outbox", number)

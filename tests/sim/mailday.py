@@ -34,10 +34,10 @@ RUN = Run(
 
 
 def happening(number: int) -> tuple[str, Event]:
-    """(stream, event): a signal and a fill in turns."""
-    now_ns = time.time_ns()
+    """(stream, event): a signal and a fill in turns; signals buy and sell in turns, so that each is news."""
+    now_ns, side = time.time_ns(), Side.BUY if number % 4 == 1 else Side.SELL
     if number % 2:
-        return RUN.decisions_stream, Signal("paper-1", number, "box:BTCUSDT", now_ns, Side.BUY, 1.5, 64_210.0, number)
+        return RUN.decisions_stream, Signal("paper-1", number, "box:BTCUSDT", now_ns, side, 1.5, 64_210.0, number)
     return RUN.executions_stream, Fill("paper-1", number, number, "box:BTCUSDT", now_ns, Side.BUY, 1.5, 64_211.0, 9.6)
 
 

@@ -267,17 +267,29 @@ def test_quiet_hours_hold_all_but_what_is_urgent(post: Post) -> None:
     assert post.courier.pump() == 1
 
 
-def test_the_hours_limit_spares_what_is_urgent_and_other_people(post: Post) -> None:
+def test_the_hours_limit_spares_halts_and_other_people(post: Post) -> None:
     ann, bob = post.subscriber(), post.subscriber(email="bob@example.com")
     for _ in range(8):
         post.queue(recipient=ann.subscriber_id)
     post.queue(recipient=bob.subscriber_id)
     post.queue("risk", ann.subscriber_id)
+    post.queue("halt", ann.subscriber_id)
     assert post.courier.pump() == 7
     taken = [envelope.recipient for _, envelope in post.channel.taken]
     assert (taken.count("ann@example.com"), taken.count("bob@example.com")) == (6, 1)
+    assert post.channel.taken[-1][0].startswith("HALTED")
     post.now_ns += HOUR + S
-    assert post.courier.pump() == 3
+    assert post.courier.pump() == 4
+
+
+def test_the_hours_limit_holds_for_the_operator_too(post: Post) -> None:
+    ids = [post.queue() for _ in range(8)]
+    post.queue("halt")
+    assert post.courier.pump() == 6
+    assert [subject for subject, _ in post.channel.taken][-1].startswith("HALTED")
+    assert post.state(ids[-1]).last_error == "more than 5 within the hour"
+    post.now_ns += HOUR + S
+    assert post.courier.pump() == 3, "none is lost"
 
 
 def test_look_ahead_that_is_over_is_not_sent(post: Post) -> None:

@@ -142,12 +142,12 @@ def test_subscribers_get_what_they_chose(traded: Office) -> None:
     assert len({message.message_id for message in told}) == len(told)
 
 
-def test_accounts_are_told_at_once_and_a_breach_once_a_minute(office: Office) -> None:
+def test_accounts_are_told_at_once_and_a_breach_once(office: Office) -> None:
     later = [msgspec.structs.replace(BREACH, event_time=T0 + k * 1_000_000_000, order_id=k) for k in range(130)]
     office.write("account.spot", *later, HALT)
     told = office.told(office.fanout(stale_ns=1))
     assert [message.subject for message in told] == [
-        *[f"REFUSED by max_order_notional: {BTC.id}"] * 3, "HALTED: spot (kill)",
+        f"REFUSED by max_order_notional: {BTC.id}", "HALTED: spot (kill)",
     ]  # fmt: skip
     assert all(unpack(message.payload).is_urgent for message in told)
 

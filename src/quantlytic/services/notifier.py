@@ -13,6 +13,7 @@ from quantlytic.telling.channels import Channel
 from quantlytic.telling.delivery import Bell, Courier, Operator
 from quantlytic.telling.fanout import FanOut
 from quantlytic.telling.record import Records
+from quantlytic.telling.wishes import DAY_NS
 
 Build = Callable[[Log], Service]
 
@@ -20,7 +21,7 @@ Build = Callable[[Log], Service]
 def notifier_builders(
     control: Control, runs: Callable[[], Sequence[Run]], channels: Mapping[str, Channel], *, sender: str,
     operators: Sequence[Operator] = (), links: Links | None = None, records: Records | None = None, per_hour: int = 60,
-    stale_ns: int | None = None, bell: Bell | None = None,
+    stale_ns: int | None = None, remind_ns: int = DAY_NS, bell: Bell | None = None,
 ) -> list[Build]:  # fmt: skip
     """Builders of the services that tell people: the fan-out, then a courier for each of `channels` (queue -> way; subscribers'
     mails are in the queue "mail"). A channel that hangs holds up nobody but itself. See `FanOut` and `Courier` for the rest.
@@ -29,7 +30,8 @@ def notifier_builders(
     named = {one.name: one for one in operators}
 
     def fan_out(log: Log) -> Service:
-        return FanOut(log, control, runs, operators=operators, records=records, bell=bell, stale_ns=stale_ns)
+        return FanOut(log, control, runs, operators=operators, records=records, bell=bell, stale_ns=stale_ns,
+                      remind_ns=remind_ns)  # fmt: skip
 
     def courier_of(queue: str, channel: Channel) -> Build:
         return lambda log: Courier(

@@ -86,8 +86,8 @@ class Courier:
     with the number of the attempt in it. A second courier of the same name fences the first.
 
     What waits does so by itself: a message that is refused for a while is tried after 1, 2, 4 ... s, up to two hours; a server
-    that cannot be reached pauses the channel for 1 to 60 s. Kinds that are not urgent wait for the end of quiet hours, and
-    for the hour's limit of `per_hour` to a subscriber.
+    that cannot be reached pauses the channel for 1 to 60 s. Kinds that are not urgent wait for the end of a subscriber's quiet
+    hours, all but halts and releases for the hour's limit of `per_hour` to a recipient, operators included.
     """
 
     def __init__(
@@ -203,11 +203,12 @@ class Courier:
         self, message: Message, letter: Letter, subscriber: Subscriber | None, now_ns: int
     ) -> tuple[int, str] | None:
         """(when to try it again, why); None for now."""
-        if subscriber is None or letter.is_urgent or letter.kind in (*LINK_KINDS, "test"):
+        if letter.is_unlimited or letter.kind in (*LINK_KINDS, "test"):
             return None
-        quiet_ns = quiet_until_ns(subscriber, now_ns)
-        if quiet_ns is not None:
-            return quiet_ns, "quiet hours"
+        if subscriber is not None and not letter.is_urgent:
+            quiet_ns = quiet_until_ns(subscriber, now_ns)
+            if quiet_ns is not None:
+                return quiet_ns, "quiet hours"
         if self._control.messages.count_since(message.recipient, now_ns - HOUR_NS) >= self._per_hour:
             return now_ns + _LIMITED_NS, f"more than {self._per_hour} within the hour"
         return None

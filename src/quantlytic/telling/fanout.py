@@ -32,6 +32,7 @@ from quantlytic.telling.occasion import Occasion, occasion_of
 from quantlytic.telling.partials import settled, together
 from quantlytic.telling.record import Records
 from quantlytic.telling.replica import Replica
+from quantlytic.telling.wishes import DAY_NS, Again, Refusals, Wishes
 from quantlytic.telling.words import (
     bare_letter,
     data_letter,
@@ -72,18 +73,21 @@ class FanOut:
     def __init__(
         self, log: Log, control: Control, runs: Callable[[], Sequence[Run]], *, operators: Sequence[Operator] = (),
         records: Records | None = None, bell: Bell | None = None, stale_ns: int | None = 24 * 3600 * NS_PER_S,
-        clock_ns: Callable[[], int] = time.time_ns, timer_s: Callable[[], float] = time.monotonic,
+        remind_ns: int = DAY_NS, clock_ns: Callable[[], int] = time.time_ns,
+        timer_s: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         self.name = READER
         self._log, self._control, self._runs, self._operators = log, control, runs, tuple(operators)
         self._records, self._bell, self._stale_ns = records, bell or Bell(), stale_ns
-        self._clock_ns, self._timer_s = clock_ns, timer_s
+        self._remind_ns, self._clock_ns, self._timer_s = remind_ns, clock_ns, timer_s
         self._writer = log.writer(READER)
         saved = self._writer.snapshot
         self._saved: dict[str, bytes] = {} if saved is None else msgspec.msgpack.decode(saved, type=dict[str, bytes])
         self._positions = control.messages.positions(READER)
         self._streams: dict[str, _Stream] = {}
         self._replicas: dict[str, Replica] = {}
+        self._wishes: dict[str, Wishes] = {}  # by stream, as are the refusals
+        self._refusals: dict[str, Refusals] = {}
         self._look_due_s = self._keep_due_s = timer_s()
         self._is_holding = False
 
@@ -133,6 +137,11 @@ class FanOut:
             first, end = self._log.bounds(name)
             position = max(self._positions.get(name, end if from_now else 0), first)
             self._streams[name] = _Stream(position, run)
+            saved = self._saved.get(name)
+            if run is not None and name == run.decisions_stream:
+                self._wishes[name] = Wishes(run, self._log, self._remind_ns, saved, position)
+            elif name.startswith("account."):
+                self._refusals[name] = Refusals(self._remind_ns, saved)
 
     def _read(self, name: str, stream: _Stream) -> int:
         try:
@@ -153,15 +162,24 @@ class FanOut:
         for event in events:
             if type(event) not in _TOLD:  # nearly all of a market's
                 continue
-            occasion = occasion_of(event)
+            occasion = occasion_of(event, stream.run)
             if occasion is not None:
-                messages += self._messages(occasion, stream.run)
+                if news := self._is_news(name, event):
+                    messages += self._messages(occasion, stream.run, news)
             elif isinstance(event, Decided) and stream.run is not None:
                 self._replica(stream.run, event.bar_offset)
         stream.position = next_offset
         if messages:
             self._put(messages)
         return len(events)
+
+    def _is_news(self, stream: str, event: Event) -> Again | bool:
+        if isinstance(event, Signal):
+            return self._wishes[stream].hear(event)
+        if isinstance(event, RiskBreach):
+            run = next((one for one in self._runs() if one.run_id == event.run), None)
+            return self._refusals[stream].hear(event, run.bar_size_ns if run else 0)
+        return True
 
     def _put(self, messages: Sequence[Message]) -> None:
         positions = {name: stream.position for name, stream in self._streams.items()}
@@ -173,12 +191,14 @@ class FanOut:
         self._keep_due_s = self._timer_s() + _KEEP_S
         self._put(())
         self._saved |= {run: one.save() for run, one in self._replicas.items()}
-        if self._replicas:
+        for kept in (self._wishes, self._refusals):
+            self._saved |= {name: one.save(self._streams[name].position) for name, one in kept.items()}
+        if self._saved:
             self._writer.commit({}, snapshot=msgspec.msgpack.encode(self._saved))
 
     # ---- one occasion
 
-    def _messages(self, occasion: Occasion, run: Run | None) -> Iterator[Message]:
+    def _messages(self, occasion: Occasion, run: Run | None, news: Again | bool) -> Iterator[Message]:
         now_ns = self._clock_ns()
         is_urgent = occasion.kind == "risk"
         if not is_urgent and self._stale_ns is not None and now_ns - occasion.event_time > self._stale_ns:
@@ -195,16 +215,17 @@ class FanOut:
             operators = [one for one in operators if is_near(event, event.seen_price, one.near_bps)]
         if found or operators:
             try:
-                letter = self._letter(occasion.event, run, past.lines if past else ())
+                again = news if isinstance(news, Again) else None
+                letter = self._letter(occasion.event, run, past.lines if past else (), again)
             except StoreError:
                 raise
             except Exception as error:  # what nobody foresaw is told without words, rather than not at all
                 letter = bare_letter(occasion.kind, occasion.event_time, occasion.instrument, type(error).__name__)
             yield from messages_for(letter, occasion.cause, found, operators, now_ns)
 
-    def _letter(self, event: Event, run: Run | None, record: tuple[str, ...]) -> Letter:
+    def _letter(self, event: Event, run: Run | None, record: tuple[str, ...], again: Again | None) -> Letter:
         if isinstance(event, RiskBreach | Halt | Discrepancy):
-            return risk_letter(event)
+            return risk_letter(event, again)
         if isinstance(event, LedgerEntry):
             return data_letter(event)
         assert run is not None
@@ -229,7 +250,7 @@ class FanOut:
         )  # fmt: skip
         if isinstance(event, Intent):
             return intent_letter(event, run, chart)
-        return signal_letter(event, run, reason=reason, idea=replica.idea, record=record, chart=chart)
+        return signal_letter(event, run, reason=reason, idea=replica.idea, record=record, chart=chart, again=again)
 
     def _replica(self, run: Run, offset: int) -> Replica:
         """The run's replica as it was after the bar at that offset; one that is further than that begins anew."""

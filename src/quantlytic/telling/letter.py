@@ -63,7 +63,8 @@ class Letter(msgspec.Struct, frozen=True, array_like=True):
     """One thing told. `lines` are sentences, the first the most important; `facts` label and value; `record` what is known of
     the strategy's past; `small` what stands at the end.
 
-    `is_urgent`: it waits for no quiet hours and no limits. `expires_ns` (0: never): after that it is of no use to anybody.
+    `is_urgent`: it waits for no quiet hours; `is_unlimited`: nor for the hour's limit of messages. `expires_ns` (0: never):
+    after that it is of no use to anybody.
     `link`: (words, address) of a button, ("", "") for none. `run`: whose decision it is about, "" for none.
     """
 
@@ -81,6 +82,7 @@ class Letter(msgspec.Struct, frozen=True, array_like=True):
     run: str = ""
     record_title: str = "Its record"
     tables: tuple[Table, ...] = ()
+    is_unlimited: bool = False
 
     @property
     def text(self) -> str:

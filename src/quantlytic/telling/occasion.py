@@ -11,12 +11,12 @@ from quantlytic.model.fill import Fill
 from quantlytic.model.halt import Halt
 from quantlytic.model.intent import Intent
 from quantlytic.model.ledger import LedgerEntry, LedgerKind
+from quantlytic.model.run import Run
 from quantlytic.model.signal import Signal
 from quantlytic.model.time import NS_PER_S
 
 TROUBLE = frozenset({LedgerKind.GAP, LedgerKind.RECONNECT, LedgerKind.CROSSED, LedgerKind.INVALID})
 HOUR_NS = 3_600 * NS_PER_S
-MINUTE_NS = 60 * NS_PER_S
 
 
 class Occasion(NamedTuple):
@@ -29,16 +29,18 @@ class Occasion(NamedTuple):
     event: Event
 
 
-def occasion_of(event: Event) -> Occasion | None:  # noqa: PLR0911 - one a kind of event
-    """What there is to tell about an event; None for nothing.
+def occasion_of(event: Event, run: Run | None = None) -> Occasion | None:  # noqa: PLR0911 - one a kind of event
+    """What there is to tell about an event of `run`; None for nothing.
 
-    Trouble with data is told once an hour for each kind, stream and instrument, a limit that refuses once a minute: the first
-    time says it all, and a thousand mails would hide it. So is an
-    intent, which comes again with each bar while the price is near.
+    Trouble with data is told once an hour for each kind, stream and instrument: the first time says it all, and a thousand
+    mails would hide it. So is an intent, which comes again with each bar while the price is near. (Signals and refusals that
+    go on are folded by `wishes`.) In alert mode nothing is traded: the fills that the strategy is shown are told to nobody.
     """
     if isinstance(event, Signal):
         return Occasion("signal", f"{event.run}/signal/{event.signal_id}", event.event_time, event.instrument, event)
     if isinstance(event, Fill):
+        if run is not None and run.mode == "alert":
+            return None
         return Occasion("fill", f"{event.run}/fill/{event.fill_id}", event.event_time, event.instrument, event)
     if isinstance(event, Intent):
         if event.is_withdrawn:
@@ -47,8 +49,9 @@ def occasion_of(event: Event) -> Occasion | None:  # noqa: PLR0911 - one a kind 
         cause = f"{event.run}/intent/{event.instrument}/{event.action}/{event.side.name}/{stretch}"
         return Occasion("look-ahead", cause, event.event_time, event.instrument, event)
     if isinstance(event, RiskBreach):
-        minute = event.event_time // MINUTE_NS
-        cause = f"{event.account}/breach/{event.limit}/{event.instrument}/{minute}"
+        cause = (
+            f"{event.account}/breach/{event.limit}/{event.instrument}/{event.run}/{event.order_id}/{event.event_time}"
+        )
         return Occasion("risk", cause, event.event_time, event.instrument, event)
     if isinstance(event, Halt):
         cause = f"{event.account}/halt/{event.event_time}/{event.cause}/{event.is_halted}"

@@ -17,6 +17,7 @@ from quantlytic.model.side import Side
 from quantlytic.model.signal import Signal
 from quantlytic.model.time import duration_text
 from quantlytic.telling.letter import Chart, Letter, one_line, price_text, time_text
+from quantlytic.telling.wishes import Again
 
 _DATA = {
     LedgerKind.GAP: ("Data missing", "{count} {stream} of {what} never came"),
@@ -48,8 +49,10 @@ def signal_letter(
     idea: str = "",
     record: tuple[str, ...] = (),
     chart: Chart | None = None,
+    again: Again | None = None,
 ) -> Letter:
-    """A strategy wants another position. `reason`: why, of this time; `idea`: what the strategy is about, told in its place."""
+    """A strategy wants another position. `reason`: why, of this time; `idea`: what the strategy is about, told in its place;
+    `again`: it has wanted that for long."""
     instrument = instrument_of(run, signal.instrument)
     symbol, name, price = instrument.symbol, strategy_name(run.strategy), price_text(signal.price, instrument)
     verb = signal.side.name.lower()
@@ -57,12 +60,13 @@ def signal_letter(
     held = f"{signal.target_quantity:,.8g} {unit}".replace("-", "−") if signal.target_quantity else "nothing"
     wish = f"{name} says {verb} {symbol} at {price}: it wants to hold {held}."
     return _letter(
-        "signal", signal.event_time, f"{verb.upper()} {symbol} at {price} ({name}, {run.mode})",
-        lines=(reason or (f"Its rule: {idea}" if idea else ""), wish),
+        "signal", signal.event_time, f"{verb.upper()} {symbol} at {price} ({name}, {run.mode}){', still' if again else ''}",
+        lines=(_still(again, verb), reason or (f"Its rule: {idea}" if idea else ""), wish),
         facts=(
             ("Price", price), ("Wants to hold", held), ("Seen", time_text(signal.event_time)), *_facts(run),
         ),
-        record=record, small=(_mode(run), f"Run {run.run_id}, signal {signal.signal_id}."), chart=chart, run=run.run_id,
+        record=record, small=(_mode(run), _FOLDED, f"Run {run.run_id}, signal {signal.signal_id}."), chart=chart,
+        run=run.run_id,
     )  # fmt: skip
 
 
@@ -102,18 +106,21 @@ def intent_letter(intent: Intent, run: Run, chart: Chart | None = None) -> Lette
     )  # fmt: skip
 
 
-def risk_letter(event: RiskBreach | Halt | Discrepancy) -> Letter:
-    """Our own limits, the kill switch, or books that differ. Waits for nothing."""
+def risk_letter(event: RiskBreach | Halt | Discrepancy, again: Again | None = None) -> Letter:
+    """Our own limits, the kill switch, or books that differ. Waits for no quiet hours. `again`: the limit refuses for long."""
     if isinstance(event, RiskBreach):
         order = f"order {event.order_id} of {event.run}" if event.order_id else "the account itself"
         return _letter(
-            "risk", event.event_time, f"REFUSED by {event.limit}: {event.instrument or event.account}",
+            "risk", event.event_time,
+            f"REFUSED by {event.limit}: {event.instrument or event.account}{', still' if again else ''}",
             lines=(
+                f"{again.times:,} times since {time_text(again.since)}; this was the last." if again else "",
                 _sentence(event.text),
                 f"The limit {event.limit} allows {event.allowed:,.8g}; it would be {event.asked:,.8g}.",
             ),
             facts=(("Account", event.account), ("What", order), ("When", time_text(event.event_time))),
-            small=("Further refusals by this limit within the minute are not told one by one.",), is_urgent=True, run=event.run,
+            small=("While this limit goes on refusing, it is told again after a day at the earliest.",), is_urgent=True,
+            run=event.run,
         )  # fmt: skip
     if isinstance(event, Halt):
         state = "HALTED" if event.is_halted else "RELEASED"
@@ -123,7 +130,7 @@ def risk_letter(event: RiskBreach | Halt | Discrepancy) -> Letter:
         )
         return _letter(
             "risk", event.event_time, f"{state}: {event.account} ({event.cause})",
-            lines=(line, _sentence(event.text)), is_urgent=True,
+            lines=(line, _sentence(event.text)), is_urgent=True, is_unlimited=True,
             facts=(("Account", event.account), ("By", event.by or "–"), ("When", time_text(event.event_time))),
             small=("No order is sent until somebody releases it.",) if event.is_halted else (),
         )  # fmt: skip
@@ -181,6 +188,15 @@ def bare_letter(kind: str, event_time: int, instrument: str, trouble: str) -> Le
 
 
 # ---- inside
+
+_FOLDED = "While it goes on wanting the same and gets nothing, it is told again after a day at the earliest."
+
+
+def _still(again: Again | None, verb: str) -> str:
+    if again is None:
+        return ""
+    why = f"; refused: {one_line(again.refused, 300)}" if again.refused else "; no order of it was filled"
+    return _sentence(f"It still wants to {verb}, for {again.times:,} bars since {time_text(again.since)}{why}")
 
 
 def _facts(run: Run) -> tuple[tuple[str, str], ...]:
