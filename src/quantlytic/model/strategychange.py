@@ -32,8 +32,9 @@ class StrategyChange(Event, frozen=True, tag=31):
 
     At the bar itself nobody is asked: the old one's open orders are withdrawn, and all is sold if `position` is "close". The new
     one has seen `bars` bars up to this one, which made `state`: its parts as bytes, packed; `is_held`: its orders are held until
-    its indicators are ready. With `refusal` nothing has changed and `old` goes on. `code` and `old_code` are the
-    texts of strategies that are files of their own, kept so that the run can be repeated; parameters are JSON objects. `event_time` is the bar's end.
+    its indicators are ready. With `refusal` nothing has changed and `old` goes on. `code` and `old_code` are the texts of
+    strategies that are files of their own, kept so that the run can be repeated; parameters are JSON objects. `event_time` is
+    the bar's end.
     """
 
     run: str

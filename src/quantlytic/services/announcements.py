@@ -51,12 +51,13 @@ class Announcements:
         self.next_id = 1
 
     def revise(
-        self, instrument: str, until: int, bands: Sequence[Band], *, time: int, price: float, tick: float, offset: int
-    ) -> list[Intent]:
+        self, instrument: str, until: int, bands: Sequence[Band], *, time: int, price: float, tick: float, offset: int,
+        probability: float = math.nan,
+    ) -> list[Intent]:  # fmt: skip
         """Take over what a fork has found for the bar that ends at `until`; returns what has to be said.
 
         A band that has moved by less than half a tick is not said again; one that has moved keeps its id; one that is gone is
-        withdrawn. `price` is the last one, `offset` that of the last bar decided on.
+        withdrawn. `price` is the last one, `offset` that of the last bar decided on, `probability` a forecast's.
         """
         mine = [one for one in self.open if (one.last.instrument, one.last.until) == (instrument, until)]
         told: list[Intent] = []
@@ -70,7 +71,7 @@ class Announcements:
             intent = Intent(
                 self._run_id, self.next_id if said is None else said.last.intent_id, instrument, time, until, band.horizon,
                 band.action, band.side, band.price_low, band.price_high, price, band.quantity, band.target_quantity,
-                bar_offset=offset, bar_size_ns=self._bar_size_ns,
+                probability, offset, self._bar_size_ns,
             )  # fmt: skip
             if said is None:
                 self.next_id += 1

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from quantlytic.model.bar import Bar
 from quantlytic.model.equity import Decided, Equity
 from quantlytic.model.errors import StoreError, VenueError
 from quantlytic.model.event import Event
@@ -15,7 +14,7 @@ from quantlytic.model.order import Order, OrderAmend, OrderCancel
 from quantlytic.model.quote import Quote
 from quantlytic.model.run import Run
 from quantlytic.model.trade import Trade
-from quantlytic.research.runs.paper import Rows
+from quantlytic.research.runs.paper import BarEvent, Rows
 from quantlytic.services.inbox import Inbox
 from quantlytic.store.log.port import Log
 from quantlytic.trading.account import Account
@@ -76,11 +75,11 @@ class _Lane:
             self._wishes.append(event)
         return None
 
-    def next_bar(self) -> tuple[int, Bar] | None:
+    def next_bar(self) -> tuple[int, BarEvent] | None:
         """The run's next bar, left in its place."""
         while (ahead := self.bars.peek()) is not None:
             offset, event = ahead
-            if isinstance(event, Bar) and self.wants(event):
+            if self.wants(event):
                 return offset, event
             self.bars.take()
         return None

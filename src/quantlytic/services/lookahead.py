@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -23,7 +24,7 @@ from quantlytic.model.run import Run
 from quantlytic.model.side import Side
 from quantlytic.model.time import NS_PER_MS, NS_PER_S
 from quantlytic.model.trade import Trade
-from quantlytic.research.runs.paper import Rows
+from quantlytic.research.runs.paper import BarEvent, Rows, forecast_of
 from quantlytic.services.announcements import Announcements, Deed, Said, merged
 from quantlytic.services.inbox import Inbox
 from quantlytic.store.log.port import Log
@@ -45,7 +46,7 @@ class _Snapshot(msgspec.Struct, array_like=True):
     open: list[Said]
     next_id: int
     closing: list[tuple[str, int]]
-    decided: dict[str, tuple[Bar, int]]  # instrument -> its last bar decided on, and that one's offset
+    decided: dict[str, tuple[BarEvent, int]]  # instrument -> its last bar decided on, and that one's offset
     looked: dict[str, list[Bar]]  # the bars as they were at the last look: looked at again after a restart
     checked: dict[str, int]
     due: dict[str, int]
@@ -65,6 +66,9 @@ class Lookahead:
     alone, without the market's trades. A strategy that looks at its instruments' closes alone needs no more; one that looks at
     high, low or volume does.
 
+    Of bars to come there is no forecast yet: they are tried with the last one. `forecast_task`: what the run's forecasts are; if
+    "up", the chance of a rise, the intents tell it.
+
     The same tape gives the same intents: the market's own events say when a bar is over, and the bar is then waited for. A
     commit holds what is said with the state it was said from: nothing is said twice or left out after a crash.
     """
@@ -78,13 +82,14 @@ class Lookahead:
         *,
         horizons: int = 1,
         check_every_ns: int = CHECK_EVERY_NS,
+        forecast_task: str = "",
         timer_s: Callable[[], float] = time.monotonic,
     ) -> None:
         if reason := why_not(session.strategy):
             raise InputError(reason)
         self.name = f"lookahead.{run.run_id}"
         self._log, self._run, self._session, self._timer_s = log, run, session, timer_s
-        self._horizons = horizons
+        self._horizons, self._tells_chance = horizons, forecast_task == "up"
         self._every_ns = max(check_every_ns, run.bar_size_ns // _CHECKS_OF_A_BAR) if check_every_ns else 0
         self._rows = Rows(run)
         self._ticks = {one.id: one.tick_size for one in run.instruments}
@@ -94,7 +99,7 @@ class Lookahead:
         self._told = Announcements(run.run_id, run.bar_size_ns)
         self._builder = TimeBars(run.bar_size_ns, grace_ns)
         self._closing: list[tuple[str, int]] = []
-        self._decided: dict[str, tuple[Bar, int]] = {}
+        self._decided: dict[str, tuple[BarEvent, int]] = {}
         self._looked: dict[str, list[Bar]] = {}
         self._checked: dict[str, int] = {}
         self._due: dict[str, int] = {}
@@ -151,8 +156,8 @@ class Lookahead:
     def _market_start(self, stream: str) -> int:
         """Where the first bar of the run opens, as near as the stream is held and ordered; its end before that bar."""
         low, high = self._log.bounds(stream)
-        first = self._bars.peek()
-        if first is None or not isinstance(first[1], Bar):
+        first = self._next_bar()
+        if first is None:
             return high
         while low < high:
             middle = (low + high) // 2
@@ -218,7 +223,7 @@ class Lookahead:
         if not bars:
             return
         looked = self._looked.get(instrument)
-        *before, row = self._rows.bars(bars)
+        *before, row = self._to_come(bars)
         is_new = looked is None or looked[-1].close_time != bars[-1].close_time
         if is_new or not self._holds(instrument, row, before):
             self._look(instrument, bars, at)
@@ -248,10 +253,10 @@ class Lookahead:
             self._look_all(self._watermark if self._every_ns else bar.close_time)
         return True
 
-    def _next_bar(self) -> tuple[int, Bar] | None:
+    def _next_bar(self) -> tuple[int, BarEvent] | None:
         while (ahead := self._bars.peek()) is not None:
             offset, bar = ahead
-            if isinstance(bar, Bar) and self._rows.wants(bar):
+            if self._rows.wants(bar):
                 return offset, bar
             self._bars.take()
         return None
@@ -270,7 +275,7 @@ class Lookahead:
                 return True
         return False
 
-    def _decide(self, offset: int, bar: Bar) -> None:
+    def _decide(self, offset: int, bar: BarEvent) -> None:
         rows = self._rows
         row = rows.bars([bar])
         self._session.apply(rows.updates(self._heard), rows.fills(self._heard), row)
@@ -303,7 +308,7 @@ class Lookahead:
         if fork is None:
             fork = self._forks[instrument] = Fork(self._session, self._run.bar_size_ns, instrument)
             if instrument in self._looked:  # as before the restart
-                *before, row = self._rows.bars(self._looked[instrument])
+                *before, row = self._to_come(self._looked[instrument])
                 self._ask(fork, row, before, 1, self._reach(instrument))
         return fork
 
@@ -317,15 +322,16 @@ class Lookahead:
         self._looked.pop(instrument, None)
         fork = self._fork(instrument)
         self._looked[instrument] = bars
-        *before, row = self._rows.bars(bars)
+        *before, row = self._to_come(bars)
         found = self._ask(fork, row, before, self._horizons, self._reach(instrument))
         bands = merged(found, fork.tried, fork.finest) if found else []
         for horizon in range(1, self._horizons + 1):
             until = bar.close_time + (horizon - 1) * self._run.bar_size_ns
             mine = [band for band in bands if band.horizon == horizon]
             self._outputs += self._told.revise(
-                instrument, until, mine, time=at, price=bar.close, tick=self._ticks[instrument], offset=offset
-            )
+                instrument, until, mine, time=at, price=bar.close, tick=self._ticks[instrument], offset=offset,
+                probability=self._forecast(instrument) if self._tells_chance else math.nan,
+            )  # fmt: skip
 
     @staticmethod
     def _ask(fork: Fork, row: Any, before: list[Any], horizons: int, span: float) -> list[Band]:
@@ -354,7 +360,18 @@ class Lookahead:
         earlier = [self._builder.forming(name) for name in self._order[: self._order.index(instrument)]]
         return [*(one for one in earlier if one is not None and one.close_time == bar.close_time), bar]
 
-    def _empty(self, last: Bar, at: int) -> Bar:
+    def _to_come(self, bars: list[Bar]) -> Any:
+        """Rows of bars that are not over: each with what the model said last, for it has not spoken of them."""
+        rows = self._rows.bars(bars)
+        rows["forecast"] = [self._forecast(bar.instrument) for bar in bars]
+        return rows
+
+    def _forecast(self, instrument: str) -> float:
+        """The last one; NaN where there is none."""
+        known = self._decided.get(instrument)
+        return math.nan if known is None else forecast_of(known[0])
+
+    def _empty(self, last: BarEvent, at: int) -> Bar:
         """The bar after that one, or of this time if the instrument has been silent since, of which nothing is known."""
         size_ns, price = self._run.bar_size_ns, last.close
         start = max(last.close_time, at // size_ns * size_ns)

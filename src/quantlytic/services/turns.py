@@ -7,10 +7,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from quantlytic.engine.session import Session
-from quantlytic.model.bar import Bar
 from quantlytic.model.barsclosed import BarsClosed
 from quantlytic.model.run import Run
-from quantlytic.research.runs.paper import Rows
+from quantlytic.research.runs.paper import BarEvent, Rows
 from quantlytic.research.runs.released import Released
 from quantlytic.services.inbox import Inbox
 
@@ -22,7 +21,7 @@ class Turn(NamedTuple):
     event: Any
     offset: int
     time: int
-    bar: Bar | None = None
+    bar: BarEvent | None = None
 
 
 class _State(msgspec.Struct, array_like=True):
@@ -55,7 +54,7 @@ class Turns:
         if self._released is None:
             while self.inbox.peek() is not None:
                 offset, event = self.inbox.take()
-                if isinstance(event, Bar) and self._rows.wants(event):
+                if self._rows.wants(event):
                     return self._bar(offset, event)
             return None
         ready = self._released.ready
@@ -66,7 +65,7 @@ class Turns:
                 self._worked = True
                 return Turn(moment, self._last, int(moment["time"]))
             ready.popleft()
-            if isinstance(head, Bar):
+            if not isinstance(head, BarsClosed):
                 self._last, self._worked = offset, True
                 return self._bar(offset, head)
             if self._worked:
@@ -80,7 +79,7 @@ class Turns:
             return None
         return msgspec.msgpack.encode(_State(self._released.save(), self._last, self._worked))
 
-    def _bar(self, offset: int, bar: Bar) -> Turn:
+    def _bar(self, offset: int, bar: BarEvent) -> Turn:
         return Turn(self._rows.bars([bar])[0], offset, bar.close_time, bar)
 
     def _read(self, released: Released) -> bool:

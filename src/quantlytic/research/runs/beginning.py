@@ -9,12 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantlytic.engine.held import HeldSession
-from quantlytic.model.bar import Bar
 from quantlytic.model.errors import DataError, Fenced, InputError
 from quantlytic.model.run import Run
 from quantlytic.model.time import duration_text, iso
-from quantlytic.research.runs.paper import Rows, paper_session
-from quantlytic.research.runs.recorded import bar_rows
+from quantlytic.research.runs.paper import BarEvent, Rows, paper_session
+from quantlytic.research.runs.recorded import bar_rows, bars_table
 from quantlytic.store.log.port import Log
 
 if TYPE_CHECKING:
@@ -138,15 +137,22 @@ def _take(found: Beginning, run: Run, session: HeldSession, log: Log, lake: Lake
 
 def history(run: Run, log: Log, lake: Lake | None) -> NDArray[Any]:
     """The bars before the run's first one, of its instruments and size, as BAR rows by (close_time, instrument). Where one was
-    recorded and filled in from elsewhere as well, the recorded one counts."""
+    recorded and filled in from elsewhere as well, the recorded one counts.
+
+    For a run with forecasts: those bars with which its line has given one, and the venue's own, without, where it has not. Of
+    the latter all there are: the caller knows when the run begins.
+    """
     old = [_of_lake(run, lake)] if lake is not None else []
     progress = lake.progress(run.bars_stream) if lake is not None else None
     position = max(log.bounds(run.bars_stream)[0], progress.next_offset if progress else 0)
-    rows, events = Rows(run), list[Bar]()
+    rows, events = Rows(run), list[BarEvent]()
     while position < run.first_bar_offset and (batch := log.read(run.bars_stream, position, 50_000)).events:
         pairs = zip(batch.offsets, batch.events, strict=True)
-        events += [e for o, e in pairs if o < run.first_bar_offset and isinstance(e, Bar) and rows.wants(e)]
+        events += [e for o, e in pairs if o < run.first_bar_offset and rows.wants(e)]
         position = batch.next_offset
+    if run.forecasts:
+        plain = msgspec.structs.replace(run, forecasts="")
+        old.append(history(msgspec.structs.replace(plain, first_bar_offset=log.bounds(plain.bars_stream)[1]), log, lake))
     array = np.concatenate([rows.bars(events), *old])
     if not _is_new(
         array
@@ -168,13 +174,8 @@ def _of_lake(run: Run, lake: Lake) -> NDArray[Any]:
     index = {one.id: k for k, one in enumerate(run.instruments)}
     is_ours = pl.col("source") == run.bars_stream
     frame = (
-        lake.scan("bars")
-        .filter(
-            pl.col("venue") == run.venue,
-            pl.col("instrument").is_in(list(index)),
-            pl.col("close_time") - pl.col("open_time") == run.bar_size_ns,
-            ~(is_ours & (pl.col("offset") >= run.first_bar_offset)),
-        )
+        bars_table(run, lake)
+        .filter(~(is_ours & (pl.col("offset") >= run.first_bar_offset)))
         .with_columns(is_ours=is_ours)
         .sort("is_ours", "close_time", descending=[True, False])
         .collect()
@@ -203,10 +204,11 @@ def _warm(
         return Beginning(session.save(), 0, until, f"begins cold: {why}{held}", session.is_held)
     ready = session.warm(bars)
     held = "" if ready else "; orders are held until its indicators are ready"
-    note = f"warmed with {len(bars):,} {size} bars up to {iso(until)[:19]}{held}"
+    known = f", {np.isfinite(bars['forecast']).sum():,} of them with a forecast" if run.forecasts else ""
+    note = f"warmed with {len(bars):,} {size} bars up to {iso(until)[:19]}{known}{held}"
     return Beginning(session.save(), len(bars), until, note, session.is_held)
 
 
-def _first_bar(run: Run, log: Log) -> Bar | None:
+def _first_bar(run: Run, log: Log) -> BarEvent | None:
     rows, batch = Rows(run), log.read(run.bars_stream, max(run.first_bar_offset, log.bounds(run.bars_stream)[0]))
-    return next((one for one in batch.events if isinstance(one, Bar) and rows.wants(one)), None)
+    return next((one for one in batch.events if rows.wants(one)), None)

@@ -7,11 +7,10 @@ signal, order, cancel and amendment that the strategist made of them, to the las
 from __future__ import annotations
 
 from quantlytic.engine.session import Session
-from quantlytic.model.bar import Bar
 from quantlytic.model.equity import Decided, Equity
 from quantlytic.model.event import Event
 from quantlytic.model.run import Run
-from quantlytic.research.runs.paper import Rows
+from quantlytic.research.runs.paper import BarEvent, Rows
 from quantlytic.research.runs.parity import Parity, by_kind, compare_kinds, events_of
 from quantlytic.store.log.port import Log
 
@@ -25,7 +24,7 @@ def check_live_parity(log: Log, run: Run, session: Session) -> Parity:
     bars = {
         offset: event
         for offset, event in events_of(log, run.bars_stream, run.first_bar_offset)
-        if offset in wanted and isinstance(event, Bar)
+        if offset in wanted and rows.wants(event)
     }
     replayed: list[Event] = []
     pending: list[Event] = []
@@ -37,7 +36,7 @@ def check_live_parity(log: Log, run: Run, session: Session) -> Parity:
     return compare_kinds(run.run_id, len(decided), by_kind(decisions), by_kind(replayed))
 
 
-def _decide(session: Session, rows: Rows, reports: list[Event], bar: Bar, offset: int) -> list[Event]:
+def _decide(session: Session, rows: Rows, reports: list[Event], bar: BarEvent, offset: int) -> list[Event]:
     """What the strategist does with the reports and the bar."""
     row = rows.bars([bar])
     session.apply(rows.updates(reports), rows.fills(reports), row)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from quantlytic.model.bar import BAR, Bar, bar_row
 from quantlytic.model.equity import Equity
 from quantlytic.model.event import Event
 from quantlytic.model.fill import FILL, Fill
+from quantlytic.model.forecast import Forecast
 from quantlytic.model.order import (
     ORDER,
     ORDER_AMEND,
@@ -36,6 +38,8 @@ from quantlytic.model.signal import Signal
 from quantlytic.strategies.catalogue import find
 
 Array = NDArray[Any]
+BarEvent = Bar | Forecast
+"""A bar on the tape: as it is, or with what a model expects after it."""
 
 
 def paper_session(run: Run, compiled: bool = True) -> HeldSession:
@@ -48,25 +52,33 @@ def paper_session(run: Run, compiled: bool = True) -> HeldSession:
     return session
 
 
+def forecast_of(bar: BarEvent) -> float:
+    """What a model expects after it; NaN for nothing."""
+    return bar.value if isinstance(bar, Forecast) else math.nan
+
+
 class Rows:
     """Between a run's events and the engine's rows. In rows an instrument is its index in `run.instruments`."""
 
     def __init__(self, run: Run) -> None:
         self.run_id = run.run_id
         self.bar_size_ns = run.bar_size_ns
+        self._kind = Forecast if run.forecasts else Bar
         self._ids = [instrument.id for instrument in run.instruments]
         self.index = {one: index for index, one in enumerate(self._ids)}
 
-    def wants(self, bar: Bar) -> bool:
-        """Whether the run sees this bar: one of its instruments, of its size."""
-        return bar.instrument in self.index and bar.close_time - bar.open_time == self.bar_size_ns
+    def wants(self, event: Event) -> TypeGuard[BarEvent]:
+        """Whether it is a bar that the run sees: one of its instruments, of its size; with a forecast, if it is given them."""
+        if not isinstance(event, self._kind):
+            return False
+        return event.instrument in self.index and event.close_time - event.open_time == self.bar_size_ns
 
     # ---- events to rows
 
-    def bars(self, bars: Sequence[Bar]) -> Array:
+    def bars(self, bars: Sequence[BarEvent]) -> Array:
         """BAR rows, in the order given."""
         index = self.index
-        return np.array([bar_row(bar, index[bar.instrument]) for bar in bars], BAR)
+        return np.array([bar_row(bar, index[bar.instrument], forecast_of(bar)) for bar in bars], BAR)
 
     def orders(self, events: Iterable[Event]) -> Array:
         """The orders among the events."""

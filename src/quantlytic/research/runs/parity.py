@@ -8,7 +8,6 @@ from itertools import zip_longest
 import msgspec
 
 from quantlytic.engine.session import Session
-from quantlytic.model.bar import Bar
 from quantlytic.model.barsclosed import BarsClosed
 from quantlytic.model.codec import decode, encode
 from quantlytic.model.equity import Decided, Equity
@@ -17,7 +16,7 @@ from quantlytic.model.fill import Fill
 from quantlytic.model.order import Order, OrderAmend, OrderCancel, OrderUpdate
 from quantlytic.model.run import Run
 from quantlytic.model.signal import Signal
-from quantlytic.research.runs.paper import Rows
+from quantlytic.research.runs.paper import BarEvent, Rows
 from quantlytic.research.runs.released import Released
 from quantlytic.store.log.port import Log
 
@@ -69,13 +68,13 @@ def _check_times(log: Log, run: Run, session: Session) -> Parity:
     decisions = [event for _, event in events_of(log, run.decisions_stream)]
     executions = [event for _, event in events_of(log, run.executions_stream)]
     decided = {event.bar_offset: k for k, event in enumerate(decisions) if isinstance(event, Decided)}
-    released, taken = Released(run), list[tuple[int, Bar]]()
+    released, taken = Released(run), list[tuple[int, BarEvent]]()
     bars, last, time = 0, -1, 0  # up to the last time that was decided: how many, the end's offset, the time
     for offset, event in events_of(log, run.bars_stream, run.first_bar_offset):
         released.feed(offset, event)
         while released.ready:
             at, one = released.ready.popleft()
-            if isinstance(one, Bar):
+            if not isinstance(one, BarsClosed):
                 taken.append((at, one))
             elif at in decided:
                 bars, last, time = len(taken), at, one.event_time
@@ -97,12 +96,12 @@ def events_of(log: Log, stream: str, offset: int | None = None) -> Iterator[tupl
         position = batch.next_offset
 
 
-def _bars(log: Log, run: Run, rows: Rows, last: int) -> list[tuple[int, Bar]]:
+def _bars(log: Log, run: Run, rows: Rows, last: int) -> list[tuple[int, BarEvent]]:
     found = []
     for offset, event in events_of(log, run.bars_stream, run.first_bar_offset):
         if offset > last:
             break
-        if isinstance(event, Bar) and rows.wants(event):
+        if rows.wants(event):
             found.append((offset, event))
     return found
 
@@ -116,7 +115,7 @@ def _until(executions: Sequence[Event], last: int) -> Iterator[Event]:
             yield event
 
 
-def _replay(session: Session, rows: Rows, bars: Sequence[tuple[int, Bar]], until: int | None = None) -> Iterator[Event]:
+def _replay(session: Session, rows: Rows, bars: Sequence[tuple[int, BarEvent]], until: int | None = None) -> Iterator[Event]:
     """What the backtest does with the same bars, and till `until`."""
     offsets = [offset for offset, _ in bars]
     session.run_as_taken(rows.bars([bar for _, bar in bars]))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from quantlytic.model.bar import EVENT_FIELDS, Bar, blank_bars
+from quantlytic.model.bar import EVENT_FIELDS, blank_bars
 from quantlytic.model.equity import Decided, Equity
 from quantlytic.model.errors import DataError
 from quantlytic.model.event import Event
@@ -108,33 +108,42 @@ def _bars(run: Run, rows: Rows, log: Log, lake: Lake | None) -> tuple[Array, Off
     """All bars of the run, in the order of the stream, and their offsets there."""
     seam = _seam(run.bars_stream, lake)
     offsets, events = _stream(log, run.bars_stream, max(run.first_bar_offset, seam))
-    wanted = [(o, e) for o, e in zip(offsets, events, strict=True) if isinstance(e, Bar) and rows.wants(e)]
+    wanted = [(o, e) for o, e in zip(offsets, events, strict=True) if rows.wants(e)]
     found, at = rows.bars([event for _, event in wanted]), np.array([offset for offset, _ in wanted], np.int64)
     if lake is None or seam <= run.first_bar_offset:
         return found, at
     import polars as pl
 
     index = {one.id: k for k, one in enumerate(run.instruments)}
-    old = lake.scan("bars").filter(
-        pl.col("venue") == run.venue,
-        pl.col("source") == run.bars_stream,
-        pl.col("offset") >= run.first_bar_offset,
-        pl.col("offset") < seam,
-        pl.col("instrument").is_in(list(index)),
-        pl.col("close_time") - pl.col("open_time") == run.bar_size_ns,
+    old = bars_table(run, lake).filter(
+        pl.col("source") == run.bars_stream, pl.col("offset") >= run.first_bar_offset, pl.col("offset") < seam
     )
     frame = old.sort("offset").collect()
     return np.append(bar_rows(frame, index), found), np.append(_numbers(frame["offset"]), at)
 
 
+def bars_table(run: Run, lake: Lake) -> pl.LazyFrame:
+    """What the lake has of bars such as the run's, whatever they came from: with forecasts of its line, if it is given them."""
+    import polars as pl
+
+    table, key, owner = ("forecasts", "line", run.forecasts) if run.forecasts else ("bars", "venue", run.venue)
+    return lake.scan(table).filter(
+        pl.col(key) == owner,
+        pl.col("instrument").is_in([one.id for one in run.instruments]),
+        pl.col("close_time") - pl.col("open_time") == run.bar_size_ns,
+    )
+
+
 def bar_rows(frame: pl.DataFrame, index: dict[str, int]) -> Array:
-    """The lake's bars as BAR rows."""
+    """The lake's bars as BAR rows; forecasts, where the frame has them."""
     import polars as pl
 
     array = blank_bars(frame.height)
     codes = frame["instrument"].replace_strict(list(index), list(index.values()), return_dtype=pl.Int32)
     for name in EVENT_FIELDS:
         array[name] = (codes if name == "instrument" else frame[name]).to_numpy()
+    if "value" in frame.columns:
+        array["forecast"] = frame["value"].to_numpy()
     return array
 
 

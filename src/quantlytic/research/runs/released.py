@@ -6,19 +6,18 @@ from collections import deque
 
 import msgspec
 
-from quantlytic.model.bar import Bar
 from quantlytic.model.barsclosed import BarsClosed
 from quantlytic.model.event import Event
 from quantlytic.model.run import Run
-from quantlytic.research.runs.paper import Rows
+from quantlytic.research.runs.paper import BarEvent, Rows
 
-Item = tuple[int, Bar | BarsClosed]
+Item = tuple[int, BarEvent | BarsClosed]
 """An event of the bars' stream with its offset."""
 
 
 class _State(msgspec.Struct, array_like=True):
     ready: list[Item]
-    waiting: list[tuple[int, Bar]]
+    waiting: list[tuple[int, BarEvent]]
     closed: int | None
 
 
@@ -40,8 +39,8 @@ class Released:
 
     def feed(self, offset: int, event: Event) -> None:
         """Take in the next event of the bars' stream."""
-        if isinstance(event, Bar):
-            if self._rows.wants(event) and (self._closed is None or event.close_time > self._closed):
+        if self._rows.wants(event):
+            if self._closed is None or event.close_time > self._closed:
                 self._waiting.append((offset, event))
         elif isinstance(event, BarsClosed) and event.bar_size_ns == self._rows.bar_size_ns:
             is_first, self._closed, until = self._closed is None, event.event_time, event.event_time
