@@ -128,6 +128,15 @@ class Registry:
         found = {name: self.alias(name) for name in sorted(names) if _ALIAS.fullmatch(name)}
         return {name: model_id for name, model_id in found.items() if model_id is not None}
 
+    def latest(self, name: str) -> dict[str, AliasChange]:
+        """The last change of every alias of the spec `name`, by alias."""
+        newest: dict[str, str] = {}
+        for key in sorted(self._listed(f"aliases/{name}")):
+            alias, _, file = key.removeprefix("aliases/").rpartition("/")
+            if _ALIAS.fullmatch(alias) and _CHANGE.fullmatch(file):
+                newest[alias] = key
+        return {alias: self._change(key) for alias, key in newest.items()}
+
     def promote(
         self, model_id: str, name: str, reason: str, by: str, now_ns: int, *, expected: str | None = None
     ) -> AliasChange:

@@ -1,0 +1,187 @@
+"""From a model's id to a model that may be served: fetched, verified, asked, timed, warmed; not where forecasts are made."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from quantlytic.learn.registry import Registry
+from quantlytic.learn.serving import Fault, Feed, Line, Serving, check_scope, feed_key
+from quantlytic.learn.staleness import staleness
+from quantlytic.model.bar import Bar
+from quantlytic.model.errors import DataError, InputError, StoreError, StrategyError
+from quantlytic.model.instrument import Instrument
+from quantlytic.model.run import Run
+from quantlytic.store.log.port import Log
+
+if TYPE_CHECKING:
+    from quantlytic.store.lake import Lake
+
+WARM_BARS = 100_000
+"""The most bars of history that features are fed: seventy days of minutes of one instrument."""
+CLOSE_EVENTS = 50
+"""So few events behind, the features of a new model are left to catch up between two events."""
+TIMES_SLOWER = 10
+_PASSES = 20
+_READ = 5000
+_NEVER_NS = 10**12
+
+Position = Callable[[], int]
+
+
+class Refused(Exception):
+    """The model is not let in; says why in words."""
+
+
+class Loader:
+    """Makes models ready for a line.
+
+    `folder`: where paths to features of one's own begin. `budget_ns`: the longest a model may take for a row; one that takes
+    ten times as long as the model it follows, and more than a quarter of the budget, is too slow as well. `open_log` and
+    `open_lake` give handles for the thread this is used in.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        line: Line,
+        open_log: Callable[[], Log],
+        open_lake: Callable[[], Lake | None] = lambda: None,
+        *,
+        folder: Path | None = None,
+        budget_ns: int = 20_000_000,
+        compiled: bool = True,
+        clock_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self.registry, self.line = registry, line
+        self._open_log, self._open_lake = open_log, open_lake
+        self._folder, self._compiled, self._clock_ns = folder, compiled, clock_ns
+        self._budget_ns = budget_ns
+
+    def load(
+        self,
+        model_id: str,
+        instruments: tuple[str, ...],
+        *,
+        feeds: Mapping[str, Feed],
+        position: Position,
+        champion_ns: int = 0,
+        last_close: int = 0,
+    ) -> Serving:
+        """A model for these instruments of the line. Its features are one of `feeds` where that is made as they are, or are
+        warmed with history up to about `position()`, the offset up to which bars were forecast.
+
+        Raises Refused, in words, for a model that may not serve, StoreError when the registry or the history cannot be read.
+        """
+        try:
+            artifact = self.registry.get(model_id)
+            manifest = artifact.manifest
+            check_scope(manifest, instruments)
+            if last_close and (stale := staleness(manifest, last_close)):
+                raise Refused(stale)
+            feed = feeds.get(feed_key(manifest)) or Feed(
+                manifest, self.line, folder=self._folder, compiled=self._compiled
+            )
+            serving = Serving(artifact, feed)
+            serving.prove(self._allowed_ns(champion_ns))
+            serving.limit_ns = self._allowed_ns(champion_ns or serving.typical_ns)
+            if feeds.get(feed.key) is not feed:
+                self._warm(feed, position)
+            return serving
+        except (DataError, InputError, StrategyError) as error:
+            raise Refused(str(error)) from None
+        except Fault as fault:
+            raise Refused(f"model {model_id[:12]} {fault}") from None
+        except (StoreError, Refused):
+            raise
+        except Exception as error:  # a file may bring a runtime to raise anything: the champion goes on
+            raise Refused(
+                f"model {model_id[:12]} cannot be loaded ({type(error).__name__}: {' '.join(str(error).split())[:200]})"
+            ) from error
+
+    def load_again(self, model_id: str, feeds: Mapping[str, Feed]) -> Serving:
+        """A model that served when the process ended, its features not warmed. Refused when it is not what it was."""
+        try:
+            artifact = self.registry.get(model_id)
+            feed = feeds.get(feed_key(artifact.manifest))
+            feed = feed or Feed(artifact.manifest, self.line, folder=self._folder, compiled=self._compiled)
+            serving = Serving(artifact, feed)
+            serving.prove(_NEVER_NS)
+            serving.limit_ns = self._allowed_ns(serving.typical_ns)
+            return serving
+        except (DataError, InputError, StrategyError) as error:
+            raise Refused(str(error)) from None
+        except Fault as fault:
+            raise Refused(f"model {model_id[:12]} {fault}") from None
+
+    def _allowed_ns(self, champion_ns: int) -> int:
+        if not champion_ns:
+            return self._budget_ns
+        return min(self._budget_ns, max(TIMES_SLOWER * champion_ns, self._budget_ns // 4))
+
+    def _warm(self, feed: Feed, position: Position) -> None:
+        """History first, then what came while it was read, until little is left."""
+        with closing(self._open_log()) as log:
+            self.feed_history(feed, log, position())
+            for _ in range(_PASSES):
+                until = position()
+                if until - feed.position <= CLOSE_EVENTS:
+                    break
+                catch_up(feed, self.line, log, until)
+
+    def feed_history(self, feed: Feed, log: Log, until: int) -> None:
+        """Give a fresh feed the bars on disk that come before offset `until` of the line's bars."""
+        from quantlytic.research.runs.beginning import history
+
+        line = self.line
+        run = Run(
+            run_id=f"forecasts.{line.name}", mode="paper", venue=line.venue, strategy="", params={},
+            instruments=tuple(_at(line.venue, one) for one in feed.trained), bar_size_ns=line.bar_size_ns, cash=0.0,
+            fee_bps=0.0, first_bar_offset=until, code_hash="",
+        )  # fmt: skip
+        rows = history(run, log, self._open_lake())
+        following = _next_closes(line, log, until)
+        now_ns = self._clock_ns()
+        ends = np.array([following.get(one.id, now_ns + 1) for one in run.instruments], np.int64)
+        for row in rows[rows["close_time"] < ends[rows["instrument"]]][-WARM_BARS:]:
+            feed.live.update(row)
+        feed.position = until
+
+
+def catch_up(feed: Feed, line: Line, log: Log, until: int) -> None:
+    """Give a feed the bars from its position up to the offset `until`."""
+    while feed.position < until:
+        batch = log.read(line.bars_stream, feed.position, min(_READ, until - feed.position))
+        if not batch.events:
+            break
+        for event in batch.events:
+            if isinstance(event, Bar) and event.close_time - event.open_time == line.bar_size_ns:
+                take_quietly(feed, event)
+        feed.position = min(batch.next_offset, until)
+    feed.position = until
+
+
+def take_quietly(feed: Feed, bar: Bar) -> None:
+    """A bar out of order is left out, as it is where it has a forecast."""
+    try:
+        feed.take(bar)
+    except DataError:
+        return
+
+
+def _at(venue: str, trained: Instrument) -> Instrument:
+    return Instrument(f"{venue}:{trained.symbol}")
+
+
+def _next_closes(line: Line, log: Log, offset: int) -> dict[str, int]:
+    """When each instrument's next bar closes, of those that are in the log: history (also of other sources) ends before."""
+    found: dict[str, int] = {}
+    for event in log.read(line.bars_stream, max(offset, log.bounds(line.bars_stream)[0])).events:
+        if isinstance(event, Bar) and event.close_time - event.open_time == line.bar_size_ns:
+            found.setdefault(event.instrument, event.close_time)
+    return found
