@@ -34,12 +34,8 @@ def forecasts(bars: Sequence[Bar], seed: int, changes: int = 5, silent: int = 10
             found.append(ModelChange(LINE, "", bar.close_time, old, model, "command", "better", k))
         value = math.nan if not model or source.random() < 0.05 else source.random()
         reason = "" if value == value else "warming up"
-        found.append(
-            Forecast(
-                LINE, bar.instrument, bar.open_time, bar.close_time, bar.open, bar.high, bar.low, bar.close, bar.volume,
-                bar.quote_volume, bar.trades, value, model, reason, k, source.randrange(1000),
-            )  # fmt: skip
-        )
+        whole = [getattr(bar, name) for name in bar.__struct_fields__]
+        found.append(Forecast(LINE, *whole, value, model, reason, k, source.randrange(1000)))
         if k + 1 == len(bars) or bars[k + 1].close_time > bar.close_time:
             found.append(BarsClosed(MINUTE_NS, bar.close_time))
     return found
