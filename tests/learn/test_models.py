@@ -18,8 +18,12 @@ SMALL = {
     "hist-gradient-boosting": {"rounds": 20},
     "random-forest": {"trees": 10},
     "mlp": {"hidden": 8, "epochs": 5},
+    "keras": {"hidden": 8, "epochs": 5, "batch": 32},
+    "torch": {"hidden": 8, "epochs": 5, "batch": 32},
     "knn": {"neighbours": 25},
+    "river-tree": {"grace_period": 100, "tau": 0.2},
 }
+OF_TREES = ("lightgbm", "hist-gradient-boosting", "random-forest", "river-tree")
 CASES = [(name, task) for name, kind in MODELS.items() for task in kind.tasks]
 
 
@@ -34,6 +38,8 @@ def problem(rows: int = 3000, seed: int = 4) -> tuple[np.ndarray, np.ndarray, np
 
 @pytest.mark.parametrize(("name", "task"), CASES)
 def test_learns_repeats_and_passes_the_gate(name: str, task: str) -> None:
+    if name == "torch":
+        pytest.importorskip("torch")
     inputs, signal, weights = problem()
     labels = (signal > 0).astype(float) if task == UP else signal * 0.01
     kind = find_model(name)
@@ -48,7 +54,7 @@ def test_learns_repeats_and_passes_the_gate(name: str, task: str) -> None:
     assert report.worst <= 1e-6
     assert report.rows >= (20_000 if fitted.file == "model.onnx" else 2000)
     assert report.on_thresholds == 3 * len(fitted.thresholds())
-    assert bool(fitted.thresholds()) == (name in ("lightgbm", "hist-gradient-boosting", "random-forest"))
+    assert bool(fitted.thresholds()) == (name in OF_TREES)
 
 
 def test_weights_matter() -> None:

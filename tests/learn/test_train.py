@@ -57,7 +57,7 @@ def folder(tmp_path: Path) -> Path:
 
 def trained(folder: Path, text: str = SPEC, home: str = "home", **options: Any) -> list[Trained]:
     registry = Registry(folder / home / "lake")
-    spec = parse_spec(text)
+    spec = parse_spec(text, folder)
     return list(train(spec, folder=folder, home=folder / home, registry=registry, now_ns=7, **options))
 
 

@@ -7,7 +7,8 @@ from types import ModuleType
 
 from quantlytic.model.errors import InputError
 
-_EXTRA = {"faiss": "knn", "distributed": "dask"}
+_EXTRA = {"faiss": "knn", "distributed": "dask", "keras": "tensorflow", "tensorflow": "tensorflow"}
+_NO_EXTRA = ("torch",)  # too large, and of too many kinds: whoever wants it has it
 
 
 def need(module: str, purpose: str) -> ModuleType:
@@ -16,5 +17,5 @@ def need(module: str, purpose: str) -> ModuleType:
         return importlib.import_module(module)
     except ImportError:
         package = module.partition(".")[0]
-        extra = _EXTRA.get(package, "learn")
-        raise InputError(f"{purpose} needs {package}: pip install 'quantlytic[{extra}]'") from None
+        wanted = package if package in _NO_EXTRA else f"'quantlytic[{_EXTRA.get(package, 'learn')}]'"
+        raise InputError(f"{purpose} needs {package}: pip install {wanted}") from None

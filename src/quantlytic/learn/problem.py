@@ -16,6 +16,7 @@ from quantlytic.learn.inputs import Inputs, Values, complete, inputs_of
 from quantlytic.learn.labels.labels import labels_of
 from quantlytic.learn.models.model import UP
 from quantlytic.learn.spec import TrainSpec
+from quantlytic.learn.tape import Tape
 from quantlytic.learn.weights import weights_of
 from quantlytic.model.errors import DataError, InputError
 from quantlytic.model.time import duration_ns
@@ -25,7 +26,7 @@ from quantlytic.store.barfile import most_frequent
 @dataclass(frozen=True)
 class Problem:
     """`inputs` f4[n, k] with their `labels` and `weights`, f8[n]: the rows of the bars (`rows`, i8[n]) that have all of them, in
-    order of time. `dropped`: how many bars are not among them."""
+    order of time. `dropped`: how many bars are not among them. `times` and `ends`, i8[n]: when a row is known, and its label."""
 
     inputs: Inputs
     labels: Values
@@ -36,13 +37,28 @@ class Problem:
     code_hash: str
     bar_size_ns: int
     dropped: int
+    times: NDArray[np.int64]
+    ends: NDArray[np.int64]
 
 
-def problem_of(spec: TrainSpec, bars: Bars, folder: Path) -> Problem:
-    """Features, labels, weights and folds of the bars. InputError and DataError tell what does not fit, in one line."""
+def features_of(spec: TrainSpec, bars: Bars, folder: Path) -> FeatureSet:
+    """The spec's features, for these bars' instruments. InputError for a feature of trades or quotes where they are not."""
     size = duration_ns(spec.data.bar_size) if spec.data.bar_size else bar_size_of(bars.array)
     features = FeatureSet(spec.features, bars.instruments, size, gaps=spec.data.gaps, folder=folder)
-    table = features.table(bars)
+    if features.graph.events and spec.data.source != "lake":
+        node = next(node for node in features.graph.nodes if node.family in features.graph.events)
+        raise InputError(
+            f"feature {node.name!r} is made of {node.family}s, and {spec.data.source} holds bars: they are recorded in the "
+            'lake, [data] source = "lake"'
+        )
+    return features
+
+
+def problem_of(spec: TrainSpec, features: FeatureSet, bars: Bars, tape: Tape | None = None) -> Problem:
+    """Features (of `tape`, too), labels, weights and folds of the bars. InputError and DataError tell what does not fit, in one
+    line."""
+    size, tape = features.bar_size_ns, tape or {}
+    table = features.table(bars, trades=tape.get("trade"), quotes=tape.get("quote"))
     signal = None
     if spec.signal:
         if spec.signal not in table.names:
@@ -60,7 +76,7 @@ def problem_of(spec: TrainSpec, bars: Bars, folder: Path) -> Problem:
         check_classes(labels.value[rows], folds)
     return Problem(
         np.ascontiguousarray(inputs[rows]), labels.value[rows], weights[rows], rows, folds, features.names,
-        features.code_hash, size, len(bars) - len(rows),
+        features.code_hash, size, len(bars) - len(rows), times[rows], labels.end_time[rows],
     )  # fmt: skip
 
 

@@ -14,13 +14,14 @@ from quantlytic.learn.features.featurespec import FeatureSpec
 from quantlytic.learn.folds import SplitSpec
 from quantlytic.learn.labels.labelspec import LabelSpec, WeightSpec
 from quantlytic.learn.models.catalogue import find_model, settled
-from quantlytic.learn.models.model import RETURN, UP
+from quantlytic.learn.models.model import RETURN, UP, ModelKind
+from quantlytic.learn.models.own import OwnModel
 from quantlytic.learn.scores import METRICS
 from quantlytic.model.errors import InputError
 from quantlytic.model.time import duration_ns
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-Value = int | float | str
+Value = bool | int | float | str
 
 
 class SourceSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -37,7 +38,8 @@ class SourceSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
 
 
 class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """`kind`: of the catalogue of models; `params`: what is not to be its default."""
+    """`kind`: of the catalogue of models, or a class of one's own, "path/to/file.py:ClassName", from the spec's folder on;
+    `params`: what is not to be its default."""
 
     kind: str
     params: dict[str, Value] = {}
@@ -109,13 +111,13 @@ def read_spec(path: Path) -> TrainSpec:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read: {error}") from None
     try:
-        return parse_spec(text)
+        return parse_spec(text, path.parent)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
 
 
-def parse_spec(text: str) -> TrainSpec:
-    """The spec in a text of TOML."""
+def parse_spec(text: str, folder: Path | None = None) -> TrainSpec:
+    """The spec in a text of TOML. `folder`: where its paths begin."""
     try:
         given = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -124,11 +126,11 @@ def parse_spec(text: str) -> TrainSpec:
         spec = msgspec.convert(given, TrainSpec)
     except msgspec.ValidationError as error:
         raise InputError(_told(str(error), text)) from None
-    check_spec(spec)
+    check_spec(spec, folder)
     return spec
 
 
-def check_spec(spec: TrainSpec) -> None:
+def check_spec(spec: TrainSpec, folder: Path | None = None) -> None:
     """Raise InputError for names that are not there and numbers that cannot be, before anything is computed."""
     if not _NAME.fullmatch(spec.name):
         raise InputError(f"name is made of letters, digits, '.', '_' and '-', not {spec.name!r}")
@@ -140,7 +142,7 @@ def check_spec(spec: TrainSpec) -> None:
         )
     if spec.data.source == "lake" and not (spec.data.symbols and spec.data.bar_size):
         raise InputError('[data] source = "lake" needs symbols (such as "binance:BTCUSDT") and bar_size')
-    kind = find_model(spec.model.kind)
+    kind = find_model(spec.model.kind, folder)
     if spec.task not in kind.tasks:
         what = "a return" if spec.task == RETURN else "a direction"
         raise InputError(
@@ -150,14 +152,18 @@ def check_spec(spec: TrainSpec) -> None:
     if spec.metric not in METRICS[spec.task]:
         raise InputError(f"[search] metric is one of {', '.join(METRICS[spec.task])}, not {spec.metric!r}")
     if spec.search is not None:
-        _check_search(spec.search, spec.model)
+        _check_search(spec.search, kind)
+    if isinstance(kind, OwnModel):
+        given = {*spec.model.params, *(spec.search.params if spec.search else ())}
+        for name in kind.needed:
+            if name not in given:
+                raise InputError(f"model {kind.name} needs the parameter {name!r}: [model] params = {{{name} = ...}}")
     _ = spec.max_age_s
 
 
-def _check_search(search: SearchSpec, model: ModelSpec) -> None:
+def _check_search(search: SearchSpec, kind: ModelKind) -> None:
     if search.trials < 1:
         raise InputError(f"[search] trials is 1 or more, not {search.trials}")
-    kind = find_model(model.kind)
     for name, axis in search.params.items():
         if axis.choices:
             ends: tuple[Any, ...] = axis.choices

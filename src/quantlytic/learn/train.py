@@ -16,14 +16,19 @@ from quantlytic.engine.data.bars import Bars
 from quantlytic.learn.artifact import Artifact, DataFacts, Manifest
 from quantlytic.learn.gate import GateReport, check_export
 from quantlytic.learn.inputs import Values
+from quantlytic.learn.journal import Tried
 from quantlytic.learn.models.catalogue import find_model, settled
-from quantlytic.learn.models.model import Fitted
-from quantlytic.learn.problem import Problem, problem_of
+from quantlytic.learn.models.model import CannotExport, Fitted, ModelKind
+from quantlytic.learn.models.online import OnlineKind
+from quantlytic.learn.models.own import OwnModel
+from quantlytic.learn.problem import Problem, features_of, problem_of
+from quantlytic.learn.progressive import progressive
 from quantlytic.learn.registry import Registry
 from quantlytic.learn.runtime import load
 from quantlytic.learn.scores import scores_of
 from quantlytic.learn.spec import TrainSpec
-from quantlytic.learn.tune import Runner, Tried, best_of, forecast_fold, one_thread, runner, tune
+from quantlytic.learn.tape import Tape, tape_hash, taped_bars
+from quantlytic.learn.tune import Runner, best_of, forecast_fold, one_thread, runner, tune
 from quantlytic.model.errors import InputError
 from quantlytic.model.time import duration_text
 from quantlytic.research.data.history import lake, load_bars
@@ -31,7 +36,11 @@ from quantlytic.research.honesty.trials import sketch_of
 from quantlytic.research.runs.manifest import data_hash, versions
 
 _GOLDEN = 32
-_PACKAGES = ("lightgbm", "scikit-learn", "onnx", "onnxruntime", "faiss-cpu")
+_PACKAGES = ("scikit-learn", "onnx", "onnxruntime")
+_PACKAGES_OF = {
+    "lightgbm": ("lightgbm",), "knn": ("faiss-cpu",), "keras": ("keras", "tensorflow", "tensorflow-cpu"),
+    "torch": ("torch",), "river-logistic": ("river",), "river-linear": ("river",), "river-tree": ("river",),
+}  # fmt: skip
 
 Told = Callable[[str, int, int], None]
 
@@ -39,17 +48,22 @@ Told = Callable[[str, int, int], None]
 @dataclass(frozen=True)
 class Trained:
     """A model that was trained, and what is known of it: `forecast` f8 and `tested` i8 are the rows of the problem that were
-    forecast out of sample, in order of time (a row tested in several folds has the mean); `by_fold` a fold's scores each."""
+    forecast out of sample, in order of time (a row tested in several folds has the mean); `by_fold` a fold's scores each;
+    `progressive` those of an online learner that goes on learning, None for other models. `gate` is None, and `not_kept` says
+    why, where the model cannot be served: then it is not in the registry."""
 
     manifest: Manifest
     problem: Problem
     bars: Bars
     trials: list[Tried]
-    gate: GateReport
+    gate: GateReport | None
+    not_kept: str
+    kind: ModelKind
     fitted: Fitted
     tested: np.ndarray[tuple[int], np.dtype[np.int64]]
     forecast: Values
     by_fold: list[dict[str, float | None]]
+    progressive: dict[str, float | None] | None
 
 
 def train(
@@ -71,16 +85,21 @@ def train(
     and seed give the same model, by any number of `jobs`, or on Dask. Raises InputError, DataError, MismatchError (the export
     gate) and StoreError.
     """
-    work = runner(jobs, dask)
+    work, kind = runner(jobs, dask), find_model(spec.model.kind, folder)
     for line, bars in lines_of(spec, folder, registry.address):
-        problem = problem_of(spec, bars, folder)
-        sha256 = data_hash(bars)
-        trials = _trials(spec, line, problem, sha256, home, work, told)
+        features = features_of(spec, bars, folder)
+        tape: Tape = {}
+        if features.graph.events:
+            bars, tape = taped_bars(registry.address, bars, features.graph.events, spec.data.gaps)
+        problem = problem_of(spec, features, bars, tape)
+        sha256 = tape_hash(data_hash(bars), tape)
+        trials = _trials(spec, kind, line, problem, sha256, home, work, told)
         if trials:
             _enter(spec, line, problem, bars, sha256, trials, home, now_ns)
-        found = _finish(spec, line, bars, problem, sha256, trials, now_ns, parent)
-        registry.put(found[1])
-        yield found[0]
+        found, artifact = _finish(spec, kind, line, bars, problem, sha256, trials, now_ns, parent)
+        if artifact is not None:
+            registry.put(artifact)
+        yield found
 
 
 def lines_of(spec: TrainSpec, folder: Path, lake_address: str) -> Iterator[tuple[str, Bars]]:
@@ -106,31 +125,32 @@ def lines_of(spec: TrainSpec, folder: Path, lake_address: str) -> Iterator[tuple
 
 
 def _trials(
-    spec: TrainSpec, line: str, problem: Problem, sha256: str, home: Path, work: Runner, told: Told
+    spec: TrainSpec, kind: ModelKind, line: str, problem: Problem, sha256: str, home: Path, work: Runner, told: Told
 ) -> list[Tried]:
+    """A search of the same spec, data and code goes on where it was; more trials may be asked of it."""
     if spec.search is None:
         told(line, 0, 0)
         return []
     asked = msgspec.to_builtins(msgspec.structs.replace(spec, search=msgspec.structs.replace(spec.search, trials=1)))
-    identity = hashlib.sha256(json.dumps([asked, sha256, problem.code_hash], sort_keys=True).encode()).hexdigest()[:24]
-    return tune(
-        spec, problem, home / "tuning" / f"{identity}.log", identity, work, lambda done, of: told(line, done, of)
-    )
+    parts = [asked, sha256, problem.code_hash, _versions(kind)]
+    identity = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]
+    journal = home / "tuning" / f"{identity}.jsonl"
+    return tune(spec, kind, problem, journal, work, lambda done, of: told(line, done, of))
 
 
 def _finish(
-    spec: TrainSpec, line: str, bars: Bars, problem: Problem, sha256: str, trials: list[Tried], now_ns: int, parent: str
-) -> tuple[Trained, Artifact]:
+    spec: TrainSpec, kind: ModelKind, line: str, bars: Bars, problem: Problem, sha256: str, trials: list[Tried],
+    now_ns: int, parent: str,
+) -> tuple[Trained, Artifact | None]:  # fmt: skip
     """Forecast each fold with the settings chosen, learn from all rows, and let the file through the gate."""
-    kind = find_model(spec.model.kind)
     chosen = best_of(trials, spec.task, spec.metric).params if trials else {}
     settings = settled(kind, {**spec.model.params, **chosen})
-    tested, forecast, by_fold = _out_of_sample(spec, problem, settings)
+    tested, forecast, by_fold = _out_of_sample(spec, kind, problem, settings)
+    golden = problem.inputs[np.linspace(0, len(problem.inputs) - 1, _GOLDEN).astype(np.int64)]
     with one_thread():
         fitted = kind.fit(problem.inputs, problem.labels, problem.weights, spec.seed, settings, spec.task)
-        content = fitted.export()
-        gate = check_export(fitted, content, problem.inputs, spec.seed)
-    golden = problem.inputs[np.linspace(0, len(problem.inputs) - 1, _GOLDEN).astype(np.int64)]
+        content, gate, not_kept = _exported(fitted, problem, spec.seed)
+        answers = fitted.predict(golden) if gate is None else load(content, fitted.file, len(problem.columns))(golden)
     array = bars.array
     manifest = Manifest(
         name=spec.name, line=line, kind=kind.name, task=spec.task, features=spec.features, columns=problem.columns,
@@ -141,23 +161,38 @@ def _finish(
             int(array["close_time"][0]), int(array["close_time"][-1]), len(problem.rows), problem.dropped, sha256,
         ),
         scores=scores_of(forecast, problem.labels[tested], spec.task), trials=max(len(trials), 1), parent=parent,
-        versions=_versions(),
+        versions=_versions(kind),
         feature_deciles=tuple(tuple(np.quantile(one, np.linspace(0, 1, 11)).tolist()) for one in problem.inputs.T),
         golden_rows=tuple(tuple(row) for row in golden.tolist()),
-        golden_values=tuple(load(content, fitted.file, len(problem.columns))(golden).tolist()),
-        max_age_s=spec.max_age_s, file=fitted.file, file_sha256=hashlib.sha256(content).hexdigest(), created_ns=now_ns,
+        golden_values=tuple(answers.tolist()),
+        max_age_s=spec.max_age_s, file=fitted.file if content else "",
+        file_sha256=hashlib.sha256(content).hexdigest(), created_ns=now_ns,
     )  # fmt: skip
-    trained = Trained(manifest, problem, bars, trials, gate, fitted, tested, forecast, by_fold)
-    return trained, Artifact(manifest, content)
+    going_on = None
+    if isinstance(kind, OnlineKind):
+        going_on = scores_of(progressive(kind, problem, settings, spec.task)[tested], problem.labels[tested], spec.task)
+    trained = Trained(
+        manifest, problem, bars, trials, gate, not_kept, kind, fitted, tested, forecast, by_fold, going_on
+    )
+    return trained, None if gate is None else Artifact(manifest, content)
+
+
+def _exported(fitted: Fitted, problem: Problem, seed: int) -> tuple[bytes, GateReport | None, str]:
+    """The file, and what the gate says; no file, and why, for a model that has none."""
+    try:
+        content = fitted.export()
+    except CannotExport as error:
+        return b"", None, str(error)
+    return content, check_export(fitted, content, problem.inputs, seed), ""
 
 
 def _out_of_sample(
-    spec: TrainSpec, problem: Problem, settings: dict[str, Any]
+    spec: TrainSpec, kind: ModelKind, problem: Problem, settings: dict[str, Any]
 ) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], Values, list[dict[str, float | None]]]:
     total, count = np.zeros(len(problem.rows)), np.zeros(len(problem.rows))
     by_fold = []
     for number, fold in enumerate(problem.folds):
-        forecast = forecast_fold(problem, number, spec.model.kind, settings, spec.seed, spec.task)
+        forecast = forecast_fold(problem, number, kind, settings, spec.seed, spec.task)
         by_fold.append(scores_of(forecast, problem.labels[fold.test], spec.task))
         total[fold.test] += forecast
         count[fold.test] += 1
@@ -208,13 +243,16 @@ def _plain(spec: TrainSpec) -> dict[str, Any]:
     return found
 
 
-def _versions() -> dict[str, str]:
+def _versions(kind: ModelKind) -> dict[str, str]:
+    """What it was made by: libraries, and a file of one's own by its SHA-256."""
     from importlib.metadata import PackageNotFoundError, version
 
     found = dict(versions())
-    for package in _PACKAGES:
+    for package in (*_PACKAGES, *_PACKAGES_OF.get(kind.name, ())):
         try:
             found[package] = version(package)
         except PackageNotFoundError:
             continue
+    if isinstance(kind, OwnModel):
+        found[kind.name] = f"sha256:{kind.source_hash}"
     return found

@@ -14,12 +14,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import msgspec
 import numpy as np
 
 from quantlytic.learn.extra import need
 from quantlytic.learn.inputs import Values
-from quantlytic.learn.models.catalogue import find_model, settled
+from quantlytic.learn.journal import Journal, Tried
+from quantlytic.learn.models.catalogue import settled
+from quantlytic.learn.models.model import ModelKind
 from quantlytic.learn.problem import Problem
 from quantlytic.learn.scores import METRICS
 from quantlytic.learn.spec import Axis, TrainSpec
@@ -32,25 +33,11 @@ _JUDGES = 4  # finished trials that a median is taken of
 Progress = Callable[[int, int], None]
 
 
-class Tried(NamedTuple):
-    """One setting: the metric after each fold (fewer than all where it was given up), what was searched, and its number."""
-
-    number: int
-    params: dict[str, Any]
-    folds: list[float]
-    pruned: bool
-
-    @property
-    def score(self) -> float:
-        """The mean over its folds."""
-        return statistics.fmean(self.folds)
-
-
 class Job(NamedTuple):
     """What a trial needs, wherever it is computed. `medians`: what the mean up to each fold must not be worse than."""
 
     problem: Problem
-    kind: str
+    kind: ModelKind
     task: str
     metric: str
     seed: int
@@ -61,17 +48,17 @@ class Job(NamedTuple):
 
 
 def tune(
-    spec: TrainSpec, problem: Problem, journal: Path, identity: str, run: Runner, progress: Progress
+    spec: TrainSpec, kind: ModelKind, problem: Problem, journal: Path, run: Runner, progress: Progress
 ) -> list[Tried]:
-    """All trials of the spec's search, in order. `journal`: the file that holds the finished ones, of all searches;
-    `identity`: which search this is. Raises StoreError when the journal cannot be used."""
+    """All trials of the spec's search, in order. `journal`: the file that holds those of this search that are finished.
+    Raises StoreError when it cannot be used."""
     search = spec.search
     assert search is not None
     optuna = need("optuna", "a search")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     more = METRICS[spec.task][spec.metric][1]
     study = optuna.create_study(direction="maximize" if more else "minimize", sampler=_sampler(optuna, spec.seed, 0))
-    kept = _Journal(optuna, journal, identity, more)
+    kept = Journal(journal)
     done: list[Tried] = []
     while len(done) < search.trials:
         numbers = range(len(done), min(len(done) + BATCH, search.trials))
@@ -82,13 +69,11 @@ def tune(
             trial = study.ask()
             params = {name: _suggested(trial, name, axis) for name, axis in sorted(search.params.items())}
             asked.append(trial)
-            settings = settled(find_model(spec.model.kind), {**spec.model.params, **params})
-            jobs.append(
-                Job(problem, spec.model.kind, spec.task, spec.metric, spec.seed, number, params, settings, medians)
-            )
+            settings = settled(kind, {**spec.model.params, **params})
+            jobs.append(Job(problem, kind, spec.task, spec.metric, spec.seed, number, params, settings, medians))
         found = {number: kept.finished[number] for number in numbers if number in kept.finished}
         for tried in run([job for job in jobs if job.number not in found]):
-            kept.add(tried, asked[tried.number - numbers[0]])
+            kept.add(tried)
             found[tried.number] = tried
             progress(len(done) + len(found), search.trials)
         for number, trial in zip(numbers, asked, strict=True):
@@ -126,16 +111,20 @@ def evaluate(job: Job) -> Tried:
     return Tried(job.number, job.params, found, False)
 
 
-def forecast_fold(problem: Problem, number: int, kind: str, settings: dict[str, Any], seed: int, task: str) -> Values:
+def forecast_fold(
+    problem: Problem, number: int, kind: ModelKind, settings: dict[str, Any], seed: int, task: str
+) -> Values:
     """f8[rows of the fold's test]: what a model learned on its training rows says of them."""
     fold = problem.folds[number]
     with one_thread():
-        fitted = find_model(kind).fit(
+        fitted = kind.fit(
             problem.inputs[fold.train], problem.labels[fold.train], problem.weights[fold.train], seed, settings, task
         )
         forecast = fitted.predict(problem.inputs[fold.test])
     if not np.isfinite(forecast).all():
-        raise DataError(f"the model {kind} gives no numbers in fold {number + 1}: other parameters, or scaled features")
+        raise DataError(
+            f"the model {kind.name} gives no numbers in fold {number + 1}: other parameters, or scaled features"
+        )
     return forecast
 
 
@@ -175,44 +164,6 @@ def _on_dask(todo: Sequence[Job], address: str) -> Iterator[Tried]:
         tasks = [client.submit(evaluate, job, pure=False) for job in todo]
         for _, tried in distributed.as_completed(tasks, client.loop, with_results=True):
             yield tried
-
-
-class _Journal:
-    """Finished trials on disk, by number: those of one search."""
-
-    def __init__(self, optuna: Any, path: Path, identity: str, more: bool) -> None:
-        self._optuna = optuna
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            backend = optuna.storages.journal.JournalFileBackend(str(path))
-            self._study = optuna.create_study(
-                storage=optuna.storages.JournalStorage(backend),
-                study_name=identity,
-                direction="maximize" if more else "minimize",
-                load_if_exists=True,
-            )
-            found = self._study.get_trials(deepcopy=False)
-        except (OSError, ValueError) as error:
-            raise StoreError(f"the journal of trials {path} cannot be used: {error}") from None
-        self.finished: dict[int, Tried] = {}
-        for one in found:
-            tried = msgspec.convert(one.user_attrs["tried"], Tried)
-            self.finished[tried.number] = tried
-
-    def add(self, tried: Tried, asked: Any) -> None:
-        states = self._optuna.trial.TrialState
-        frozen = self._optuna.trial.create_trial(
-            state=states.PRUNED if tried.pruned else states.COMPLETE,
-            value=None if tried.pruned else tried.score,
-            params=asked.params,
-            distributions=asked.distributions,
-            user_attrs={"tried": msgspec.to_builtins(tried)},
-            intermediate_values=dict(enumerate(tried.folds)),
-        )
-        try:
-            self._study.add_trial(frozen)
-        except OSError as error:
-            raise StoreError(f"the journal of trials cannot be written: {error.strerror or error}") from None
 
 
 def _sampler(optuna: Any, seed: int, number: int) -> Any:

@@ -63,26 +63,36 @@ def _summary(one: Trained, page: Path) -> dict[str, Any]:
         "pruned": sum(1 for trial in one.trials if trial.pruned),
         "params": manifest.params,
         "scores": manifest.scores,
-        "gate": {"rows": one.gate.rows, "on_thresholds": one.gate.on_thresholds, "worst": one.gate.worst},
+        "progressive": one.progressive,
+        "kept": one.gate is not None,
+        "why_not": one.not_kept,
+        "gate": None if one.gate is None else one.gate._asdict(),
         "report": str(page),
     }
 
 
 def _print(one: Trained, page: Path) -> None:
     manifest, gate = one.manifest, one.gate
-    scores = "   ".join(
-        f"{name} {'-' if value is None else format(value, '.4g')}" for name, value in manifest.scores.items()
-    )
     pruned = sum(1 for trial in one.trials if trial.pruned)
-    on = f", {gate.on_thresholds:,} of them on thresholds" if gate.on_thresholds else ""
     click.echo(f"\n{manifest.line}: {manifest.kind} {manifest.model_id[:12]}")
     click.echo(f"rows    {manifest.data.rows:,}; {manifest.data.dropped:,} bars without a feature or a label left out")
     if one.trials:
         click.echo(f"trials  {len(one.trials)}, {pruned} given up early")
-    click.echo(f"scores  {scores}   (out of sample)")
+    click.echo(f"scores  {_words(manifest.scores)}   (out of sample)")
+    if one.progressive is not None:
+        click.echo(f"online  {_words(one.progressive)}   (going on learning as labels come to be known)")
+    if gate is None:
+        click.echo(f"report  {page}")
+        click.echo(f"not kept: {one.not_kept}")
+        return
+    on = f", {gate.on_thresholds:,} of them on thresholds" if gate.on_thresholds else ""
     click.echo(f"gate    {gate.rows:,} rows{on}; the file answers as the model, {gate.worst:.1g} apart at most")
     click.echo(f"report  {page}")
     click.echo(f"promote quantlytic models promote {manifest.model_id[:12]} {manifest.line}/champion --reason ...")
+
+
+def _words(scores: dict[str, float | None]) -> str:
+    return "   ".join(f"{name} {'-' if value is None else format(value, '.4g')}" for name, value in scores.items())
 
 
 class _Progress:

@@ -9,11 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantlytic.learn.inputs import Inputs, Values
+from quantlytic.model.errors import InputError
 
 Params = Mapping[str, Any]
 Thresholds = list[tuple[int, float]]
 UP, RETURN = "up", "return"
 """What is forecast: the probability that the label is above 0, or the label's expected value."""
+
+
+class CannotExport(InputError):
+    """There is no way to write this model down without code."""
 
 
 class Fitted(Protocol):
@@ -26,7 +31,7 @@ class Fitted(Protocol):
         ...
 
     def export(self) -> bytes:
-        """The file: everything that is needed to answer, and no code."""
+        """The file: everything that is needed to answer, and no code. CannotExport, in words, where there is no such file."""
         ...
 
     def thresholds(self) -> Thresholds:
@@ -41,9 +46,14 @@ class Fitted(Protocol):
 class ModelKind(Protocol):
     """A way to learn. `params` are its parameters and their defaults; no other is taken."""
 
-    name: ClassVar[str]
-    tasks: ClassVar[tuple[str, ...]]
-    params: ClassVar[dict[str, Any]]
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def tasks(self) -> tuple[str, ...]: ...
+
+    @property
+    def params(self) -> dict[str, Any]: ...
 
     def fit(self, inputs: Inputs, labels: Values, weights: Values, seed: int, params: Params, task: str) -> Fitted:
         """Learn from f4[n, k]; labels f8[n] are 0 or 1 where the task is `UP`; weights f8[n] are above 0. One thread,
@@ -60,6 +70,13 @@ class Scaler:
         deviation = values.std(axis=0)
         moves = deviation > 1e-12 * np.maximum(np.abs(self.mean), 1e-30)
         self.factor: Values = np.where(moves, 1.0 / np.where(moves, deviation, 1.0), 0.0)
+
+    @classmethod
+    def known(cls, mean: Values, factor: Values) -> Scaler:
+        """Of numbers that were found otherwise: (x - mean) * factor."""
+        scaler = cls.__new__(cls)
+        scaler.mean, scaler.factor = mean, factor
+        return scaler
 
     def scaled(self, inputs: Inputs) -> Values:
         """f8[n, k]."""

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantlytic.learn.importance import importance_of
-from quantlytic.learn.models.catalogue import find_model
 from quantlytic.learn.models.model import UP
 from quantlytic.learn.regimes import regimes_of
 from quantlytic.learn.scores import METRICS, Bin, calibration, scores_of
@@ -117,7 +116,7 @@ def _importance(trained: Trained, metric: str) -> list[dict[str, Any]]:
     manifest, problem = trained.manifest, trained.problem
     fold = problem.folds[-1]
     with one_thread():
-        fitted = find_model(manifest.kind).fit(
+        fitted = trained.kind.fit(
             problem.inputs[fold.train], problem.labels[fold.train], problem.weights[fold.train], manifest.seed,
             manifest.params, manifest.task,
         )  # fmt: skip
@@ -183,6 +182,8 @@ def _tried(trained: Trained, metric: str) -> dict[str, Any]:
 
 def _gate(trained: Trained) -> str:
     gate, manifest = trained.gate, trained.manifest
+    if gate is None:
+        return f"There is none: {trained.not_kept}."
     on = f", {gate.on_thresholds:,} of them on or beside a threshold of its trees" if gate.on_thresholds else ""
     return (
         f"{manifest.file}, SHA-256 {manifest.file_sha256[:12]}…, was asked {gate.rows:,} rows{on}, and gave the trained "
