@@ -170,6 +170,10 @@ class Dispatcher:
         if reason:
             self._reject(working, reason, now_ns)
             return
+        if doubt := self._unresolved(working):
+            if not working.is_kept:  # a stop that has fired waits for the answer
+                self._reject(working, doubt, now_ns)
+            return
         if self._recall_group(working):
             return
         price, price_time = self.prices.get(order.instrument, (math.nan, 0))
@@ -208,6 +212,19 @@ class Dispatcher:
             return (
                 f"too-late: decided {age_ns / 1e9:.1f} s ago; over {self._rules.max_decision_age_s:g} s nothing is sent"
             )
+        return ""
+
+    def _unresolved(self, working: Working) -> str:
+        """Why an order that is wished for again is not sent: what became of an earlier one, of the same run, instrument and side,
+        nobody knows yet. Both might trade."""
+        order = working.order
+        for other, leg in self.account.book.legs():
+            same = (other.order.run, leg.instrument, leg.side) == (order.run, order.instrument, order.side)
+            if same and leg.is_waiting and other.order.bar_offset < order.bar_offset:
+                return (
+                    f"unresolved: an order of this run is unresolved ({leg.client_order_id}): nothing more of that side is sent "
+                    "until the venue has said what became of it"
+                )
         return ""
 
     def _send(self, working: Working, order: Order, now_ns: int) -> None:
