@@ -115,7 +115,7 @@ def test_the_mail_comes_soon_after_the_signal(log: Log, control: Control, tmp_pa
         for number in range(4, 14):
             now_ns = time.time_ns()
             side = Side.BUY if number % 2 else Side.SELL
-                signal = Signal("paper-1", number, "box:BTCUSDT", now_ns, side, 0.0, 64_210.0, number)
+            signal = Signal("paper-1", number, "box:BTCUSDT", now_ns, side, 0.0, 64_210.0, number)
             began_s = time.monotonic()
             writer.commit({RUN.decisions_stream: [signal, Decided("paper-1", number)]})
             wait_for(tmp_path / "outbox", number)

@@ -190,7 +190,9 @@ def fan_out(log: Log, control: Control, run: Run) -> FanOut:
 def courier(log: Log, control: Control, outbox: Outbox) -> Courier:
     clock = _Seconds(10.0)
     operators = {BOSS.name: BOSS}
-    return Courier(log, control, "mail", outbox, sender="q@localhost", operators=operators, clock_ns=clock.ns)
+    return Courier(
+        log, control, "mail", outbox, sender="q@localhost", operators=operators, per_hour=10**9, clock_ns=clock.ns
+    )
 
 
 class _Seconds:

@@ -35,6 +35,7 @@ from quantlytic.store.lake.completeness import check
 from quantlytic.store.log.port import Log
 from quantlytic.telling.letter import unpack
 from quantlytic.telling.occasion import occasion_of
+from quantlytic.telling.wishes import Wishes
 
 
 def events_of(log: Log, stream: str) -> Iterator[tuple[int, Event]]:
@@ -266,13 +267,18 @@ def _check_contiguous(what: str, numbers: Sequence[int]) -> None:
 
 
 def check_mails(log: Log, control: Control, run: Run, outbox: Path) -> int:
-    """A message, a delivery and a mail for each signal and fill (and whatever else there was to tell); none half-written."""
+    """A message, a delivery and a mail for each fill and each signal that is news (as judged at one go, over the whole tape), and
+    whatever else there was to tell; none half-written."""
+    wishes = Wishes(run, log)
     happened = [
         event for stream in (run.decisions_stream, run.executions_stream) for _, event in events_of(log, stream)
     ]
+    happened = [event for event in happened if not isinstance(event, Signal) or wishes.hear(event)]
     causes = {occasion.cause for event in happened if (occasion := occasion_of(event)) is not None}
     messages = control.messages.history(None, 1_000_000)
     assert causes <= {message.cause for message in messages}, "somebody was not told"
+    signals = {message.cause for message in messages if message.kind == "signal"}
+    assert signals <= causes, "somebody was told of no news"
     assert {message.state for message in messages} <= {"sent", "dropped"}
     sent = {message.message_id: unpack(message.payload) for message in messages if message.state == "sent"}
     told = [event.message_id for _, event in events_of(log, "deliveries") if isinstance(event, Delivery)]

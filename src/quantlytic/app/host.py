@@ -1,4 +1,7 @@
-"""Runs services, each in a thread of its own, and stops them in order; the first that fails stops all."""
+"""Runs services, each in a thread of its own, and stops them in order; the first that fails stops all.
+
+One that is fenced, because another process has taken its name over, stops alone: that is said in one line, and the others go
+on."""
 
 from __future__ import annotations
 
@@ -7,9 +10,15 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from types import FrameType
 
+import click
+
 from quantlytic.app.monitor import Meter
+from quantlytic.app.presence import Presence, service_of
+from quantlytic.model.errors import Fenced
+from quantlytic.services.chain import Chain
 from quantlytic.services.service import Service
 from quantlytic.store.log.port import Log
 
@@ -27,11 +36,13 @@ class Hosted:
     """One service in its thread, on a handle of its own on the log: it is built there, and both are closed there."""
 
     def __init__(
-        self, open_log: Callable[[], Log], build: Build, on_failure: Callable[[BaseException], None], endless: bool
-    ) -> None:
+        self, open_log: Callable[[], Log], build: Build, on_failure: Callable[[BaseException], None],
+        on_fenced: Callable[[str, Fenced], None], endless: bool,
+    ) -> None:  # fmt: skip
         self.meter = Meter()
+        self.is_fenced = False
         self._open_log, self._build = open_log, build
-        self._on_failure, self._endless = on_failure, endless
+        self._on_failure, self._on_fenced, self._endless = on_failure, on_fenced, endless
         self._stop = threading.Event()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._serve, daemon=True)
@@ -50,10 +61,12 @@ class Hosted:
         try:
             with closing(self._open_log()) as log, closing(self._build(log)) as service:
                 self._thread.name = self.meter.name = service.name
+                if isinstance(service, Chain):
+                    service.on_fenced = self._on_fenced
                 self._ready.set()
                 self._pump(service)
         except BaseException as error:
-            self._on_failure(error)
+            self._failed(error)
         finally:
             self._ready.set()
 
@@ -67,7 +80,14 @@ class Hosted:
             if not self._endless:
                 drain(service)
         except BaseException as error:
-            self._on_failure(error)  # before closing, which may fail for the same reason
+            self._failed(error)  # before closing, which may fail for the same reason
+
+    def _failed(self, error: BaseException) -> None:
+        if not isinstance(error, Fenced):
+            self._on_failure(error)
+        elif not self.is_fenced:
+            self.is_fenced = True
+            self._on_fenced(self.meter.name, error)
 
 
 def drain(service: Service) -> None:
@@ -82,10 +102,17 @@ def drain(service: Service) -> None:
 
 
 class Host:
-    """A set of services with one end. `stopping` is set by a signal, by the time limit, or by the first failure."""
+    """A set of services with one end. `stopping` is set by a signal, by the time limit, or by the first failure.
 
-    def __init__(self, open_log: Callable[[], Log]) -> None:
-        self._open_log = open_log
+    A service whose place another process has taken stops alone, and `say` is given a line that names that process
+    (`presence`); when none is left, that is the failure.
+    """
+
+    def __init__(
+        self, open_log: Callable[[], Log], presence: Presence | None = None, say: Callable[[str], None] | None = None
+    ) -> None:
+        self._open_log, self._presence = open_log, presence
+        self._say = say or partial(click.echo, err=True)
         self.stopping = threading.Event()
         self.failure: BaseException | None = None
         self.meters: list[Meter] = []
@@ -96,12 +123,20 @@ class Host:
 
         Raises what went wrong while building it.
         """
-        hosted = Hosted(self._open_log, build, self._fail, endless)
+        hosted = Hosted(self._open_log, build, self._fail, self._fenced, endless)
         self.meters.append(hosted.meter)
         hosted.start()
         self._hosted.append(hosted)
         if self.failure is not None:
             raise self.failure
+
+    def _fenced(self, name: str, error: Fenced) -> None:
+        who = self._presence.holder(service_of(name)) if self._presence is not None else ""
+        line = f"{name} has ended here: {who or 'another process'} has taken its place, and goes on where it was"
+        if self._hosted and all(hosted.is_fenced for hosted in self._hosted):
+            self._fail(Fenced(line))
+        elif not self.stopping.is_set():
+            self._say(f"{line}; what else runs here goes on")
 
     def _fail(self, error: BaseException) -> None:
         if self.failure is None:

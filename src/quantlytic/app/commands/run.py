@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import ExitStack
 
 import click
 
 EDGES = ("exchange", "web", "alerts")
+SHARED = ("watchdog", "scheduler")
+"""Services of which there may be several: they take turns."""
 
 
 @click.command()
 @click.argument("names", nargs=-1, required=True, metavar="SERVICE...")
-def command(names: tuple[str, ...]) -> None:
-    """Run SERVICEs: exchange, recorder, barmaker, executor, strategist, lookahead, watchdog, notifier, archiver, scheduler,
-    web, alerts.
+@click.option("--take-over", is_flag=True, help="Take the place of the same services that run elsewhere.")
+def command(names: tuple[str, ...], take_over: bool) -> None:
+    """Run SERVICEs in a process of their own.
 
-    They share nothing but the log, the lake and the control store, so each may run in a process of its own, die and come
-    back. Ends on Ctrl-C, SIGTERM or after QUANTLYTIC_RUN_FOR seconds. A service started twice: the newer one wins.
+    \b
+    exchange    the exchange in a box         strategist  bars to orders
+    recorder    the venue to the tape         executor    orders to fills, on paper or at the venue
+    barmaker    trades to bars                lookahead   what strategies will do, before they do it
+    archiver    the tape to the lake          watchdog    halts a live account that hangs
+    notifier    mails and messages            scheduler   the daily run at its time
+    web         the page                      alerts      the pages where people sign up
+
+    They share nothing but the log, the lake and the control store, so each may die and come back. Ends on Ctrl-C, SIGTERM or
+    after QUANTLYTIC_RUN_FOR seconds. A service that runs already, here or in `up`, is refused (but a watchdog, of which there
+    may be two); with --take-over the older one ends, and it alone.
     """
     from quantlytic.app.bootstrap import Bootstrap
     from quantlytic.app.config import load_settings
     from quantlytic.app.confirm import confirm_mode
     from quantlytic.app.host import Host
+    from quantlytic.app.presence import Presence
     from quantlytic.app.wiring.services import SERVICES
     from quantlytic.model.errors import InputError
 
@@ -33,7 +46,9 @@ def command(names: tuple[str, ...]) -> None:
     if "executor" in names:
         confirm_mode(settings)
     bootstrap.stores.make_home()
-    host = Host(bootstrap.stores.log_handle)
+    presence = Presence(settings.home)
+    presence.claim([name for name in names if name in SERVICES and name not in SHARED], _typed(), take_over=take_over)
+    host = Host(bootstrap.stores.log_handle, presence)
     host.stop_on_signals()
     with ExitStack() as edges:
         if "exchange" in names:
@@ -58,3 +73,7 @@ def command(names: tuple[str, ...]) -> None:
             host.stop()
     if host.failure is not None:
         raise host.failure
+
+
+def _typed() -> str:
+    return " ".join(["quantlytic", *sys.argv[1:]])

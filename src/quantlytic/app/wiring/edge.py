@@ -86,6 +86,10 @@ class Edge:
             control.instruments.put([instrument for instrument in stored if instrument is not None])
         return tuple(instrument for instrument in stored if instrument is not None)
 
+    def knows_instruments(self, control: Control) -> bool:
+        """Whether the venue's rules for all symbols are stored."""
+        return all(control.instruments.get(f"{self.venue}:{symbol}") for symbol in self._settings.venue.symbols)
+
     async def _ask_instruments(self, clock: GuardedClock) -> list[Instrument]:
         return await self.feed(clock).load_instruments()
 

@@ -41,6 +41,14 @@ class Runs:
                 )
         return self._runs
 
+    def stored(self) -> list[Run]:
+        """The same, once the venue's rules for all instruments are stored; none before: the venue is not asked."""
+        if self._runs is None:
+            with self._stores.control() as control:
+                if not self._edge.knows_instruments(control):
+                    return []
+        return self.all()
+
     def first(self) -> Run:
         """The one that a screen shows first."""
         return self.all()[0]

@@ -53,8 +53,9 @@ class Services:
             "strategist": lambda runs: [self._strategist(run) for run in runs],
             "lookahead": lambda runs: [self._lookahead(run) for run in runs if self._can_look_ahead(run)],
             "watchdog": lambda runs: [self._watchdog(runs)],
-            "notifier": Telling(self._settings, self._stores).builders,
         }
+        if name == "notifier":  # people can sign up, and be told of an account, before a venue was ever asked
+            return Telling(self._settings, self._stores).builders(self._runs.stored)
         if name == "barmaker":
             return [self._barmaker(size_ns) for size_ns in self._bar_sizes()]
         if name in single:

@@ -24,8 +24,8 @@ class Telling:
     def __init__(self, settings: Settings, stores: Stores) -> None:
         self._settings, self._stores = settings, stores
 
-    def builders(self, runs: Sequence[Run]) -> list[Callable[[Log], Service]]:
-        """The fan-out, and a courier for each channel."""
+    def builders(self, runs: Callable[[], Sequence[Run]]) -> list[Callable[[Log], Service]]:
+        """The fan-out, which asks for the `runs` to follow now and then, and a courier for each channel."""
         from quantlytic.services.notifier import notifier_builders
         from quantlytic.store.control.links import Links
         from quantlytic.telling.record import Records
@@ -36,7 +36,7 @@ class Telling:
         secret = self._stores.secret("alerts-secret", "the secret that signs links").encode()
         return notifier_builders(
             control,
-            lambda: runs,
+            runs,
             self._channels(),
             sender=notify.sender,
             operators=self.operators(),
