@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from quantlytic.engine.data.bars import Bars
 from quantlytic.learn.artifact import Manifest
 from quantlytic.learn.labels.labels import labels_of
 from quantlytic.learn.labels.labelspec import LabelSpec
 from quantlytic.model.bar import BAR
-from quantlytic.model.errors import DataError
 from quantlytic.model.forecast import Forecast
 from quantlytic.model.instrument import Instrument
 from quantlytic.model.time import duration_ns
 
+_PLAIN = 100  # labels that look no further ahead are as quick without a compiler, which would hold up the live process
 _BARRIERS = ("triple_barrier", "meta")
-_FIELDS = tuple(name for name in BAR.names or () if name != "instrument")
+_FIELDS = tuple(name for name in BAR.names or () if name in Forecast.__struct_fields__ and name != "instrument")
 
 
 class Outcome(NamedTuple):
@@ -33,7 +33,7 @@ class Outcome(NamedTuple):
 
 
 class _Saved(msgspec.Struct, array_like=True):
-    bars: dict[str, list[Forecast]]
+    forecasts: dict[str, list[Forecast]]
     sides: dict[str, list[float]]
 
 
@@ -52,57 +52,78 @@ class Outcomes:
     def __init__(self, label: LabelSpec, bar_size_ns: int, *, compiled: bool = True) -> None:
         self._label, self._bar_size_ns, self._compiled = label, bar_size_ns, compiled
         self._behind = label.volatility_window if label.kind in _BARRIERS else 0
-        self._bars: dict[str, list[Forecast]] = {}
-        self._sides: dict[str, list[float]] = {}
+        self._window = self._behind + label.horizon + 1
+        self._lanes: dict[str, _Lane] = {}
 
     @classmethod
     def of(cls, manifest: Manifest) -> Outcomes:
         """For a model's forecasts: its own label, bar size and rule about missing bars."""
         size_ns = 0 if gaps_of(manifest) == "span" else duration_ns(manifest.data.bar_size)
-        return cls(manifest.label, size_ns)
+        return cls(manifest.label, size_ns, compiled=manifest.horizon > _PLAIN)
 
     def update(self, forecast: Forecast, side: float = 1.0) -> Outcome | None:
         """Take a bar and its forecast; returns what came of the one `horizon` bars ago. `side`: of meta-labels, the signal at
         this bar (above 0 long, below 0 short, 0 or NaN none)."""
-        bars = self._bars.setdefault(forecast.instrument, [])
-        sides = self._sides.setdefault(forecast.instrument, [])
-        if bars and forecast.close_time <= bars[-1].close_time:
+        lane = self._lanes.get(forecast.instrument)
+        if lane is None:
+            lane = self._lanes[forecast.instrument] = _Lane(self._window)
+        if lane.forecasts and forecast.close_time <= lane.forecasts[-1].close_time:
             return None  # a bar that was replayed
-        bars.append(forecast)
-        sides.append(float(np.nan_to_num(side)))
-        ahead = self._label.horizon
-        if len(bars) <= ahead:
+        lane.append(forecast, float(np.nan_to_num(side)))
+        row = len(lane.forecasts) - 1 - self._label.horizon
+        if row < 0:
             return None
-        del bars[: -(self._behind + ahead + 1)], sides[: -(self._behind + ahead + 1)]
-        row = len(bars) - 1 - ahead
-        label, result = self._known(bars, sides, row)
-        return None if np.isnan(label) else Outcome(bars[row], label, result, sides[row])
+        label, result = self._known(lane, row)
+        return None if np.isnan(label) else Outcome(lane.forecasts[row], label, result, lane.sides[row])
 
-    def _known(self, bars: Sequence[Forecast], sides: Sequence[float], row: int) -> tuple[float, float]:
-        array = np.zeros(len(bars), BAR)
-        for name in _FIELDS:
-            if hasattr(bars[0], name):
-                array[name] = [getattr(one, name) for one in bars]
-        try:
-            labels = labels_of(
-                Bars(array, (Instrument(bars[0].instrument),)),
-                self._label,
-                signal=sides if self._label.kind == "meta" else None,
-                bar_size_ns=self._bar_size_ns,
-                compiled=self._compiled,
-            )
-        except DataError:
-            return float("nan"), float("nan")
+    def _known(self, lane: _Lane, row: int) -> tuple[float, float]:
+        bars = Bars(lane.rows(), (Instrument(lane.forecasts[0].instrument),))
+        signal = lane.sides if self._label.kind == "meta" else None
+        labels = labels_of(bars, self._label, signal=signal, bar_size_ns=self._bar_size_ns, compiled=self._compiled)
         return float(labels.value[row]), float(labels.result[row])
 
     def save(self) -> bytes:
         """All state, to go on from."""
-        return msgspec.msgpack.encode(_Saved(self._bars, self._sides))
+        lanes = self._lanes.items()
+        return msgspec.msgpack.encode(
+            _Saved({name: one.forecasts for name, one in lanes}, {name: one.sides for name, one in lanes})
+        )
 
     def restore(self, state: bytes) -> None:
         """Go on from what `save` gave."""
         saved = _SAVED.decode(state)
-        self._bars, self._sides = saved.bars, saved.sides
+        self._lanes = {}
+        for name, forecasts in saved.forecasts.items():
+            lane = self._lanes[name] = _Lane(self._window)
+            for forecast, side in zip(forecasts, saved.sides[name], strict=True):
+                lane.append(forecast, side)
+
+
+class _Lane:
+    """The last `window` bars of an instrument, as events and as rows."""
+
+    def __init__(self, window: int) -> None:
+        self.forecasts: list[Forecast] = []
+        self.sides: list[float] = []
+        self._window = window
+        self._rows = np.zeros(4 * window, BAR)
+        self._end = 0
+
+    def append(self, forecast: Forecast, side: float) -> None:
+        if self._end == len(self._rows):
+            self._end = self._window - 1
+            self._rows[: self._end] = self._rows[len(self._rows) - self._end :]
+        row = self._rows[self._end]
+        for name in _FIELDS:
+            row[name] = getattr(forecast, name)
+        self._end += 1
+        self.forecasts.append(forecast)
+        self.sides.append(side)
+        del self.forecasts[: -self._window], self.sides[: -self._window]
+
+    def rows(self) -> NDArray[Any]:
+        rows: NDArray[Any] = self._rows[self._end - len(self.forecasts) : self._end]
+        return rows
 
 
 def gaps_of(manifest: Manifest) -> str:
