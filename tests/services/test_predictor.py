@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -16,16 +17,21 @@ from tests.learn.servable import BTC, ETH, LINE, OTHER, PLAIN, POOLED, artifact,
 
 from quantlytic.learn.artifact import Artifact
 from quantlytic.learn.features.featureset import FeatureSet
+from quantlytic.learn.features.featurespec import FeatureSpec
 from quantlytic.learn.loading import Loader
+from quantlytic.learn.models.graph import Graph
 from quantlytic.learn.registry import Registry
 from quantlytic.learn.runtime import ServedModel
 from quantlytic.learn.serving import Line
 from quantlytic.model.bar import Bar
 from quantlytic.model.barsclosed import BarsClosed
+from quantlytic.model.codec import encode
 from quantlytic.model.event import Event
 from quantlytic.model.forecast import Forecast, ModelChange
 from quantlytic.model.instrument import Instrument
+from quantlytic.model.ledger import LedgerEntry, LedgerKind
 from quantlytic.services.predictor import Predictor
+from quantlytic.store.lake import Lake
 from quantlytic.store.log import open_log
 from quantlytic.store.log.port import Log
 
@@ -123,7 +129,8 @@ def expected(bench: Bench, made: Artifact) -> dict[int, float]:
     batch = bench.log.read("bars.box", 0, 10**6)
     trained = tuple(Instrument(one) for one in made.manifest.data.instruments)
     index = {f"box:{one.symbol}": k for k, one in enumerate(trained)}
-    pairs = [(at, one) for at, one in zip(batch.offsets, batch.events, strict=True) if isinstance(one, Bar)]
+    both = zip(batch.offsets, batch.events, strict=True)
+    pairs = [(at, one) for at, one in both if isinstance(one, Bar) and one.instrument in index]
     rows = np.zeros(len(pairs), BAR)
     for row, (_, bar) in zip(rows, pairs, strict=True):
         for name in Bar.__struct_fields__:
@@ -165,3 +172,447 @@ def test_no_champion_says_so(bench: Bench) -> None:
     check(bench)
     assert {one.reason for one in bench.forecasts} == {"no champion"}
     assert {one.model_id for one in bench.forecasts} == {""}
+
+
+def test_a_rollback_goes_back_to_the_model_that_was_kept(bench: Bench) -> None:
+    first, second = artifact(1), artifact(2)
+    bench.promote(first)
+    predictor = bench.start()
+    bench.run(5)
+    kept = predictor._served._servings[first.model_id]
+    bench.promote(second)
+    bench.run(5)
+    bench.registry.rollback(POOLED, "worse", "me", 2)
+    assert predictor.look() == 1
+    bench.run(5)
+    check(bench, 0, first, second)
+    assert (bench.changes[-1].cause, bench.changes[-1].reason) == ("rollback", "worse")
+    assert predictor._served._servings[first.model_id] is kept
+
+
+def test_a_model_with_other_features_is_warm_when_it_comes(bench: Bench) -> None:
+    first, second = artifact(1), artifact(2, features=OTHER)
+    bench.promote(first)
+    bench.start()
+    bench.run(20)
+    bench.feed(3)
+    bench.promote(second)
+    bench.run(10)
+    check(bench, 0, first, second)
+    assert all(not one.reason for one in bench.forecasts if one.model_id == second.model_id)
+    bench.registry.rollback(POOLED, "worse", "me", 2)
+    bench.predictor.look()  # type: ignore[union-attr]
+    bench.run(5)
+    check(bench, 0, first, second)
+
+
+def test_history_in_the_log_makes_the_first_forecast_warm(bench: Bench) -> None:
+    bench.feed(40)
+    made = artifact(1, features=OTHER)
+    bench.promote(made)
+    bench.start()
+    bench.run(5)
+    check(bench, 120, made)
+    assert all(not one.reason for one in bench.forecasts)
+
+
+def test_history_in_the_lake_makes_the_first_forecast_warm(bench: Bench) -> None:
+    lake = Lake(bench.folder / "lake")
+    old = market(0, 40)
+    lake.append("import.box", range(80), [one for one in old if isinstance(one, Bar)])
+    made = artifact(1, features=OTHER)
+    bench.promote(made)
+    bench.start(open_lake=lambda: lake)
+    bench.minutes = 40
+    bench.run(5)
+    assert all(not one.reason for one in bench.forecasts)
+    twin = Bench(bench.folder / "twin")  # with the same history in its log
+    with closing(twin.log):
+        twin.feed(40)
+        twin.promote(made)
+        twin.start()
+        twin.run(5)
+        assert [one.value for one in bench.forecasts] == [one.value for one in twin.forecasts]
+
+
+def test_restarts_change_nothing(tmp_path: Path) -> None:
+    found = []
+    for often in (False, True):
+        bench = Bench(tmp_path / str(often))
+        with closing(bench.log):
+            first, second, third = artifact(1), artifact(2, features=OTHER), artifact(3)
+            bench.promote(first)
+            bench.start()
+            for step in range(12):
+                if step in (4, 8):
+                    promoted(bench.registry, (second, third)[step // 8])
+                    bench.start() if often else bench.predictor.look()  # type: ignore[union-attr]
+                bench.run(2)
+                if often:
+                    bench.start()
+            check(bench, 0, first, second, third)
+            found.append(b"".join(encode(plain(one)) for one in bench.events))
+    assert found[0] == found[1]
+
+
+def plain(event: Event) -> Event:
+    """Without what no replay gives again."""
+    return msgspec.structs.replace(event, latency_ns=0) if isinstance(event, Forecast) else event
+
+
+def test_after_a_restart_the_model_of_the_log_counts_not_the_registry(bench: Bench) -> None:
+    first, second = artifact(1), artifact(2)
+    bench.promote(first)
+    bench.start()
+    bench.run(3)
+    promoted(bench.registry, second)
+    bench.feed(3)  # what is still to be forecast when the new one is known
+    bench.start()
+    bench.run(0)
+    check(bench, 0, first, second)
+    assert [one.bar_offset for one in bench.changes] == [0, 9]
+
+
+# ---- models that are not let in
+
+
+def refused(bench: Bench, made: Artifact, spoil: Callable[[Path], None] | None = None, **given: Any) -> str:
+    """The words by which a model is refused, a good one serving; which goes on, and nothing is told twice."""
+    good = artifact(1)
+    bench.promote(good)
+    bench.start(**given)
+    bench.run(3)
+    model_id = promoted(bench.registry, made)
+    if spoil is not None:
+        spoil(bench.folder / "lake" / "models" / model_id)
+    bench.predictor.look()  # type: ignore[union-attr]
+    bench.run(3)
+    bench.start(**given)
+    bench.run(3)
+    check(bench, 0, good)
+    assert {one.model_id for one in bench.forecasts} == {good.model_id}
+    (change,) = bench.changes[1:]
+    assert (change.old, change.new, change.cause, change.bar_offset) == (good.model_id, model_id, "refused", 9)
+    assert "\n" not in change.reason
+    return change.reason
+
+
+def flip(folder: Path) -> None:
+    path = folder / "model.onnx"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
+
+
+def cut(folder: Path) -> None:
+    path = folder / "model.onnx"
+    path.write_bytes(path.read_bytes()[:-10])
+
+
+def remove(folder: Path) -> None:
+    (folder / "manifest.json").unlink()
+
+
+def test_a_tampered_file_is_refused(bench: Bench) -> None:
+    assert "was changed or cut off" in refused(bench, artifact(2), flip)
+
+
+def test_a_truncated_file_is_refused(bench: Bench) -> None:
+    assert "was changed or cut off" in refused(bench, artifact(2), cut)
+
+
+def test_a_model_that_is_gone_is_refused(bench: Bench) -> None:
+    assert "there is no model" in refused(bench, artifact(2), remove)
+
+
+def test_a_model_of_another_shape_is_refused(bench: Bench) -> None:
+    other = artifact(2, features=OTHER)
+    assert "takes 4 columns" in refused(bench, artifact(2, content=other.content))
+
+
+def test_a_file_that_is_no_model_is_refused(bench: Bench) -> None:
+    assert "no ONNX model" in refused(bench, artifact(2, content=b"not a model"))
+
+
+def test_a_model_that_answers_otherwise_is_refused(bench: Bench) -> None:
+    assert "golden rows" in refused(bench, artifact(2, golden_values=(0.1, 0.2, 0.3, 0.4)))
+
+
+def test_a_model_that_gives_no_numbers_is_refused(bench: Bench) -> None:
+    made = root_artifact(((0.01, 0.01), (0.02, 0.02)), ((-0.01,) * 11, (0.01,) * 11))
+    assert "gave nan for a row in which everything is known" in refused(bench, made)
+
+
+def test_a_slow_model_is_refused(bench: Bench) -> None:
+    good = artifact(1)
+    bench.promote(good)
+    bench.start()
+    bench.run(3)
+    bench.start(budget_ns=100)  # no model is that quick
+    bench.promote(artifact(2))
+    bench.run(3)
+    assert {one.model_id for one in bench.forecasts} == {good.model_id}
+    assert "ms a row" in bench.changes[1].reason
+
+
+def test_ten_times_as_slow_as_the_champion_is_refused() -> None:
+    loader = Loader(None, LINE, None, budget_ns=4_000_000)  # type: ignore[arg-type]
+    assert loader._allowed_ns(0) == 4_000_000
+    assert loader._allowed_ns(10_000) == 1_000_000  # a quarter of the budget harms nobody
+    assert loader._allowed_ns(200_000) == 2_000_000
+    assert loader._allowed_ns(900_000) == 4_000_000
+
+
+def test_other_feature_code_is_refused(bench: Bench) -> None:
+    assert "other code of its features" in refused(bench, artifact(2, code_hash="0" * 64))
+
+
+def test_other_bars_are_refused(bench: Bench) -> None:
+    assert "bars of 1h, not of 1m" in refused(bench, artifact(2, bar_size="1h"))
+
+
+def test_other_instruments_are_refused(bench: Bench) -> None:
+    assert "trained on ADAUSDT" in refused(bench, artifact(2, trained=("file:ADAUSDT",)))
+
+
+def test_features_of_trades_are_refused_in_words(bench: Bench) -> None:
+    made = artifact(2, features=(*PLAIN, FeatureSpec("bought", "signed_volume")))
+    assert "features of trades, which are not served yet" in refused(bench, made)
+
+
+def test_a_model_that_is_too_old_already_is_refused(bench: Bench) -> None:
+    assert "expired" in refused(bench, artifact(2, max_age_s=60))
+
+
+def test_a_refused_model_is_asked_again_when_it_is_promoted_again(bench: Bench) -> None:
+    made = artifact(2)
+    refused(bench, made, flip)
+    bench.registry.put(made)  # mended
+    bench.promote(made)
+    bench.run(2)
+    assert bench.forecasts[-1].model_id == made.model_id
+
+
+# ---- models that fail while they serve
+
+
+def root_artifact(golden: Any, deciles: Any) -> Artifact:
+    """A model whose answer is the root of its first column: no number where that is below 0."""
+    graph = Graph()
+    first = graph.add("Gather", graph.double(), graph.constant(np.array([0])), axis=1)
+    value = graph.add("Sqrt", first)
+    content = graph.finish(value, 2)
+    values = tuple(float(np.sqrt(np.float64(np.float32(row[0])))) for row in golden)
+    return artifact(2, content=content, golden_rows=golden, golden_values=values, feature_deciles=deciles)
+
+
+def test_a_model_that_begins_to_give_no_numbers_is_demoted_at_that_bar(bench: Bench) -> None:
+    good = artifact(1)
+    bad = root_artifact(((0.01, 0.01), (0.02, 0.02)), ((0.01,) * 11, (0.01,) * 11))
+    bench.promote(good)
+    bench.start()
+    bench.run(10)
+    bench.promote(bad)
+    bench.run(30)
+    check(bench, 0, good, bad)
+    *_, change, demotion = bench.changes
+    assert (demotion.cause, demotion.old, demotion.new) == ("demoted", bad.model_id, good.model_id)
+    at = next(k for k, one in enumerate(bench.events) if one == demotion)
+    following = bench.events[at + 1]
+    assert isinstance(following, Forecast)
+    assert (following.bar_offset, following.model_id) == (demotion.bar_offset, good.model_id)
+    assert change.bar_offset == 30
+    assert bench.forecasts[-1].model_id == good.model_id
+    bench.start()
+    bench.run(3)  # it is still what the alias means, and is not asked again
+    assert len(bench.changes) == 3
+
+
+def test_without_one_before_it_a_failed_model_leaves_none(bench: Bench) -> None:
+    bench.promote(root_artifact(((0.01, 0.01), (0.02, 0.02)), ((0.01,) * 11, (0.01,) * 11)))
+    bench.start()
+    bench.run(30)
+    check(bench)
+    assert bench.changes[-1].new == ""
+    assert "gave nan" in bench.forecasts[-1].reason
+
+
+def raising(_: Any) -> Any:
+    raise RuntimeError("out of\nmemory")
+
+
+def test_a_model_that_raises_is_demoted(bench: Bench) -> None:
+    good, bad = artifact(1), artifact(2)
+    bench.promote(good)
+    predictor = bench.start()
+    bench.run(3)
+    bench.promote(bad)
+    bench.run(3)
+    predictor._served._servings[bad.model_id].model._answer = raising
+    bench.run(3)
+    check(bench, 0, good, bad)
+    assert bench.changes[-1].cause == "demoted"
+    assert bench.changes[-1].reason.endswith("raised RuntimeError: out of memory")
+    assert bench.changes[-1].bar_offset == 18
+
+
+def test_a_model_that_becomes_slow_is_demoted_at_the_fifth_slow_answer(bench: Bench) -> None:
+    good, bad = artifact(1), artifact(2)
+    bench.promote(good)
+    predictor = bench.start()
+    bench.run(3)
+    bench.promote(bad)
+    bench.run(3)
+    serving = predictor._served._servings[bad.model_id]
+    quick, serving.limit_ns = serving.model._answer, 10_000_000
+
+    def slow(inputs: Any) -> Any:
+        time.sleep(0.011)
+        return quick(inputs)
+
+    serving.model._answer = slow
+    bench.run(4)
+    check(bench, 0, good, bad)
+    assert [one.model_id for one in bench.forecasts[12:]] == [bad.model_id] * 4 + [good.model_id] * 4
+    assert "took more than 10 ms, 5 times in a row" in bench.changes[-1].reason
+
+
+def test_an_expired_model_says_so_once(bench: Bench) -> None:
+    made = artifact(1, max_age_s=600)
+    bench.promote(made)
+    bench.start()
+    bench.run(15)
+    bench.start()
+    bench.run(2)
+    check(bench, 0, made)
+    _, change = bench.changes
+    assert (change.cause, change.new, change.event_time) == ("expired", "", START_NS + 11 * MINUTE_NS)
+    assert all(one.reason.startswith("expired: model") for one in bench.forecasts[20:])
+    newer = artifact(2)
+    bench.promote(newer)
+    bench.run(2)
+    assert bench.forecasts[-1].model_id == newer.model_id
+
+
+def test_a_model_that_is_damaged_at_a_restart_gives_way_to_the_one_before(bench: Bench) -> None:
+    good, bad = artifact(1), artifact(2)
+    bench.promote(good)
+    bench.start()
+    bench.run(3)
+    bench.promote(bad)
+    bench.run(3)
+    flip(bench.folder / "lake" / "models" / bad.model_id)
+    bench.start()
+    bench.run(3)
+    check(bench, 0, good, bad)
+    assert (bench.changes[-1].cause, bench.changes[-1].new) == ("demoted", good.model_id)
+    flip(bench.folder / "lake" / "models" / good.model_id)
+    bench.start()
+    bench.run(3)
+    check(bench, 0, good, bad)
+    assert bench.changes[-1].new == ""
+
+
+# ---- lines
+
+
+def test_a_model_an_instrument(bench: Bench) -> None:
+    one, two = artifact(1, trained=("file:BTCUSDT",), line="trend/file:BTCUSDT"), artifact(2)
+    bench.promote(one)
+    bench.start()
+    bench.run(6)
+    assert {f.instrument: f.model_id for f in bench.forecasts} == {BTC: one.model_id, ETH: ""}
+    assert bench.changes[0].instrument == BTC
+    bench.promote(two)
+    bench.run(6)
+    check(bench, 0, one, two)
+    assert {f.instrument: f.model_id for f in bench.forecasts[-2:]} == {BTC: one.model_id, ETH: two.model_id}
+    pinned = artifact(3)
+    bench.promote(pinned, "trend/pooled/pinned")
+    bench.run(6)
+    check(bench, 0, one, two, pinned)
+    assert {f.model_id for f in bench.forecasts[-2:]} == {pinned.model_id}
+
+
+def test_an_instrument_that_the_model_does_not_know(bench: Bench) -> None:
+    made = artifact(1, trained=("file:ETHUSDT",))
+    bench.promote(made)
+    bench.start()
+    bench.run(6)
+    assert [one.reason for one in bench.forecasts[-2:]] == [
+        f"model {made.model_id[:12]} was trained on ETHUSDT, not on BTCUSDT",
+        "",
+    ]
+
+
+def test_features_of_instruments_that_are_not_of_the_line(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, Line("trend", "box", (BTC,), MINUTE_NS))
+    with closing(bench.log):
+        made = artifact(1, features=OTHER)
+        bench.promote(made)
+        bench.start()
+        bench.run(10)
+        assert {one.instrument for one in bench.forecasts} == {BTC}
+        values = expected(bench, made)
+        assert bench.forecasts[-1].value == values[bench.forecasts[-1].bar_offset]
+
+
+def test_an_instrument_more_is_served_after_a_restart(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, Line("trend", "box", (BTC,), MINUTE_NS))
+    with closing(bench.log):
+        made = artifact(1)
+        bench.promote(made)
+        bench.start()
+        bench.run(4)
+        bench.line = LINE
+        bench.start()
+        bench.run(4)
+        assert {one.instrument: one.model_id for one in bench.forecasts[-2:]} == {
+            BTC: made.model_id,
+            ETH: made.model_id,
+        }
+
+
+def test_late_bars_and_other_sizes(bench: Bench) -> None:
+    made = artifact(1)
+    bench.promote(made)
+    bench.start()
+    bench.run(8)
+    late = bench.log.read("bars.box", 6, 1).events[0]
+    assert isinstance(late, Bar)
+    hour = msgspec.structs.replace(late, close_time=late.open_time + 60 * MINUTE_NS)
+    entry = LedgerEntry(BTC, "bars", LedgerKind.LATE, late.close_time)
+    bench.market.commit({"bars.box": [hour, late, entry, BarsClosed(60 * MINUTE_NS, hour.close_time)]})
+    bench.run(3)
+    assert len(bench.forecasts) == 23
+    assert bench.forecasts[16].reason.startswith("the bar came late: ")
+    assert math.isnan(bench.forecasts[16].value)
+    assert all(not one.reason for one in bench.forecasts[17:])
+
+
+def test_the_thread_swaps_by_itself(bench: Bench) -> None:
+    first, second = artifact(1), artifact(2)
+    bench.promote(first)
+    with closing(Predictor(bench.log, LINE, bench.loader(), check_s=0.02)) as bench.predictor:
+        bench.run(3)
+        promoted(bench.registry, second)
+        ends_s = time.monotonic() + 30
+        while bench.predictor._swapper.ready.empty():
+            assert time.monotonic() < ends_s
+            time.sleep(0.01)
+        bench.run(3)
+    check(bench, 0, first, second)
+    assert bench.forecasts[-1].model_id == second.model_id
+
+
+def test_a_registry_that_cannot_be_read_is_told_once(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    good = artifact(1)
+    bench.promote(good)
+    with closing(Predictor(bench.log, LINE, bench.loader(), check_s=0.01)) as bench.predictor:
+        broken = bench.folder / "lake" / "aliases" / "trend" / "pooled" / "champion" / "00000002.json"
+        broken.write_text("{")
+        time.sleep(0.2)
+        bench.run(5)
+        (record,) = caplog.records
+        assert "the models that serve go on: " in record.getMessage()
+    check(bench, 0, good)

@@ -90,8 +90,7 @@ class ServedLine:
         self, bar: Bar, offset: int, rows: dict[str, Values | str | None], outputs: list[Event]
     ) -> tuple[float, str, str, float]:
         """(value, model_id, reason, drift), by the first model that is fit to give it."""
-        slot = self._slots[bar.instrument]
-        while slot.model:
+        while (slot := self._slots[bar.instrument]).model:
             serving = self._servings[slot.model]
             if stale := staleness(serving.manifest, bar.close_time):
                 outputs += self._retire(slot.model, "expired", stale, bar, offset)

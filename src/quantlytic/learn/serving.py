@@ -91,7 +91,7 @@ class Feed:
 
 def feed_key(manifest: Manifest) -> str:
     """Models of the same key are served from the same features."""
-    return f"{manifest.code_hash} {' '.join(manifest.data.instruments)}"
+    return " ".join((manifest.data.bar_size, manifest.code_hash, *manifest.columns, *manifest.data.instruments))
 
 
 class Serving:
