@@ -26,7 +26,11 @@ from quantlytic.store.barfile import most_frequent
 @dataclass(frozen=True)
 class Problem:
     """`inputs` f4[n, k] with their `labels` and `weights`, f8[n]: the rows of the bars (`rows`, i8[n]) that have all of them, in
-    order of time. `dropped`: how many bars are not among them. `times` and `ends`, i8[n]: when a row is known, and its label."""
+    order of time. `dropped`: how many bars are not among them. `times` and `ends`, i8[n]: when a row is known, and its label.
+
+    `silent` and `silent_inputs`: rows of the bars that have features, and no label or no weight. Whether a row has a label may
+    hang on its future (a dead zone, a barrier): what is back-tested must have forecasts of these, too.
+    """
 
     inputs: Inputs
     labels: Values
@@ -39,6 +43,17 @@ class Problem:
     dropped: int
     times: NDArray[np.int64]
     ends: NDArray[np.int64]
+    silent: NDArray[np.int64]
+    silent_inputs: Inputs
+
+    def silent_within(self, fold: Fold) -> NDArray[np.int64]:
+        """Which of the silent rows (their numbers in `silent`) lie in the stretches that the fold tests: where the labelled
+        rows before and after them both do."""
+        tested = np.zeros(len(self.rows) + 2, np.bool_)
+        tested[fold.test + 1] = True
+        after = np.searchsorted(self.rows, self.silent)
+        last = after == len(self.rows)  # nothing later has a label
+        return np.flatnonzero(tested[after] & (tested[after + 1] | last))
 
 
 def features_of(spec: TrainSpec, bars: Bars, folder: Path) -> FeatureSet:
@@ -67,7 +82,8 @@ def problem_of(spec: TrainSpec, features: FeatureSet, bars: Bars, tape: Tape | N
     labels = labels_of(bars, spec.label, signal=signal, bar_size_ns=0 if spec.data.gaps == "span" else size)
     weights = weights_of(bars, labels, spec.weights)
     inputs = inputs_of(table.values)
-    rows = np.flatnonzero(table.ready & complete(inputs) & labels.known & (weights > 0))
+    ready, labelled = table.ready & complete(inputs), labels.known & (weights > 0)
+    rows, silent = np.flatnonzero(ready & labelled), np.flatnonzero(ready & ~labelled)
     if not len(rows):
         raise DataError("no bar has all features and a label: the windows or the horizon are longer than the data")
     times = bars.array["close_time"]
@@ -77,6 +93,7 @@ def problem_of(spec: TrainSpec, features: FeatureSet, bars: Bars, tape: Tape | N
     return Problem(
         np.ascontiguousarray(inputs[rows]), labels.value[rows], weights[rows], rows, folds, features.names,
         features.code_hash, size, len(bars) - len(rows), times[rows], labels.end_time[rows],
+        silent, np.ascontiguousarray(inputs[silent]),
     )  # fmt: skip
 
 

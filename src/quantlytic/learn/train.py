@@ -7,10 +7,11 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from quantlytic.engine.data.bars import Bars
 from quantlytic.learn.artifact import Artifact, DataFacts, Manifest
@@ -28,7 +29,7 @@ from quantlytic.learn.runtime import load
 from quantlytic.learn.scores import scores_of
 from quantlytic.learn.spec import TrainSpec
 from quantlytic.learn.tape import Tape, tape_hash, taped_bars
-from quantlytic.learn.tune import Runner, best_of, forecast_fold, one_thread, runner, tune
+from quantlytic.learn.tune import Runner, answers, best_of, fit_fold, one_thread, runner, tune
 from quantlytic.model.errors import InputError
 from quantlytic.model.time import duration_text
 from quantlytic.research.data.history import lake, load_bars
@@ -47,10 +48,14 @@ Told = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Trained:
-    """A model that was trained, and what is known of it: `forecast` f8 and `tested` i8 are the rows of the problem that were
-    forecast out of sample, in order of time (a row tested in several folds has the mean); `by_fold` a fold's scores each;
-    `progressive` those of an online learner that goes on learning, None for other models. `gate` is None, and `not_kept` says
-    why, where the model cannot be served: then it is not in the registry."""
+    """A model that was trained, and what is known of it.
+
+    `tested` i8 are the rows of the problem that were forecast out of sample, in order of time, and `forecast` f8 what was said (a
+    row tested in several folds has the mean); `by_fold` a fold's scores each. `by_bar` f8[bars]: forecasts out of sample of
+    every bar that has features, whether it has a label or not, NaN for others: what a strategy would have been told.
+    `progressive`: scores of an online learner that goes on learning, None for other models. `gate` is None, and `not_kept`
+    says why, where the model cannot be served: then it is not in the registry.
+    """
 
     manifest: Manifest
     problem: Problem
@@ -60,10 +65,18 @@ class Trained:
     not_kept: str
     kind: ModelKind
     fitted: Fitted
-    tested: np.ndarray[tuple[int], np.dtype[np.int64]]
+    tested: NDArray[np.int64]
     forecast: Values
     by_fold: list[dict[str, float | None]]
+    by_bar: Values
     progressive: dict[str, float | None] | None
+
+
+class _Tested(NamedTuple):
+    tested: NDArray[np.int64]
+    forecast: Values
+    by_fold: list[dict[str, float | None]]
+    by_bar: Values
 
 
 def train(
@@ -145,7 +158,7 @@ def _finish(
     """Forecast each fold with the settings chosen, learn from all rows, and let the file through the gate."""
     chosen = best_of(trials, spec.task, spec.metric).params if trials else {}
     settings = settled(kind, {**spec.model.params, **chosen})
-    tested, forecast, by_fold = _out_of_sample(spec, kind, problem, settings)
+    tested, forecast, by_fold, by_bar = _out_of_sample(spec, kind, problem, settings, len(bars))
     golden = problem.inputs[np.linspace(0, len(problem.inputs) - 1, _GOLDEN).astype(np.int64)]
     with one_thread():
         fitted = kind.fit(problem.inputs, problem.labels, problem.weights, spec.seed, settings, spec.task)
@@ -172,7 +185,7 @@ def _finish(
     if isinstance(kind, OnlineKind):
         going_on = scores_of(progressive(kind, problem, settings, spec.task)[tested], problem.labels[tested], spec.task)
     trained = Trained(
-        manifest, problem, bars, trials, gate, not_kept, kind, fitted, tested, forecast, by_fold, going_on
+        manifest, problem, bars, trials, gate, not_kept, kind, fitted, tested, forecast, by_fold, by_bar, going_on
     )
     return trained, None if gate is None else Artifact(manifest, content)
 
@@ -186,18 +199,21 @@ def _exported(fitted: Fitted, problem: Problem, seed: int) -> tuple[bytes, GateR
     return content, check_export(fitted, content, problem.inputs, seed), ""
 
 
-def _out_of_sample(
-    spec: TrainSpec, kind: ModelKind, problem: Problem, settings: dict[str, Any]
-) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], Values, list[dict[str, float | None]]]:
-    total, count = np.zeros(len(problem.rows)), np.zeros(len(problem.rows))
+def _out_of_sample(spec: TrainSpec, kind: ModelKind, problem: Problem, settings: dict[str, Any], bars: int) -> _Tested:
+    """Each fold's rows, forecast by a model that has not seen them; of several forecasts the mean."""
+    total, count = np.zeros(bars), np.zeros(bars)
     by_fold = []
     for number, fold in enumerate(problem.folds):
-        forecast = forecast_fold(problem, number, kind, settings, spec.seed, spec.task)
+        fitted = fit_fold(problem, number, kind, settings, spec.seed, spec.task)
+        who, silent = f"the model {kind.name}, in fold {number + 1},", problem.silent_within(fold)
+        forecast = answers(fitted, problem.inputs[fold.test], who)
         by_fold.append(scores_of(forecast, problem.labels[fold.test], spec.task))
-        total[fold.test] += forecast
-        count[fold.test] += 1
-    tested = np.flatnonzero(count)
-    return tested, total[tested] / count[tested], by_fold
+        rows = np.append(problem.rows[fold.test], problem.silent[silent])
+        total[rows] += np.append(forecast, answers(fitted, problem.silent_inputs[silent], who))
+        count[rows] += 1
+    tested = np.flatnonzero(count[problem.rows])
+    by_bar = np.divide(total, count, out=np.full(bars, np.nan), where=count > 0)
+    return _Tested(tested, by_bar[problem.rows[tested]], by_fold, by_bar)
 
 
 def _enter(

@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from quantlytic.learn.extra import need
-from quantlytic.learn.inputs import Values
+from quantlytic.learn.inputs import Inputs, Values
 from quantlytic.learn.journal import Journal, Tried
 from quantlytic.learn.models.catalogue import settled
-from quantlytic.learn.models.model import ModelKind
+from quantlytic.learn.models.model import Fitted, ModelKind
 from quantlytic.learn.problem import Problem
 from quantlytic.learn.scores import METRICS
 from quantlytic.learn.spec import Axis, TrainSpec
@@ -115,17 +115,24 @@ def forecast_fold(
     problem: Problem, number: int, kind: ModelKind, settings: dict[str, Any], seed: int, task: str
 ) -> Values:
     """f8[rows of the fold's test]: what a model learned on its training rows says of them."""
-    fold = problem.folds[number]
+    fitted = fit_fold(problem, number, kind, settings, seed, task)
+    return answers(fitted, problem.inputs[problem.folds[number].test], f"the model {kind.name}, in fold {number + 1},")
+
+
+def fit_fold(problem: Problem, number: int, kind: ModelKind, settings: dict[str, Any], seed: int, task: str) -> Fitted:
+    """A model that has learned from the fold's training rows."""
+    train = problem.folds[number].train
     with one_thread():
-        fitted = kind.fit(
-            problem.inputs[fold.train], problem.labels[fold.train], problem.weights[fold.train], seed, settings, task
-        )
-        forecast = fitted.predict(problem.inputs[fold.test])
-    if not np.isfinite(forecast).all():
-        raise DataError(
-            f"the model {kind.name} gives no numbers in fold {number + 1}: other parameters, or scaled features"
-        )
-    return forecast
+        return kind.fit(problem.inputs[train], problem.labels[train], problem.weights[train], seed, settings, task)
+
+
+def answers(fitted: Fitted, inputs: Inputs, who: str) -> Values:
+    """f8[n]: a model's answers to f4[n, k]. DataError, begun with `who`, for what is no number."""
+    with one_thread():
+        found = fitted.predict(inputs)
+    if not np.isfinite(found).all():
+        raise DataError(f"{who} gives no numbers: take other parameters, or scale its features")
+    return found
 
 
 @contextmanager
