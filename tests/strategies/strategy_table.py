@@ -19,6 +19,7 @@ FAMILIES = {
     "schedule": "Schedules",
     "portfolio": "Portfolios",
     "ticks": "Quotes and books",
+    "forecast": "Forecasts",
 }
 
 

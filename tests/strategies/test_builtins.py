@@ -28,10 +28,11 @@ from quantlytic.research.runs.run import backtest
 from quantlytic.strategies import catalogue
 
 ENTRIES = {entry.name: entry for entry in catalogue.entries()}
-ON_BARS = [name for name, entry in ENTRIES.items() if entry.needs == "bars"]
+ON_BARS = [name for name, entry in ENTRIES.items() if entry.needs in ("bars", "forecasts")]
 SELDOM = {"buy-and-hold", "grid"}  # may have nothing left to decide
 PRICES = ("open", "high", "low", "close")
-COMPILED = ["bollinger", "opening-range-breakout", "obv-trend", "equal-weight", "book-imbalance"]  # slow tests: all
+COMPILED = ["bollinger", "opening-range-breakout", "obv-trend", "equal-weight", "book-imbalance", "ml-signal"]
+"""Of the quick tests; slow ones take all."""
 QUICK: dict[str, dict[str, Any]] = {  # what would trade too seldom on a few rows
     "sma-cross": {"fast": 10, "slow": 40},
     "equal-weight": {"rebalance": 10},
@@ -47,6 +48,14 @@ Data = ql.Bars | Tape
 CASH, FEES = 100_000.0, ql.Fees(taker_bps=10, maker_bps=2)
 
 every = pytest.mark.parametrize("name", ON_BARS)
+
+
+def told(bars: ql.Bars) -> ql.Bars:
+    """The bars with forecasts of no worth: probabilities that come and go, and some that are missing."""
+    values = 0.5 + 0.2 * np.sin(np.arange(len(bars)) / 9.0) + np.random.default_rng(5).normal(0.0, 0.03, len(bars))
+    values[60::97] = np.nan
+    values[100:106] = np.nan
+    return bars.with_forecasts(values)
 
 
 def busy(name: str, **params: Any) -> Strategy:
@@ -68,7 +77,7 @@ def run(strategy: Strategy, bars: Data | NDArray[Any], like: ql.Bars | None = No
 
 @functools.cache
 def busy_run(name: str) -> Session:
-    return run(busy(name), ql.demo_bars(500))
+    return run(busy(name), told(ql.demo_bars(500)))
 
 
 def live(strategy: Strategy, data: Data, compiled: bool) -> Live:
@@ -113,7 +122,7 @@ def thirds(data: Data) -> Iterator[Any]:
 def usual(name: str, demo: ql.Bars) -> Data:
     """Something small that the strategy trades on."""
     needs = ENTRIES[name].needs
-    if needs == "bars":
+    if needs in ("bars", "forecasts"):
         return part(demo, 0, 280)
     if needs == "portfolio":
         return ql.demo_bars(250, instruments=2) if name == "pairs" else ql.demo_bars(120, instruments=3)
@@ -122,13 +131,13 @@ def usual(name: str, demo: ql.Bars) -> Data:
 
 @pytest.fixture(scope="module")
 def demo() -> ql.Bars:
-    return ql.demo_bars(500)
+    return told(ql.demo_bars(500))
 
 
 @pytest.fixture(scope="module")
 def bitcoin(market_data: Path) -> ql.Bars:
     """Hours of 2022, with the holes that the exchange's outages left further on."""
-    return ql.load_bars(market_data / "binance_spot_1h_staticklines.parquet", symbol="BTCUSDT")
+    return told(ql.load_bars(market_data / "binance_spot_1h_staticklines.parquet", symbol="BTCUSDT"))
 
 
 def part(bars: ql.Bars, start: int, stop: int) -> ql.Bars:
@@ -181,8 +190,8 @@ def test_compiled_debug_and_live_give_the_same_digest_on_real_data(name: str, ma
 def real(name: str, folder: Path) -> Data:
     """Hours of Bitcoin, of five symbols, quotes and trades, or a whole book."""
     needs, hours = ENTRIES[name].needs, folder / "binance_spot_1h_staticklines.parquet"
-    if needs == "bars":
-        return part(ql.load_bars(hours, symbol="BTCUSDT"), 0, 6000)
+    if needs in ("bars", "forecasts"):
+        return part(told(ql.load_bars(hours, symbol="BTCUSDT")), 0, 6000)
     if needs == "portfolio":
         bars = [ql.load_bars(hours, symbol="ETHUSDT"), ql.load_bars(hours, symbol="BTCUSDT")]
         return part(ql.Bars.merge(bars) if name == "pairs" else ql.load_bars(hours), 0, 6000)
@@ -231,7 +240,7 @@ def test_sends_no_contradictory_orders(name: str) -> None:
 @every
 @pytest.mark.parametrize("size", ["1m", "1d"])
 def test_works_on_any_size_of_bar(name: str, size: str) -> None:
-    session = run(busy(name), ql.demo_bars(400, seed=3, size=size))
+    session = run(busy(name), told(ql.demo_bars(400, seed=3, size=size)))
     assert len(session.fills) > 0
 
 

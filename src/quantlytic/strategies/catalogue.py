@@ -11,7 +11,7 @@ import sys
 from dataclasses import dataclass
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import CodeType, ModuleType
+from types import CodeType, FunctionType, ModuleType
 
 from quantlytic.engine.param import Param
 from quantlytic.engine.strategy import Strategy
@@ -56,13 +56,17 @@ BUILT_IN: dict[str, str] = {
     "pairs": "portfolio",
     "market-maker": "ticks",
     "book-imbalance": "ticks",
+    "ml-signal": "forecast",
+    "ml-ensemble": "forecast",
+    "meta-label": "forecast",
 }
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A built-in strategy as its docstring tells of it. `needs`: "bars" of one instrument at a time, "portfolio" (all
-    instruments at once: `on_slice`), or "ticks" (quotes, trades or books)."""
+    """A built-in strategy as its docstring tells of it. `needs`: "bars" of one instrument at a time, "forecasts"
+    (bars with what a model expected after each), "portfolio" (all instruments at once: `on_slice`), or "ticks" (quotes,
+    trades or books)."""
 
     name: str
     family: str
@@ -94,7 +98,8 @@ def describe(name: str) -> Entry:
     source = next((part.removeprefix("Source: ") for part in paragraphs if part.startswith("Source: ")), "")
     handlers = strategy.handlers()
     ticks = handlers & {"on_quote", "on_trade", "on_book"}
-    needs = "ticks" if ticks else "portfolio" if "on_slice" in handlers else "bars"
+    on_bars = "forecasts" if reads_forecasts(strategy) else "bars"
+    needs = "ticks" if ticks else "portfolio" if "on_slice" in handlers else on_bars
     return Entry(name, BUILT_IN.get(name, ""), strategy, paragraphs[0], source, needs)
 
 
@@ -112,6 +117,18 @@ def find(name: str) -> type[Strategy]:
         hint = f"did you mean {' or '.join(close)}?" if close else "`quantlytic strategies` lists the built-in ones."
         raise InputError(f"no strategy {name!r}: {hint} A file of your own is given as path/to/file.py:ClassName")
     return _pick(importlib.import_module(f"quantlytic.strategies.{name.replace('-', '_')}"), "", name)
+
+
+def reads_forecasts(strategy: type[Strategy]) -> bool:
+    """Whether its code names `.forecast`: on bars without forecasts it cannot do what it is meant to."""
+    functions = [
+        one
+        for owner in strategy.__mro__
+        if issubclass(owner, Strategy) and owner is not Strategy
+        for one in vars(owner).values()
+        if isinstance(one, FunctionType)
+    ]
+    return any("forecast" in one.__code__.co_names for one in functions)
 
 
 def source_hash(strategy: type[Strategy]) -> str:

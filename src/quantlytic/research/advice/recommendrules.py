@@ -34,8 +34,8 @@ class Rule:
 
 
 def rules_of(strategies: Sequence[str | type[Strategy]] | None, allow_short: bool) -> tuple[list[Rule], dict[str, str]]:
-    """(rules, why the others were left out). None is the whole catalogue; what needs quotes, trades or several instruments
-    at once is left out of it. Raises InputError for a strategy that is named and cannot be used, or none at all."""
+    """(rules, why the others were left out). None is the whole catalogue; what needs quotes, trades, forecasts or several
+    instruments at once is left out of it. Raises InputError for a strategy that is named and cannot be used, or none at all."""
     names: Sequence[str | type[Strategy]] = catalogue.names() if strategies is None else strategies
     found: list[Rule] = []
     left_out: dict[str, str] = {}
@@ -83,6 +83,8 @@ def _unfit(name: str, kind: type[Strategy], in_catalogue: bool) -> str:
         return f"it decides on {' and '.join(sorted(one.removeprefix('on_') for one in others))} events, not on bars"
     if "on_bar" not in handlers:
         return "it does not decide on bars"
+    if catalogue.reads_forecasts(kind):
+        return "it follows a model's forecasts: `quantlytic train` tells what those are worth"
     if in_catalogue and name in YARDSTICKS:
         return "it decides nothing: a yardstick"
     return ""

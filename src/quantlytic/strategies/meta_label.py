@@ -1,0 +1,91 @@
+"""A rule picks the side, a model how much of it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from quantlytic import Strategy, param
+from quantlytic.indicators import SMA
+
+
+class MetaLabel(Strategy):
+    """Takes the side of two moving averages, but only where a model that was trained on the label "meta" expects that side to
+    pay, and the more the surer it is. The rule finds what there is to take; the model says what to leave.
+
+    It holds nothing on bars without forecasts.
+
+    Source: Lopez de Prado, Advances in Financial Machine Learning (2018), sections 3.6 (meta-labels) and 10.3 (the size of a
+    bet: 2 N(z) - 1 with z = (p - 1/2) / sqrt(p (1 - p))).
+
+    `fast`, `slow`: the periods of the averages, as in the feature that is the label's `signal`; their ranges do not overlap.
+    `against`: takes the other side, as one who expects prices to come back does. `least`: a side is taken at this probability
+    of paying or above; `band`: and left below `least` - `band`, or when the averages change sides. `sized`: the share of equity
+    is `weight` times the size of the bet, times `scale`, `weight` at the most; else all of `weight`. `step`: a position is made
+    larger or smaller only when it is this far from the share wanted. `patience`: bars without a forecast after which it is
+    closed. `weight`: the share of equity that is held. `short`: takes short sides too, where the account may.
+
+    Example:
+        >>> import math
+        >>> import quantlytic as ql
+        >>> bars = ql.demo_bars()
+        >>> told = bars.with_forecasts([0.5 + 0.2 * math.sin(k / 30) for k in range(len(bars))])
+        >>> result = ql.backtest(MetaLabel(fast=10, slow=60), told, cash=1e5)
+        >>> len(result.round_trips)
+        11
+    """
+
+    fast: int = param(20, low=2, high=50)
+    slow: int = param(100, low=51, high=300)
+    against: bool = param(False)
+    least: float = param(0.55, low=0.5, high=0.8)
+    band: float = param(0.05, low=0.0, high=0.2)
+    sized: bool = param(False)
+    scale: float = param(2.0, low=0.5, high=10.0)
+    step: float = param(0.1, low=0.02, high=0.5)
+    patience: int = param(3, low=1, high=100)
+    weight: float = param(0.95, low=0.05, high=0.99)
+    short: bool = param(False)
+
+    def setup(self) -> None:
+        self.fast_ma = SMA(self.fast)
+        self.slow_ma = SMA(self.slow)
+        self.silent = 0
+
+    def on_bar(self, bar: Any, broker: Any) -> None:
+        fast = self.fast_ma.update(bar.close)
+        slow = self.slow_ma.update(bar.close)
+        if math.isnan(bar.forecast):
+            self.silent += 1
+            if self.silent >= self.patience and not broker.is_flat:
+                broker.close()
+            return
+        self.silent = 0
+        if not self.slow_ma.ready:
+            return
+        rule = int(fast > slow) - int(fast < slow)
+        if self.against:
+            rule = -rule
+        side = int(broker.is_long) - int(broker.is_short)
+        if rule != 0 and bar.forecast >= self.least and (rule > 0 or self.short):
+            self.take(rule, bar.forecast, side, broker)
+        elif side != 0 and (rule != side or bar.forecast < self.least - self.band):
+            broker.close()
+        elif side != 0:
+            self.take(side, bar.forecast, side, broker)
+
+    def take(self, wanted: int, probability: float, side: int, broker: Any) -> None:
+        """Hold the share that the probability is worth on that side."""
+        share = wanted * self.weight
+        if self.sized:
+            share *= min(max(self.scale * self.bet(probability), 0.0), 1.0)
+        held = broker.position * broker.price / broker.equity
+        if side != wanted or abs(share - held) > self.step:
+            broker.target_weight(share)
+
+    def bet(self, probability: float) -> float:
+        """2 N(z) - 1, from -1 to 1."""
+        if not 0.0 < probability < 1.0:
+            return 1.0 if probability >= 1.0 else -1.0
+        z = (probability - 0.5) / math.sqrt(probability * (1.0 - probability))
+        return math.erf(z / math.sqrt(2.0))
