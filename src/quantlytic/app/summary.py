@@ -65,6 +65,8 @@ def _run_lines(run: Run, decisions: _Count, executions: _Count, width: int) -> l
         "fills": f"{executions.of(Fill):,}",
         "equity": "-" if equity is None else f"{equity:,.2f}",
     }
+    if run.mode == "alert":  # what the strategy was shown, so that it can go on deciding
+        lines = {"signals": lines["signals"], "had you followed": f"{lines['fills']} fills, equity {lines['equity']}"}
     head = f"run {run.run_id} ({run.strategy} on {run.venue}, {run.mode}):"
     return [head, *(f"  {name + ':':<{width + 1}} {value}" for name, value in lines.items())]
 
