@@ -15,6 +15,7 @@ from quantlytic.learn.features.featureset import FeatureSet
 from quantlytic.learn.features.featurespec import FeatureSpec
 from quantlytic.learn.inputs import inputs_of
 from quantlytic.learn.labels.labelspec import LabelSpec
+from quantlytic.learn.models.graph import Graph
 from quantlytic.learn.models.linear import FittedLine
 from quantlytic.learn.models.model import UP, Scaler
 from quantlytic.learn.registry import Registry
@@ -63,6 +64,19 @@ def artifact(
         max_age_s=0, file=model.file, file_sha256=hashlib.sha256(content).hexdigest(), created_ns=1,
     )  # fmt: skip
     return Artifact(msgspec.structs.replace(manifest, **changed), content)
+
+
+def root_artifact(seed: int = 2, *, deciles: Sequence[Sequence[float]] = ((0.01,) * 11, (0.01,) * 11)) -> Artifact:
+    """A model whose answer is the root of its first column: no number where that is below 0. Its golden rows are above."""
+    graph = Graph()
+    scaled = graph.add("Mul", graph.double(), graph.constant(np.array([float(seed)])))
+    first = graph.add("Gather", scaled, graph.constant(np.array([0])), axis=1)
+    content = graph.finish(graph.add("Sqrt", first), 2)
+    golden = ((0.01, 0.01), (0.02, 0.02))
+    values = tuple(float(np.sqrt(float(np.float32(row[0])) * seed)) for row in golden)
+    return artifact(
+        seed, content=content, golden_rows=golden, golden_values=values, feature_deciles=tuple(map(tuple, deciles))
+    )
 
 
 def promoted(registry: Registry, made: Artifact, alias: str = "", *, by: str = "me") -> str:

@@ -10,25 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 import pytest
 from tests.learn.made import MINUTE_NS, START_NS
-from tests.learn.servable import BTC, ETH, LINE, OTHER, PLAIN, POOLED, artifact, market, promoted
+from tests.learn.servable import BTC, ETH, LINE, OTHER, PLAIN, POOLED, artifact, market, promoted, root_artifact
+from tests.services.forecasttruth import check_forecasts, expected, plain
 
 from quantlytic.learn.artifact import Artifact
-from quantlytic.learn.features.featureset import FeatureSet
 from quantlytic.learn.features.featurespec import FeatureSpec
 from quantlytic.learn.loading import Loader
-from quantlytic.learn.models.graph import Graph
 from quantlytic.learn.registry import Registry
-from quantlytic.learn.runtime import ServedModel
 from quantlytic.learn.serving import Line
 from quantlytic.model.bar import Bar
 from quantlytic.model.barsclosed import BarsClosed
 from quantlytic.model.codec import encode
 from quantlytic.model.event import Event
 from quantlytic.model.forecast import Forecast, ModelChange
-from quantlytic.model.instrument import Instrument
 from quantlytic.model.ledger import LedgerEntry, LedgerKind
 from quantlytic.services.predictor import Predictor
 from quantlytic.store.lake import Lake
@@ -98,46 +94,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 
 def check(bench: Bench, first: int = 0, *models: Artifact) -> None:
-    """Every bar from that offset on has exactly one forecast, in order, with its end; and each is what the model in force gives
-    on features computed anew, over all bars at once."""
-    bars = bench.log.read("bars.box", first, 10**6)
-    kept = [one.bar if isinstance(one, Forecast) else one for one in bench.events if not isinstance(one, ModelChange)]
-    assert kept == list(bars.events)
-    offsets = [at for at, one in zip(bars.offsets, bars.events, strict=True) if isinstance(one, Bar)]
-    assert [one.bar_offset for one in bench.forecasts] == offsets
-    known = {made.model_id: made for made in models}
-    values = {model_id: expected(bench, made) for model_id, made in known.items()}
-    in_force = dict.fromkeys(bench.line.instruments, "")
-    for event in bench.events:
-        if isinstance(event, ModelChange) and event.cause != "refused":
-            for one in in_force if not event.instrument else [event.instrument]:
-                assert in_force[one] == event.old
-                in_force[one] = event.new
-        elif isinstance(event, Forecast):
-            assert event.model_id == in_force[event.instrument]
-            assert math.isnan(event.value) == bool(event.reason)
-            if event.model_id and known:
-                value = values[event.model_id][event.bar_offset]
-                assert event.value == value or (math.isnan(event.value) and math.isnan(value)), event
-
-
-def expected(bench: Bench, made: Artifact) -> dict[int, float]:
-    """What a model gives for each bar of the log, by offset."""
-    from quantlytic.engine.data.bars import Bars
-    from quantlytic.model.bar import BAR
-
-    batch = bench.log.read("bars.box", 0, 10**6)
-    trained = tuple(Instrument(one) for one in made.manifest.data.instruments)
-    index = {f"box:{one.symbol}": k for k, one in enumerate(trained)}
-    both = zip(batch.offsets, batch.events, strict=True)
-    pairs = [(at, one) for at, one in both if isinstance(one, Bar) and one.instrument in index]
-    rows = np.zeros(len(pairs), BAR)
-    for row, (_, bar) in zip(rows, pairs, strict=True):
-        for name in Bar.__struct_fields__:
-            row[name] = index[bar.instrument] if name == "instrument" else getattr(bar, name)
-    features = FeatureSet(made.manifest.features, trained, MINUTE_NS, gaps="restart", compiled=False)
-    values = ServedModel(made).predict(features.table(Bars(rows, trained)).values)
-    return {at: float(value) for (at, _), value in zip(pairs, values, strict=True)}
+    check_forecasts(bench.log, bench.line, first, *models)
 
 
 def test_each_bar_has_one_forecast_and_its_mark(bench: Bench) -> None:
@@ -255,11 +212,6 @@ def test_restarts_change_nothing(tmp_path: Path) -> None:
     assert found[0] == found[1]
 
 
-def plain(event: Event) -> Event:
-    """Without what no replay gives again."""
-    return msgspec.structs.replace(event, latency_ns=0) if isinstance(event, Forecast) else event
-
-
 def test_after_a_restart_the_model_of_the_log_counts_not_the_registry(bench: Bench) -> None:
     first, second = artifact(1), artifact(2)
     bench.promote(first)
@@ -339,7 +291,7 @@ def test_a_model_that_answers_otherwise_is_refused(bench: Bench) -> None:
 
 
 def test_a_model_that_gives_no_numbers_is_refused(bench: Bench) -> None:
-    made = root_artifact(((0.01, 0.01), (0.02, 0.02)), ((-0.01,) * 11, (0.01,) * 11))
+    made = root_artifact(deciles=((-0.01,) * 11, (0.01,) * 11))
     assert "gave nan for a row in which everything is known" in refused(bench, made)
 
 
@@ -396,19 +348,9 @@ def test_a_refused_model_is_asked_again_when_it_is_promoted_again(bench: Bench) 
 # ---- models that fail while they serve
 
 
-def root_artifact(golden: Any, deciles: Any) -> Artifact:
-    """A model whose answer is the root of its first column: no number where that is below 0."""
-    graph = Graph()
-    first = graph.add("Gather", graph.double(), graph.constant(np.array([0])), axis=1)
-    value = graph.add("Sqrt", first)
-    content = graph.finish(value, 2)
-    values = tuple(float(np.sqrt(np.float64(np.float32(row[0])))) for row in golden)
-    return artifact(2, content=content, golden_rows=golden, golden_values=values, feature_deciles=deciles)
-
-
 def test_a_model_that_begins_to_give_no_numbers_is_demoted_at_that_bar(bench: Bench) -> None:
     good = artifact(1)
-    bad = root_artifact(((0.01, 0.01), (0.02, 0.02)), ((0.01,) * 11, (0.01,) * 11))
+    bad = root_artifact()
     bench.promote(good)
     bench.start()
     bench.run(10)
@@ -429,7 +371,7 @@ def test_a_model_that_begins_to_give_no_numbers_is_demoted_at_that_bar(bench: Be
 
 
 def test_without_one_before_it_a_failed_model_leaves_none(bench: Bench) -> None:
-    bench.promote(root_artifact(((0.01, 0.01), (0.02, 0.02)), ((0.01,) * 11, (0.01,) * 11)))
+    bench.promote(root_artifact())
     bench.start()
     bench.run(30)
     check(bench)
@@ -553,7 +495,7 @@ def test_features_of_instruments_that_are_not_of_the_line(tmp_path: Path) -> Non
         bench.start()
         bench.run(10)
         assert {one.instrument for one in bench.forecasts} == {BTC}
-        values = expected(bench, made)
+        values = expected(bench.log, bench.line, made)
         assert bench.forecasts[-1].value == values[bench.forecasts[-1].bar_offset]
 
 
