@@ -46,7 +46,7 @@ class Bootstrap:
             token=self.stores.token(),
             host=web.host,
             port=web.port,
-            bar_sizes=tuple(dict.fromkeys(one.bar for one in self.settings.running)),
+            bar_sizes=tuple(self.settings.bar_sizes),
             list_runs=self.runs.known,
             halt=self._halt_desk(),
         )

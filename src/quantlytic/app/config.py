@@ -17,8 +17,10 @@ from pydantic_settings import (
 )
 
 from quantlytic.app.dailysettings import DailySection
+from quantlytic.app.forecastsettings import ForecastSettings
 from quantlytic.app.section import Duration, Section
 from quantlytic.model.errors import InputError
+from quantlytic.model.time import duration_ns
 
 
 class VenueSettings(Section):
@@ -59,13 +61,15 @@ class AccountSettings(Section):
 
 
 class StrategySettings(Section):
-    """Which strategy runs, on what bars. Parameters that are not given are the strategy's; the default one is a quick demo."""
+    """Which strategy runs, on what bars. Parameters that are not given are the strategy's; the default one is a quick demo.
+    `forecasts`: the line of `[[forecasts]]` whose models it hears; "" for none."""
 
     name: str = "sma-cross"
     params: dict[str, FiniteFloat] = {}
     bar: Duration = "1s"
     cash: FiniteFloat = Field(default=100_000.0, gt=0)
     fee_bps: FiniteFloat = Field(default=10.0, ge=0, le=1000)
+    forecasts: str = ""
 
     @model_validator(mode="after")
     def _demo_is_quick(self) -> StrategySettings:
@@ -157,6 +161,7 @@ class Settings(BaseSettings):
     warmup: Literal["lake", "none"] = "lake"
     strategy: StrategySettings = StrategySettings()
     strategies: list[StrategySettings] = []
+    forecasts: list[ForecastSettings] = []
     account: AccountSettings = AccountSettings()
     lookahead: LookaheadSettings = LookaheadSettings()
     alerts: AlertsSettings = AlertsSettings()
@@ -171,10 +176,32 @@ class Settings(BaseSettings):
         """The strategies that run: those of the list, or the single one."""
         return self.strategies or [self.strategy]
 
+    @property
+    def bar_sizes(self) -> list[str]:
+        """Of the bars that are made: for strategies and for forecasts."""
+        return list(dict.fromkeys([*(one.bar for one in self.running), *(one.bar for one in self.forecasts)]))
+
     @model_validator(mode="after")
     def _one_way_to_name_strategies(self) -> Settings:
         if self.strategies and "strategy" in self.model_fields_set:
             raise ValueError("`strategy` is one and `strategies` are several: give either")
+        return self
+
+    @model_validator(mode="after")
+    def _lines_are_there(self) -> Settings:
+        lines = {one.line: one for one in self.forecasts}
+        if len(lines) < len(self.forecasts):
+            raise ValueError("two entries of `forecasts` have the same line")
+        for one in self.running:
+            if not one.forecasts:
+                continue
+            if (line := lines.get(one.forecasts)) is None:
+                known = ", ".join(lines) or "none"
+                raise ValueError(
+                    f"{one.name} wants the forecasts of {one.forecasts!r}; lines in [[forecasts]]: {known}"
+                )
+            if duration_ns(line.bar) != duration_ns(one.bar):
+                raise ValueError(f"{one.name} is on bars of {one.bar}, its forecasts {one.forecasts!r} on {line.bar}")
         return self
 
     @field_validator("home", mode="before")

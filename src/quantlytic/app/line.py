@@ -66,6 +66,8 @@ def _start(bootstrap: Bootstrap, host: Host) -> None:
         *(services.named("watchdog") + services.named("executor") if is_live else []),
         services.chain(deciders),
         *services.named("lookahead"),
+        *services.named("shadow"),
+        *services.named("trainer"),
         *services.named("notifier"),
         *services.named("archiver"),
     ):

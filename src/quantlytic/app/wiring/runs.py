@@ -76,7 +76,7 @@ class Runs:
             run_id="", mode=mode, venue=self._edge.venue, strategy=wanted.name,
             params={name: float(value) for name, value in strategy.params.items()}, instruments=instruments,
             bar_size_ns=duration_ns(wanted.bar), cash=wanted.cash, fee_bps=wanted.fee_bps,
-            first_bar_offset=0, code_hash=source_hash(type(strategy)),
+            first_bar_offset=0, code_hash=source_hash(type(strategy)), forecasts=wanted.forecasts,
         )  # fmt: skip
         run_id = f"{mode}-" + hashlib.sha256(msgspec.json.encode(draft)).hexdigest()[:12]
         for run in control.runs.list(mode):

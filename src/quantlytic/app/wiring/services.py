@@ -11,6 +11,7 @@ from quantlytic.app.config import Settings
 from quantlytic.app.wiring.account import TradedAccount
 from quantlytic.app.wiring.edge import Edge
 from quantlytic.app.wiring.halting import Halting
+from quantlytic.app.wiring.learning import Learning
 from quantlytic.app.wiring.runs import Runs
 from quantlytic.app.wiring.stores import Stores
 from quantlytic.app.wiring.telling import Telling
@@ -26,8 +27,13 @@ if TYPE_CHECKING:  # each of these is imported by the service that needs it: sta
 
 GRACE_NS = 50 * NS_PER_MS  # how long after a bar's end its last trades may still come
 ARCHIVE_EVERY_S = 20.0  # a commit costs as much for one row as for many, and leaves a file
-DECIDERS = ("barmaker", "executor", "strategist")  # in one process they share a thread: no wake-up lies between them
-SERVICES = ("recorder", *DECIDERS, "lookahead", "watchdog", "notifier", "archiver", "scheduler")
+DECIDERS = (
+    "barmaker",
+    "predictor",
+    "executor",
+    "strategist",
+)  # in one process they share a thread: no wake-up lies between them
+SERVICES = ("recorder", *DECIDERS, "lookahead", "shadow", "trainer", "watchdog", "notifier", "archiver", "scheduler")
 
 Build = Callable[[Log], "Service"]
 
@@ -48,6 +54,11 @@ class Services:
             "archiver": self._archiver,
             "scheduler": self._scheduler,
         }
+        of_lines: dict[str, Callable[[Learning], list[Build]]] = {
+            "predictor": Learning.predictors,
+            "shadow": Learning.shadows,
+            "trainer": Learning.trainers,
+        }
         of_runs: dict[str, Callable[[list[Run]], list[Build]]] = {
             "executor": self._executors,
             "strategist": lambda runs: [self._strategist(run) for run in runs],
@@ -60,6 +71,8 @@ class Services:
             return [self._barmaker(size_ns) for size_ns in self._bar_sizes()]
         if name in single:
             return [single[name]]
+        if name in of_lines:
+            return of_lines[name](self._learning()) if self._settings.forecasts else []
         if name in of_runs:
             return of_runs[name](self._runs.all())
         raise InputError(f"no service named {name!r}; there are: {', '.join((*SERVICES, 'exchange', 'web', 'alerts'))}")
@@ -71,6 +84,10 @@ class Services:
         builders = [build for name in names for build in self.named(name)]
         return lambda log: Chain([build(log) for build in builders])
 
+    def _learning(self) -> Learning:
+        run = self._runs.first()
+        return Learning(self._settings, self._stores, run.venue, run.instruments)
+
     def _recorder(self, log: Log) -> Service:
         from quantlytic.services.recorder import Recorder
         from quantlytic.venues.clock import GuardedClock
@@ -80,7 +97,7 @@ class Services:
         return Recorder(log, venue, self._edge.feed(clock), normaliser_of(venue), clock)
 
     def _bar_sizes(self) -> list[int]:
-        return sorted({duration_ns(one.bar) for one in self._settings.running})
+        return sorted({duration_ns(size) for size in self._settings.bar_sizes})
 
     def _barmaker(self, size_ns: int) -> Build:
         from quantlytic.services.barmaker import Barmaker

@@ -1,0 +1,99 @@
+"""Builders of what forecasts, watches challengers and trains: one of each a line of models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from quantlytic.app.config import Settings
+from quantlytic.app.forecastsettings import ForecastSettings
+from quantlytic.app.wiring.stores import Stores
+from quantlytic.model.errors import InputError
+from quantlytic.model.instrument import Instrument
+from quantlytic.model.time import duration_ns, duration_text
+from quantlytic.store.log.port import Log
+
+if TYPE_CHECKING:
+    from quantlytic.learn.loading import Loader
+    from quantlytic.learn.serving import Line
+    from quantlytic.services.service import Service
+
+
+class Learning:
+    """The lines of these settings, over the instruments of the venue."""
+
+    def __init__(self, settings: Settings, stores: Stores, venue: str, instruments: tuple[Instrument, ...]) -> None:
+        self._settings, self._stores = settings, stores
+        self._venue, self._instruments = venue, instruments
+
+    def predictors(self) -> list[Callable[[Log], Service]]:
+        """A predictor a line."""
+        return [self._predictor(one) for one in self._settings.forecasts]
+
+    def shadows(self) -> list[Callable[[Log], Service]]:
+        """One a line that has challengers."""
+        return [self._shadow(one) for one in self._settings.forecasts if one.shadow]
+
+    def trainers(self) -> list[Callable[[Log], Service]]:
+        """One a line that is trained here."""
+        return [self._trainer(one, one.spec) for one in self._settings.forecasts if one.spec is not None]
+
+    def _predictor(self, given: ForecastSettings) -> Callable[[Log], Service]:
+        from quantlytic.services.predictor import Predictor
+
+        loader, check_s = self._loader(given), _seconds(given.check_every)
+        return lambda log: Predictor(log, self._line(given), loader, check_s=check_s)
+
+    def _shadow(self, given: ForecastSettings) -> Callable[[Log], Service]:
+        from quantlytic.learn.promotion import Gate
+        from quantlytic.services.shadow import Shadow
+
+        gate = Gate(**given.gate.model_dump()) if given.promote else None
+        loader, check_s = self._loader(given), _seconds(given.check_every)
+        return lambda log: Shadow(log, self._line(given), loader, gate=gate, check_s=check_s)
+
+    def _trainer(self, given: ForecastSettings, spec: Path) -> Callable[[Log], Service]:
+        from quantlytic.learn.trainingreasons import Triggers
+        from quantlytic.services.trainer import Trainer
+
+        check_spec_of(given, spec)
+        asked = given.trainer
+        triggers = Triggers(
+            every_ns=0 if asked.every is None else duration_ns(asked.every),
+            new_bars=asked.new_bars, loss_delta=asked.loss_delta, max_drift=asked.max_drift,
+        )  # fmt: skip
+        registry = self._loader(given).registry
+        return lambda log: Trainer(log, given.line, spec, self._stores.home, registry, triggers)
+
+    def _line(self, given: ForecastSettings) -> Line:
+        from quantlytic.learn.serving import Line
+
+        return Line(given.line, self._venue, tuple(one.id for one in self._instruments), duration_ns(given.bar))
+
+    def _loader(self, given: ForecastSettings) -> Loader:
+        from quantlytic.learn.loading import Loader
+        from quantlytic.learn.registry import Registry
+
+        return Loader(
+            Registry(self._stores.home / "lake"), self._line(given), self._stores.log_handle, self._stores.lake,
+            folder=given.folder, budget_ns=duration_ns(given.latency_budget),
+        )  # fmt: skip
+
+
+def check_spec_of(given: ForecastSettings, path: Path) -> None:
+    """InputError for a spec that is not this line's, or of bars of another size."""
+    from quantlytic.learn.spec import read_spec
+
+    spec = read_spec(path)
+    if spec.name != given.line:
+        raise InputError(f"{path} is the spec of line {spec.name!r}, not of {given.line!r}: mend `forecasts.line`")
+    size = spec.data.bar_size
+    if size and duration_ns(size) != duration_ns(given.bar):
+        raise InputError(
+            f"{path} is about bars of {size}, line {given.line!r} of {duration_text(duration_ns(given.bar))}"
+        )
+
+
+def _seconds(text: str) -> float:
+    return duration_ns(text) / 1e9
