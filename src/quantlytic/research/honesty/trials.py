@@ -65,8 +65,9 @@ def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return (values ^ (values >> np.uint64(31))) + _ODD
 
 
-def code_of(strategy: type[Strategy]) -> str:
-    """SHA-256 of the strategy's source and its class's name; of its functions' code where it was typed into a shell."""
+def code_of(strategy: type[Strategy], bars: Bars | None = None) -> str:
+    """SHA-256 of the strategy's source and its class's name; of its functions' code where it was typed into a shell. Forecasts of
+    the bars are part of what is tried."""
     digest = hashlib.sha256(strategy.__qualname__.encode())
     source = source_hash(strategy)
     digest.update(source.encode())
@@ -76,6 +77,8 @@ def code_of(strategy: type[Strategy]) -> str:
                 code = getattr(value, "__code__", None)
                 if issubclass(owner, Strategy) and owner is not Strategy and isinstance(code, CodeType):
                     digest.update(f"{name} {_plain(code)}".encode())
+    if bars is not None and bars.has_forecasts:
+        digest.update(np.ascontiguousarray(bars.array["forecast"]).data)
     return digest.hexdigest()
 
 

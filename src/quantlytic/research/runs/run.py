@@ -289,6 +289,7 @@ class Result:
         """What was assumed, in plain sentences."""
         return [
             "The strategy decides at a bar's close, on equity marked at that close.",
+            *(str(one["sentence"]) for one in self.bars.source.get("forecasts", ())),
             "Market orders fill at the open of the instrument's next bar.",
             "Limits and stops fill when a later bar's high or low reaches them, at their price, or at its open if that is "
             "beyond it.",

@@ -75,7 +75,7 @@ def trial_of(result: Outcome, now_ns: int, kind: str = "backtest") -> Trial:
         instruments=tuple(one.id for one in result.bars.instruments),
         start_ns=int(array["open_time"].min()),
         end_ns=int(array["close_time"][-1]),
-        code=code_of(type(result.strategy)),
+        code=code_of(type(result.strategy), result.bars),
         sketch=sketch_of(result.bars),
     )
 

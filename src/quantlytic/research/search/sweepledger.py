@@ -30,7 +30,7 @@ def trials_of(sweep: Swept, now_ns: int) -> list[Trial]:
     start_ns, end_ns = int(array["open_time"].min()), int(array["close_time"][-1])
     years = (end_ns - int(array["close_time"][0])) / YEAR_NS
     scale = math.sqrt((sweep.times - 1) / years) if years > 0 else 0.0
-    run_id, code, sketch = sweep_id(sweep), code_of(type(sweep.strategy)), sketch_of(sweep.bars)
+    run_id, code, sketch = sweep_id(sweep), code_of(type(sweep.strategy), sweep.bars), sketch_of(sweep.bars)
     found = []
     for params, one in zip(sweep.cells, sweep.outcomes, strict=True):
         if one.error:

@@ -341,7 +341,7 @@ class _Ledger:
         self.bars, self.name, self.trials = bars, name, list[Trial]()
         self.data, self.now = data_hash(bars), time.time_ns()
         self.bars_per_year = periods_per_year(bars.array["close_time"])
-        self.code, self.sketch = code_of(strategy), sketch_of(bars)
+        self.code, self.sketch = code_of(strategy, bars), sketch_of(bars)
         text = json.dumps([name, self.code, self.data, question], sort_keys=True)
         self.run_id = "wf-" + hashlib.sha256(text.encode()).hexdigest()[:12]
 
