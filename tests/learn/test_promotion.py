@@ -24,7 +24,7 @@ def decided(bars: Bars, label: LabelSpec, task: str, champion: object, challenge
     """What the gate says in the end."""
     looked = 0
     for contest in contest_of(bars, label, task, champion, challenger):  # type: ignore[arg-type]
-        if GATE.is_due(contest.outcomes, looked):
+        if GATE.is_due(contest, looked):
             verdict = GATE.judge(contest, looked, trials=1)
             looked += 1
             if verdict.promoted or verdict.final:
@@ -145,11 +145,14 @@ def test_without_a_champion_always_up_in_a_rising_market_is_no_skill() -> None:
 def test_looks_are_few_and_each_has_its_share_of_alpha() -> None:
     gate = Gate(outcomes=100, looks=3, alpha=0.05)
     seen, looked = [], 0
+    contest = Contest(UP, 1, "champion", 0.0)
     for outcomes in range(2_000):
-        if gate.is_due(outcomes, looked):
-            seen.append(outcomes)
+        contest._times.add(outcomes)
+        contest.drift = 0.1 if outcomes > 120 else math.nan
+        if gate.is_due(contest, looked):
+            seen.append(contest.outcomes)
             looked += 1
-    assert seen == [100, 200, 400]
+    assert seen == [122, 200, 400], "the first one waited for the drift to be known"
     verdicts = [gate.judge(an_edge(), k, 1) for k in range(3)]
     assert [one.final for one in verdicts] == [False, False, True]
     assert "limit 2.5 %" in verdicts[0].reason

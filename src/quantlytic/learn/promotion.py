@@ -53,9 +53,9 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
                 "the promotion gate: alpha is between 0 and 0.5, max_drift and max_latency_ms are above 0, cost_bps is 0 or more"
             )
 
-    def is_due(self, outcomes: int, looked: int) -> bool:
-        """Whether there is to be a look, after so many."""
-        return looked < self.looks and outcomes >= self.outcomes << looked
+    def is_due(self, contest: Contest, looked: int) -> bool:
+        """Whether there is to be a look, after so many: once there are outcomes enough, and the drift is known."""
+        return looked < self.looks and contest.outcomes >= self.outcomes << looked and not math.isnan(contest.drift)
 
     def judge(self, contest: Contest, looked: int, trials: int) -> Verdict:
         """The look after `looked` others. `trials`: how many settings the challenger was picked from."""

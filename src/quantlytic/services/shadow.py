@@ -1,0 +1,329 @@
+"""Challengers beside the champion: they forecast what it forecasts, off its way, and the better one is promoted."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from quantlytic.learn.challenge import Challenge, Seat, comparable
+from quantlytic.learn.inputs import Values
+from quantlytic.learn.loading import Loader, Refused, catch_up
+from quantlytic.learn.promotion import Gate, Verdict
+from quantlytic.learn.registry import CHALLENGER, CHAMPION, PINNED, alias_of
+from quantlytic.learn.serving import Fault, Feed, Line, Serving
+from quantlytic.learn.swap import Wish, wishes
+from quantlytic.model.errors import DataError, Fenced, QuantlyticError, StoreError
+from quantlytic.model.event import Event
+from quantlytic.model.forecast import Forecast, ModelChange
+from quantlytic.store.log.port import Log
+
+READ_EVENTS = 200
+COMMIT_EVERY = 5_000
+RETRY_S = 5.0
+_LOG = logging.getLogger("quantlytic.shadow")
+
+
+class _Saved(msgspec.Struct, array_like=True):
+    seats: dict[str, Seat]
+    feeds: dict[str, bytes]
+    drifts: dict[str, bytes]
+    bars: int
+
+
+_SAVED = msgspec.msgpack.Decoder(_Saved)
+
+
+class Shadow:
+    """Reads `forecasts.LINE`, and has the model of the alias "LINE/.../challenger" forecast the same bars: to `shadows.LINE`.
+    What both said is measured by what then happened; when the `gate` says so, the challenger becomes the champion, with the
+    gate's reason (`gate` None: it only measures). One that cannot be loaded, raises, gives no number, is too slow, too old,
+    or no better after the last look is told of in one line (a ModelChange there, cause "refused"), and not asked again until
+    the alias changes. "judged" tells what a look found.
+
+    It may lag behind, and holds up nobody. Forecasts, position and state are one commit; the contest so far is read again from
+    the two streams at a restart. `check_s`: how often the registry is looked at. `last_failure`: one line, "" when all is well.
+    """
+
+    def __init__(
+        self, log: Log, line: Line, loader: Loader, *, gate: Gate | None = None, check_s: float = 5.0,
+        now_ns: Callable[[], int] = time.time_ns, timer_s: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
+        self.name = f"shadow.{line.name}"
+        self.last_failure = ""
+        self._log, self._line, self._loader = log, line, loader
+        self._gate, self._check_s, self._now_ns, self._timer_s = gate, check_s, now_ns, timer_s
+        if gate is not None:
+            gate.check()
+        self._seats: dict[str, Seat] = {}
+        self._challenges: dict[str, Challenge] = {}
+        self._feeds: dict[str, Feed] = {}
+        self._bars = 0  # bars.VENUE was taken up to here
+        self._outputs: list[Event] = []
+        self._look_at_s = self._retry_at_s = self._judge_at_s = 0.0
+        self._writer = log.writer(self.name)
+        begins = log.bounds(line.forecasts_stream)[1]
+        self._position = self._writer.positions.get(line.forecasts_stream, begins)
+        self._committed = self._position
+        if self._writer.snapshot is None:
+            self._commit()  # where it began is kept
+        else:
+            self._restore(_SAVED.decode(self._writer.snapshot))
+
+    @property
+    def challenges(self) -> dict[str, Challenge]:
+        """The challengers that are asked, by alias, with what was seen of them so far."""
+        return self._challenges
+
+    def pump(self) -> int:
+        """See `Service.pump`."""
+        if self._timer_s() < self._retry_at_s:
+            return 0
+        batch = self._log.read(self._line.forecasts_stream, self._position, READ_EVENTS)
+        if not self._outputs:  # what could not be committed is not added to
+            for offset, event in zip(batch.offsets, batch.events, strict=True):
+                if isinstance(event, Forecast):
+                    self._look(event)
+                    self._take(event, offset)
+            self._position = batch.next_offset
+        try:
+            if self._outputs or self._position - self._committed >= COMMIT_EVERY:
+                self._commit()
+        except Fenced:
+            raise
+        except StoreError as error:
+            self._trouble(error)
+            self._retry_at_s = self._timer_s() + RETRY_S
+            return 0
+        return len(batch.events)
+
+    def wait(self, timeout_s: float) -> None:
+        """See `Service.wait`."""
+        if (left_s := self._retry_at_s - self._timer_s()) > 0:
+            time.sleep(min(timeout_s, left_s))
+        else:
+            self._log.wait({self._line.forecasts_stream: self._position}, timeout_s)
+
+    def close(self) -> None:
+        """See `Service.close`."""
+        try:
+            if self._position > self._committed:
+                self._commit()
+        finally:
+            self._writer.close()
+
+    # ---- who is asked
+
+    def _look(self, event: Forecast) -> None:
+        """Every `check_s`: has an alias changed? What it means now is loaded here, before the bar at hand."""
+        if self._timer_s() < self._look_at_s:
+            return
+        self._look_at_s = self._timer_s() + self._check_s
+        try:
+            asked = wishes(self._loader.registry.latest(self._line.name), self._line, (CHALLENGER,))
+            for wish in asked:
+                seat = self._seats.get(wish.alias)
+                if seat is None or wish.change.number > seat.number:
+                    self._seat(wish, event)
+        except StoreError as error:
+            self._trouble(error)
+        else:
+            self.last_failure = ""
+
+    def _seat(self, wish: Wish, event: Forecast) -> None:
+        before = self._challenges.pop(wish.alias, None)
+        model_id, old = wish.change.model_id, before.seat.model_id if before else ""
+        seat = Seat(wish.change.number, model_id, wish.instruments)
+        try:
+            serving = self._loader.load(
+                model_id, wish.instruments, feeds=self._feeds, position=lambda: event.bar_offset, last_close=event.close_time
+            )  # fmt: skip
+            challenge = self._challenge(seat, serving)
+        except (Refused, DataError) as refusal:
+            seat.model_id = ""
+            self._tell(seat.instruments, event, old, model_id, "refused", str(refusal))
+        else:
+            self._challenges[wish.alias] = challenge
+            self._tell(seat.instruments, event, old, model_id, wish.cause, wish.change.reason)
+        self._seats[wish.alias] = seat
+        self._tidy()
+
+    def _challenge(self, seat: Seat, serving: Serving) -> Challenge:
+        challenge = Challenge(seat, serving, self._gate or Gate())
+        self._feeds.setdefault(serving.feed.key, serving.feed)
+        return challenge
+
+    def _end(self, alias: str, event: Forecast, cause: str, why: str) -> None:
+        """It is not asked any more, until the alias changes."""
+        seat = self._challenges.pop(alias).seat
+        self._tell(seat.instruments, event, seat.model_id, "", cause, why)
+        seat.model_id = ""
+        self._tidy()
+
+    def _tidy(self) -> None:
+        used = {one.serving.feed.key for one in self._challenges.values()}
+        self._feeds = {key: feed for key, feed in self._feeds.items() if key in used}
+
+    # ---- bars
+
+    def _take(self, event: Forecast, offset: int) -> None:
+        rows = {key: self._row(feed, event) for key, feed in self._feeds.items()}
+        self._bars = event.bar_offset + 1
+        for alias, challenge in list(self._challenges.items()):
+            if event.instrument not in challenge.seat.instruments:
+                continue
+            row, features_ns = rows[challenge.serving.feed.key]
+            if event.model_id == challenge.seat.model_id:
+                self._end(alias, event, "promotion", f"model {challenge.serving.short} is the champion now")
+                continue
+            if isinstance(row, str):
+                self._end(alias, event, "refused", f"model {challenge.serving.short}: {row}")
+                continue
+            if row is None:
+                continue  # late, or of an instrument it does not know
+            try:
+                ours = challenge.forecast(event, row, features_ns)
+            except Fault as fault:
+                self._end(alias, event, "refused", str(fault))
+                continue
+            self._count(challenge, event, offset, ours, row)
+            if self._gate is not None and challenge.is_due and self._timer_s() >= self._judge_at_s:
+                self._judge(self._gate, alias, challenge, event)
+
+    def _count(self, challenge: Challenge, event: Forecast, offset: int, ours: Forecast, row: Values) -> None:
+        seat = challenge.seat
+        if seat.first < 0:
+            seat.first, seat.shadows_first = offset, self._log.bounds(self._line.shadows_stream)[1]
+        challenge.meet(event.model_id, offset)
+        self._outputs.append(ours)
+        challenge.count(event, ours, row)
+
+    def _row(self, feed: Feed, event: Forecast) -> tuple[Values | str | None, int]:
+        """The features after a bar, and how long they took, ns; what to say where their code raises."""
+        if feed.position < event.bar_offset and not feed.ids.keys() <= set(self._line.instruments):
+            catch_up(feed, self._line, self._log, event.bar_offset)
+        began_ns = time.perf_counter_ns()
+        try:
+            values = feed.take(event.bar)
+            row: Values | str | None = None if values is None else values.copy()
+        except DataError:
+            row = None
+        except Exception as error:  # features of one's own may raise anything: the champion goes on
+            row = f"its features raised {type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        feed.position = event.bar_offset + 1
+        return row, time.perf_counter_ns() - began_ns
+
+    # ---- the gate
+
+    def _judge(self, gate: Gate, alias: str, challenge: Challenge, event: Forecast) -> None:
+        """Look, unless the champion is pinned, or is not who has forecast here: then later."""
+        try:
+            verdict = self._verdict(gate, challenge)
+        except Fenced:
+            raise
+        except QuantlyticError as error:
+            self._trouble(error)
+            verdict = None
+        if verdict is None:
+            self._judge_at_s = self._timer_s() + RETRY_S
+            return
+        if verdict.promoted:
+            self._end(alias, event, "promotion", verdict.reason)
+        elif verdict.final:
+            self._end(alias, event, "refused", verdict.reason)
+        else:
+            seat = challenge.seat
+            self._tell(seat.instruments, event, seat.model_id, seat.model_id, "judged", verdict.reason)
+
+    def _verdict(self, gate: Gate, challenge: Challenge) -> Verdict | None:
+        registry, manifest, seat = self._loader.registry, challenge.manifest, challenge.seat
+        if registry.alias(alias_of(manifest.line, PINNED)) is not None:
+            return None
+        champion_alias = alias_of(manifest.line, CHAMPION)
+        champion = registry.alias(champion_alias) or ""
+        if champion == seat.model_id:  # promoted before a crash
+            return Verdict(True, True, registry.history(champion_alias, newest=1)[-1].reason, ())
+        if seat.opponent not in ("", champion):
+            return None
+        if seat.opponent and (why := comparable(manifest, registry.manifest(seat.opponent))):
+            return Verdict(False, True, why, ("label",))
+        verdict = gate.judge(challenge.contest, seat.looked, manifest.trials)
+        if verdict.promoted:
+            registry.promote(seat.model_id, champion_alias, verdict.reason, "gate", self._now_ns(), expected=champion)
+        seat.looked += 1
+        return verdict
+
+    def _tell(self, instruments: Iterable[str], event: Forecast, old: str, new: str, cause: str, reason: str) -> None:
+        of = tuple(instruments)
+        named = "" if of == self._line.instruments else " ".join(of)
+        time_ns, offset = event.close_time, event.bar_offset
+        self._outputs.append(ModelChange(self._line.name, named, time_ns, old, new, cause, reason, offset))
+
+    def _trouble(self, error: QuantlyticError) -> None:
+        if str(error) != self.last_failure:
+            self.last_failure = str(error)
+            _LOG.warning("%s: %s", self.name, error)
+
+    # ---- what is kept
+
+    def _commit(self) -> None:
+        line = self._line
+        feeds = {key: feed.live.save() for key, feed in self._feeds.items()}
+        drifts = {one.seat.model_id: one.serving.drift.save() for one in self._challenges.values()}
+        snapshot = msgspec.msgpack.encode(_Saved(self._seats, feeds, drifts, self._bars))
+        outputs = {line.shadows_stream: self._outputs} if self._outputs else {}
+        self._writer.commit(outputs, {line.forecasts_stream: self._position}, snapshot)
+        self._outputs, self._committed = [], self._position
+
+    def _restore(self, saved: _Saved) -> None:
+        self._seats, self._bars = saved.seats, saved.bars
+        for alias, seat in self._seats.items():
+            if not seat.model_id:
+                continue
+            try:
+                serving = self._loader.load_again(seat.model_id, self._feeds)
+                challenge = self._challenge(seat, serving)
+                serving.drift.restore(saved.drifts[seat.model_id])
+                self._rejoin(challenge)
+            except (Refused, DataError, KeyError):
+                seat.number -= 1  # as if it had just been named: it is loaded anew, or refused in words
+                continue
+            self._challenges[alias] = challenge
+        self._tidy()
+        for key, feed in self._feeds.items():
+            try:
+                feed.live.restore(saved.feeds.get(key, b""))
+                feed.position = self._bars
+            except DataError:
+                self._loader.feed_history(feed, self._log, self._bars)
+
+    def _rejoin(self, challenge: Challenge) -> None:
+        """Read the contest so far from the two streams; features again only where labels judge one of them."""
+        seat, line = challenge.seat, self._line
+        if seat.first < 0:
+            return
+        between = self._forecasts(line.forecasts_stream, seat.first, self._position)
+        theirs = [one for one in between if one[1].instrument in seat.instruments]
+        ours = [one for _, one in self._forecasts(line.shadows_stream, seat.shadows_first)]
+        rows: list[Values | None] = [None] * len(theirs)
+        if challenge.manifest.label.kind == "meta" and theirs:
+            feed = self._loader.load_again(seat.model_id, {}).feed
+            self._loader.feed_history(feed, self._log, theirs[0][1].bar_offset)
+            found = [self._row(feed, one)[0] for _, one in theirs]
+            rows = [None if isinstance(row, str) else row for row in found]
+        challenge.rejoin(theirs, ours, rows)
+
+    def _forecasts(self, stream: str, first: int, end: int | None = None) -> list[tuple[int, Forecast]]:
+        """The forecasts of a stream with their offsets, up to the offset `end`."""
+        found: list[tuple[int, Forecast]] = []
+        at = max(first, self._log.bounds(stream)[0])
+        while end is None or at < end:
+            batch = self._log.read(stream, at)
+            if not batch.events:
+                break
+            pairs = zip(batch.offsets, batch.events, strict=True)
+            found += [(k, one) for k, one in pairs if isinstance(one, Forecast) and (end is None or k < end)]
+            at = batch.next_offset
+        return found

@@ -1,0 +1,424 @@
+"""Challengers in the shadow: the same bars, the same numbers as in service, and only the better one comes out."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from tests.learn.made import MINUTE_NS, START_NS
+from tests.learn.servable import LINE, OTHER, POOLED, TRAINED, artifact, promoted, root_artifact
+from tests.services.forecasttruth import expected
+
+from quantlytic.learn.artifact import Artifact, DataFacts
+from quantlytic.learn.inputs import inputs_of
+from quantlytic.learn.labels.labelspec import LabelSpec
+from quantlytic.learn.loading import Loader
+from quantlytic.learn.models.linear import FittedLine
+from quantlytic.learn.models.model import Scaler
+from quantlytic.learn.promotion import Gate
+from quantlytic.learn.registry import Registry
+from quantlytic.model.bar import Bar
+from quantlytic.model.barsclosed import BarsClosed
+from quantlytic.model.codec import encode
+from quantlytic.model.errors import StoreError
+from quantlytic.model.event import Event
+from quantlytic.model.forecast import Forecast, ModelChange
+from quantlytic.services.predictor import Predictor
+from quantlytic.services.shadow import Shadow
+from quantlytic.store.log import open_log
+from quantlytic.store.log.port import Log
+
+CHALLENGER = "trend/pooled/challenger"
+GATE = Gate(outcomes=120, looks=3, cost_bps=0.0, max_latency_ms=1_000.0)
+MINUTES = 4_000
+
+
+def trending() -> list[list[float]]:
+    """Closes of two instruments whose returns follow the ones before: who knows that has an edge."""
+    found = []
+    for k in range(2):
+        noise = np.random.default_rng(50 + k).normal(0.0, 1e-3, MINUTES)
+        returns = np.zeros(MINUTES)
+        for t in range(1, MINUTES):
+            returns[t] = 0.5 * returns[t - 1] + noise[t]
+        found.append((100.0 * np.exp(np.cumsum(returns))).tolist())
+    return found
+
+
+CLOSES = trending()
+
+
+def knowing(coefficient: float, seed: int = 1, **changed: Any) -> Artifact:
+    """A model whose log odds of up are the last return, in deviations, times this."""
+    closes = np.array(CLOSES[0])[1_000:]
+    rows = inputs_of(np.column_stack([closes[3:] / closes[2:-1] - 1.0, closes[3:] / closes[:-3] - 1.0]))
+    model = FittedLine(Scaler(rows), np.array([coefficient, 0.0]), 0.0, True)
+    deciles = tuple(tuple(np.quantile(column, np.linspace(0, 1, 11)).tolist()) for column in rows.T)
+    return artifact(
+        seed, content=model.export(), golden_rows=tuple(map(tuple, rows[:4].tolist())),
+        golden_values=tuple(model.predict(rows[:4]).tolist()), feature_deciles=deciles, **changed,
+    )  # fmt: skip
+
+
+class Stage:
+    """A log, a registry, a line's bars and forecasts, and a shadow that can be killed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.registry = Registry(folder / "lake")
+        self.log = self.open_log()
+        self.minutes = 0
+        self.now_s = 0.0
+        self.champion = promoted(self.registry, artifact(9))
+        self.shadow: Shadow | None = None
+
+    def open_log(self) -> Log:
+        return open_log("sqlite", folder=self.folder / "log")
+
+    def start(self, gate: Gate | None = None, **given: Any) -> Shadow:
+        """Another one takes over: the one before is dead, without a word."""
+        loader = Loader(self.registry, LINE, self.open_log, compiled=False, **given)
+        self.shadow = Shadow(self.log, LINE, loader, gate=gate, check_s=0.0, timer_s=lambda: self.now_s)
+        return self.shadow
+
+    def feed(self, minutes: int, model_id: str | None = None, value: float = 0.5) -> None:
+        """Bars, and what the champion says of them."""
+        model_id = self.champion if model_id is None else model_id
+        bars, offsets = self.feed_bars(minutes)
+        forecasts = [
+            Forecast("trend", *(getattr(bar, name) for name in Bar.__struct_fields__), value, model_id, "", offset)
+            if isinstance(bar, Bar) else bar
+            for offset, bar in zip(offsets, bars, strict=True)
+        ]  # fmt: skip
+        with closing(self.log.writer("predictor.trend")) as writer:
+            writer.commit({"forecasts.trend": forecasts})
+
+    def feed_bars(self, minutes: int) -> tuple[list[Event], Sequence[int]]:
+        """Bars alone, and their offsets."""
+        bars: list[Event] = []
+        for minute in range(self.minutes, self.minutes + minutes):
+            opened = START_NS + minute * MINUTE_NS
+            for name, closes in zip(LINE.instruments, CLOSES, strict=True):
+                before, close = closes[max(minute - 1, 0)], closes[minute]
+                high, low = max(before, close), min(before, close)
+                bars.append(Bar(name, opened, opened + MINUTE_NS, before, high, low, close, 2.0, 2.0 * close, 7))
+            bars.append(BarsClosed(MINUTE_NS, opened + MINUTE_NS))
+        self.minutes += minutes
+        with closing(self.log.writer("barmaker.box")) as writer:
+            return bars, writer.commit({"bars.box": bars})["bars.box"]
+
+    def run(self, minutes: int, model_id: str | None = None, value: float = 0.5) -> None:
+        """More bars, and the shadow takes them."""
+        self.feed(minutes, model_id, value)
+        self.pump()
+
+    def pump(self) -> None:
+        assert self.shadow is not None
+        while self.shadow.pump():
+            self.now_s += 1.0
+
+    @property
+    def events(self) -> list[Event]:
+        return list(self.log.read("shadows.trend", 0, 10**6).events)
+
+    @property
+    def forecasts(self) -> list[Forecast]:
+        return [one for one in self.events if isinstance(one, Forecast)]
+
+    @property
+    def words(self) -> list[ModelChange]:
+        return [one for one in self.events if isinstance(one, ModelChange)]
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    made = Stage(tmp_path)
+    with closing(made.log):
+        yield made
+
+
+def test_a_challenger_says_what_it_would_say_in_service(stage: Stage) -> None:
+    made = artifact(2, features=OTHER)
+    stage.start()
+    stage.run(10)
+    assert stage.events == []
+    promoted(stage.registry, made, CHALLENGER)
+    stage.run(30)
+    assert [(one.cause, one.old, one.new) for one in stage.words] == [("command", "", made.model_id)]
+    values = expected(stage.log, LINE, made)
+    assert len(stage.forecasts) == 60
+    for one in stage.forecasts:
+        assert one.value == values[one.bar_offset], one
+        assert (one.model_id, one.line, one.reason) == (made.model_id, "trend", "")
+        assert one.latency_ns > 0
+
+
+def test_restarts_change_nothing(tmp_path: Path) -> None:
+    found = []
+    for often in (False, True):
+        stage = Stage(tmp_path / str(often))
+        with closing(stage.log):
+            promoted(stage.registry, knowing(0.4), CHALLENGER)
+            stage.start(GATE)
+            rng = random.Random(1)
+            for step in range(60):
+                stage.feed(rng.randrange(1, 6))
+                if often and step % 7 == 3:
+                    stage.start(GATE)
+                stage.pump()
+            plain = [
+                msgspec.structs.replace(one, latency_ns=0) if isinstance(one, Forecast) else _untimed(one)
+                for one in stage.events
+            ]
+            found.append([encode(one) for one in plain])
+            assert stage.words[1].cause in ("judged", "promotion")
+    assert found[0] == found[1]
+
+
+def _untimed(event: Event) -> Event:
+    assert isinstance(event, ModelChange)
+    return msgspec.structs.replace(event, reason=event.reason.partition("; p99")[0])
+
+
+def test_the_better_one_is_promoted_with_the_reason_and_asked_no_more(stage: Stage) -> None:
+    made = knowing(1.0)
+    promoted(stage.registry, made, CHALLENGER)
+    stage.start(GATE)
+    stage.run(110)
+    assert stage.registry.alias(POOLED) == stage.champion, "too few outcomes"
+    stage.run(40)
+    assert stage.registry.alias(POOLED) == made.model_id
+    change = stage.registry.history(POOLED, newest=1)[-1]
+    assert change.by == "gate"
+    assert change.reason.startswith("promoted on 120 outcomes: log loss 0.")
+    assert [one.cause for one in stage.words] == ["command", "promotion"]
+    assert stage.words[-1].reason == change.reason
+    assert len(stage.forecasts) < 2 * 130
+    count = len(stage.events)
+    stage.run(10, made.model_id)
+    assert len(stage.events) == count
+
+
+def test_one_that_knows_nothing_is_looked_at_thrice_and_let_go(stage: Stage) -> None:
+    made = knowing(-0.3)
+    promoted(stage.registry, made, CHALLENGER)
+    stage.start(GATE)
+    stage.run(500)
+    assert [one.cause for one in stage.words] == ["command", "judged", "judged", "refused"]
+    assert [one.reason.partition(" outcomes")[0].rpartition(" ")[2] for one in stage.words[1:]] == ["120", "240", "480"]
+    assert "not promoted (loss, return)" in stage.words[-1].reason
+    assert stage.registry.alias(POOLED) == stage.champion
+    count = len(stage.events)
+    stage.start(GATE)
+    stage.run(30)
+    assert len(stage.events) == count, "it is not asked again"
+    promoted(stage.registry, knowing(1.0), CHALLENGER)
+    stage.run(5)
+    assert stage.words[-1].cause == "command", "until the alias changes"
+
+
+def test_without_a_champion_the_first_must_beat_the_base_rate(stage: Stage) -> None:
+    stage.registry = Registry(stage.folder / "empty")
+    made = knowing(1.0)
+    promoted(stage.registry, made, CHALLENGER)
+    stage.start(GATE)
+    stage.run(140, "", math.nan)
+    assert stage.registry.alias(POOLED) == made.model_id
+    assert "the base rate's" in stage.registry.history(POOLED)[-1].reason
+
+
+def test_what_was_seen_against_another_champion_does_not_count(stage: Stage) -> None:
+    made = knowing(1.0)
+    promoted(stage.registry, made, CHALLENGER)
+    stage.start(GATE)
+    stage.run(100)
+    other = promoted(stage.registry, artifact(8))
+    stage.run(100, other)
+    assert stage.registry.alias(POOLED) == other
+    stage.run(40, other)
+    assert stage.registry.alias(POOLED) == made.model_id
+
+
+def test_a_pinned_line_is_left_alone(stage: Stage) -> None:
+    made = knowing(1.0)
+    promoted(stage.registry, made, CHALLENGER)
+    promoted(stage.registry, artifact(7), "trend/pooled/pinned")
+    stage.start(GATE)
+    stage.run(300)
+    assert stage.registry.alias(POOLED) == stage.champion
+
+
+def test_bars_it_has_learned_from_are_no_outcomes(stage: Stage) -> None:
+    end_ns = START_NS + 100 * MINUTE_NS
+    made = knowing(1.0, data=DataFacts(TRAINED, "1m", START_NS, end_ns, 200, 0, "0" * 64))
+    promoted(stage.registry, made, CHALLENGER)
+    shadow = stage.start(GATE)
+    stage.run(150)
+    assert shadow.challenges[CHALLENGER].contest.outcomes == 49
+    assert len(stage.forecasts) == 300
+
+
+def test_another_label_cannot_be_compared(stage: Stage) -> None:
+    promoted(stage.registry, knowing(1.0, label=LabelSpec("direction", 3), horizon=3), CHALLENGER)
+    stage.start(GATE)
+    stage.run(200)
+    assert "forecast different labels" in stage.words[-1].reason
+    assert stage.registry.alias(POOLED) == stage.champion
+
+
+# ---- challengers that are not let in, or fail
+
+
+def refused(stage: Stage, made: Artifact, **given: Any) -> str:
+    """The words by which a challenger is refused; once, and it is not asked again."""
+    promoted(stage.registry, made, CHALLENGER)
+    stage.start(GATE, **given)
+    stage.run(10)
+    stage.start(GATE, **given)
+    stage.run(10)
+    word = stage.words[-1]
+    assert word.cause == "refused"
+    assert sum(one.cause == "refused" for one in stage.words) == 1
+    assert "\n" not in word.reason
+    return word.reason
+
+
+def test_a_tampered_file_is_refused(stage: Stage) -> None:
+    made = knowing(1.0)
+    model_id = stage.registry.put(made)
+    promoted(stage.registry, made, CHALLENGER)
+    path = stage.folder / "lake" / "models" / model_id / made.manifest.file
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
+    stage.start(GATE)
+    stage.run(5)
+    stage.start(GATE)
+    stage.run(5)
+    assert [one.cause for one in stage.words] == ["refused"]
+    assert "was changed or cut off" in stage.words[0].reason
+    assert stage.forecasts == []
+
+
+def test_one_tampered_with_while_the_shadow_was_down_is_refused(stage: Stage) -> None:
+    made = knowing(1.0)
+    model_id = promoted(stage.registry, made, CHALLENGER)
+    stage.start(GATE)
+    stage.run(5)
+    (stage.folder / "lake" / "models" / model_id / made.manifest.file).write_bytes(b"")
+    stage.start(GATE)
+    stage.run(5)
+    stage.run(5)
+    assert [one.cause for one in stage.words] == ["command", "refused"]
+    assert len(stage.forecasts) == 10
+
+
+def test_other_shapes_and_other_bars_are_refused(stage: Stage) -> None:
+    assert "takes 4 columns" in refused(stage, artifact(2, content=artifact(2, features=OTHER).content))
+    stage.shadow = None
+    promoted(stage.registry, artifact(3, bar_size="1h"), CHALLENGER)
+    stage.start(GATE)
+    stage.run(5)
+    assert "bars of 1h, not of 1m" in stage.words[-1].reason
+
+
+def test_one_that_gives_no_number_is_refused_at_that_bar(stage: Stage) -> None:
+    reason = refused(stage, root_artifact())
+    assert "gave nan for a row in which everything is known" in reason
+    assert stage.words[0].cause == "command"
+
+
+def test_a_slow_one_is_refused(stage: Stage) -> None:
+    assert "ms a row" in refused(stage, knowing(1.0), budget_ns=100)
+
+
+def test_one_that_becomes_slow_or_raises_is_refused_live(stage: Stage) -> None:
+    for spoil, words in (("slow", "5 times in a row"), ("raise", "raised RuntimeError: boom")):
+        made = knowing(1.0 if spoil == "slow" else 0.9)
+        promoted(stage.registry, made, CHALLENGER)
+        shadow = stage.start(GATE)
+        stage.run(5)
+        serving = shadow.challenges[CHALLENGER].serving
+
+        def boom(*_: object) -> None:
+            raise RuntimeError("boom")
+
+        if spoil == "slow":
+            serving.limit_ns = 1
+        else:
+            serving.model.predict = boom  # type: ignore[assignment]
+        stage.run(10)
+        assert words in stage.words[-1].reason
+        assert stage.words[-1].cause == "refused"
+        assert shadow.challenges == {}
+
+
+def test_one_that_expires_is_refused(stage: Stage) -> None:
+    made = knowing(1.0, max_age_s=600)
+    promoted(stage.registry, made, CHALLENGER)
+    stage.start(GATE)
+    stage.run(20)
+    assert stage.words[-1].reason.startswith("expired: model")
+    assert len(stage.forecasts) == 2 * 10
+
+
+def test_a_registry_that_is_away_is_told_and_waited_for(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    shadow = stage.start(GATE)
+
+    def away(*_: object) -> None:
+        raise StoreError("the bucket does not answer")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Registry, "latest", away)
+        stage.run(5)
+        assert shadow.last_failure == "the bucket does not answer"
+    promoted(stage.registry, knowing(1.0), CHALLENGER)
+    stage.run(5)
+    assert shadow.last_failure == ""
+    assert len(stage.forecasts) == 10
+
+
+def test_a_full_disk_loses_nothing(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    promoted(stage.registry, knowing(1.0), CHALLENGER)
+    shadow = stage.start(GATE)
+    stage.feed(10)
+
+    def full(*_: object) -> None:
+        raise StoreError("decisions.db: the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(shadow._writer), "commit", full)
+        stage.pump()
+        assert shadow.last_failure == "decisions.db: the disk is full"
+    stage.feed(10)
+    for _ in range(20):
+        stage.now_s += 1.0
+        stage.pump()
+    assert [one.bar_offset for one in stage.forecasts] == [k for k in range(60) if k % 3 < 2]
+
+
+def test_the_predictor_follows_the_gate(stage: Stage) -> None:
+    """Both together: the champion is exchanged between two bars, for the gate's reason."""
+    worse, made = promoted(stage.registry, knowing(-0.5)), knowing(1.0)
+    promoted(stage.registry, made, CHALLENGER)
+    loader = Loader(stage.registry, LINE, stage.open_log, compiled=False)
+    with closing(Predictor(stage.log, LINE, loader, check_s=0.0)) as predictor:
+        stage.start(GATE)
+        for _ in range(16):
+            stage.feed_bars(10)
+            predictor.look()
+            while predictor.pump():
+                pass
+            stage.pump()
+        written = list(stage.log.read("forecasts.trend", 0, 10**6).events)
+    changes = [one for one in written if isinstance(one, ModelChange)]
+    assert [(one.cause, one.new) for one in changes] == [("command", worse), ("promotion", made.model_id)]
+    assert changes[1].reason.startswith("promoted on ")
+    assert [one.cause for one in stage.words] == ["command", "promotion"]
