@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from tests.browser.conftest import TOKEN, Scene, Tab
+from tests.browser.test_page import snapshot
 from tests.trading.fake_venue import FakeVenue
 
 from quantlytic.model.errors import InputError
@@ -33,12 +36,14 @@ SIZES = [(1440, 1000, "light"), (390, 844, "light"), (390, 844, "dark"), (1440, 
 class Stoppable(Scene):
     """The page of an account at a venue in memory, with the real latch and the real kill switch."""
 
+    mode = "live"
+
     def _make_server(self, port: int) -> WebServer:
         self.venue = FakeVenue({"USDT": 1000.0, "BTC": 1.5}, delay_s=0.1)
         self.latch = Latch(self.home / "halts", "main")
         server = WebServer(
             lambda: SqliteLog(self.home / "log"), venue="box", outbox=self.home / "outbox", token=TOKEN, port=port,
-            bar_sizes=["1s"], list_runs=lambda: [self.tape.run], warmup_bars=12,
+            bar_sizes=["1s"], list_runs=lambda: [msgspec.structs.replace(self.tape.run, mode=self.mode)], warmup_bars=12,
             halt=HaltDesk(self.kill, self.release, self.state),
         )  # fmt: skip
         server.start()
@@ -63,7 +68,7 @@ class Stoppable(Scene):
         halt, words = self.latch.read(), self.latch.words()
         word = halt or (words[-1] if words else None)
         told = {} if word is None else {name: getattr(word, name) for name in ("cause", "by", "text", "event_time")}
-        return {"account": "main", "mode": "live", "halted": halt is not None} | told
+        return {"account": "main", "mode": self.mode, "halted": halt is not None} | told
 
 
 @pytest.fixture
@@ -142,6 +147,40 @@ def test_a_halt_made_elsewhere_is_seen_with_its_cause(stoppable: Stoppable, open
     expect(page.locator("#halted-text")).to_contain_text("(risk) by executor", timeout=5_000)
     expect(page.locator("#halted-text")).to_contain_text("lost 6.20% today")
     stoppable.latch.release("main", "ann", time.time_ns())
+    expect(page.locator("#halted")).to_be_hidden(timeout=5_000)
+
+
+def test_what_would_be_sold_is_listed(stoppable: Stoppable, open_tab: OpenTab, pictures: Path) -> None:
+    page = opened(stoppable, open_tab())
+    rows = snapshot(stoppable)["run"]["positions"]
+    held = {row["instrument"]: row["quantity"] for row in rows if row["quantity"]}
+    assert held
+    page.locator("#stop").click()
+    for name, quantity in held.items():
+        verb = "sell" if quantity > 0 else "buy back"
+        expect(page.locator("#halt-held")).to_contain_text(re.compile(rf"{verb} [\d.,]+ {name}, worth [\d.,]+"))
+    expect(page.locator("#halt-held li")).to_have_count(len(held))
+    page.screenshot(path=pictures / "halt-held.png")
+
+
+def test_in_paper_mode_the_latch_is_shown_and_there_is_no_button(
+    stoppable: Stoppable, open_tab: OpenTab, pictures: Path
+) -> None:
+    stoppable.mode = "paper"
+    page: Page = open_tab().page
+    page.goto(stoppable.server.url)
+    stoppable.latch.engage("kill", "ann@lab", "the kill switch was pressed", time.time_ns())
+    expect(page.locator("#halted-text")).to_contain_text(
+        "LATCH SHUT, NO LIVE TRADING ON main; paper goes on (kill) by ann@lab", timeout=5_000
+    )
+    expect(page.locator("#stop")).to_be_hidden()
+    page.locator("#halted-open").click()
+    expect(page.locator("#halt-paper")).to_contain_text("In mode paper no order goes to a venue")
+    expect(page.locator("#halt-cancel")).to_be_hidden()
+    expect(page.locator("#halt-flatten")).to_be_hidden()
+    page.screenshot(path=pictures / "halt-paper.png")
+    page.locator("#release-typed").fill("main")
+    page.locator("#halt-let-go").click()
     expect(page.locator("#halted")).to_be_hidden(timeout=5_000)
 
 

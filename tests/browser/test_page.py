@@ -173,6 +173,17 @@ def test_on_a_phone(scene: Scene, open_tab: OpenTab, pictures: Path, scheme: str
     assert violations(page) == []
 
 
+@pytest.mark.parametrize("width", [721, 961, 1221, 1280, 1481])
+def test_no_table_loses_a_column(scene: Scene, open_tab: OpenTab, pictures: Path, width: int) -> None:
+    page = opened(scene, open_tab(width=width, height=900))
+    for name in ("signals", "fills", "orders"):
+        too_wide = page.evaluate(
+            "n => { const s = document.getElementById(n).parentElement; return s.scrollWidth - s.clientWidth }", name
+        )
+        assert too_wide <= 0, (name, width)
+    page.screenshot(path=pictures / f"tables-{width}.png", full_page=True)
+
+
 def test_in_the_dark(scene: Scene, open_tab: OpenTab, pictures: Path) -> None:
     page = opened(scene, open_tab(scheme="dark"))
     page.screenshot(path=pictures / "dark.png", full_page=True)

@@ -24,7 +24,7 @@ class Account:
     """Stands for the account: remembers what was asked of it."""
 
     def __init__(self) -> None:
-        self.halted = False
+        self.halted, self.mode = False, "live"
         self.kills: list[tuple[bool, str]] = []
         self.go_on = threading.Event()
         self.go_on.set()
@@ -47,7 +47,7 @@ class Account:
         return self.state()
 
     def state(self) -> dict[str, Any]:
-        return {"account": "main", "mode": "live", "halted": self.halted}
+        return {"account": "main", "mode": self.mode, "halted": self.halted}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -88,7 +88,7 @@ def state(server: WebServer) -> Any:
 
 
 def test_killed_seen_and_released(server: WebServer, account: Account) -> None:
-    assert state(server) == {"account": "main", "mode": "live", "halted": False, "is_working": False, "report": None}
+    assert state(server) == {"account": "main", "mode": "live", "halted": False, "is_working": False, "report": None, "held": []}
     answer = post(server, "kill", {"flatten": False})
     assert answer.status_code == 200
     assert answer.json()["halted"] is True
@@ -173,3 +173,15 @@ def test_without_an_account_there_is_no_button(tmp_path: Path) -> None:
         assert 'id="stop"' not in http.get(server.address, headers=BEARER).text
         assert http.get(server.address + "api/halt", headers=BEARER).status_code == 404
         assert post(server, "kill", {}).status_code in (404, 405)
+
+
+def test_in_other_modes_the_latch_is_shown_and_nothing_is_stopped(account: Account, server: WebServer) -> None:
+    account.mode, account.halted = "paper", True
+    seen = http.get(f"{server.address}api/halt", headers=BEARER).json()
+    assert (seen["mode"], seen["halted"], seen["held"]) == ("paper", True, [])
+    refused = http.post(f"{server.address}api/kill", json={}, headers=BEARER)
+    assert refused.status_code == 422
+    assert "in mode paper no order goes to a venue" in refused.json()["error"]
+    assert account.kills == []
+    released = http.post(f"{server.address}api/release", json={"typed": "main"}, headers=BEARER).json()
+    assert released["halted"] is False

@@ -12,6 +12,7 @@ from quantlytic.model.fill import Fill
 from quantlytic.model.ledger import LedgerEntry, LedgerKind
 from quantlytic.model.losses import CAME_LATE
 from quantlytic.model.quote import Quote
+from quantlytic.model.run import Run
 from quantlytic.model.side import Side
 from quantlytic.model.signal import Signal
 from quantlytic.model.trade import Trade
@@ -80,6 +81,17 @@ def test_runs_are_kept_apart_and_the_one_that_moves_is_shown() -> None:
     assert (state["current_run"], state["run"]["equity"]) == ("new", 70.0)
     assert view.state(NOW, run_id="old")["run"]["equity"] == 50.0
     assert [run["run_id"] for run in state["runs"]] == ["new", "old"]
+
+
+def test_what_the_live_runs_hold_is_added_up() -> None:
+    view = dashboard()
+    for name, mode, quantity in (("a", "live", 1.5), ("b", "live", -0.5), ("c", "paper", 9.0), ("d", "live", 0.0)):
+        run = Run(name, mode, "box", "x", {}, (), S, 1e5, 10.0, 0, "")
+        view.describe_run(run)
+        view.apply_run(name, batch(Equity(name, A, NOW, 1e5, 1e5, quantity, 10.0, 0)))
+    assert view.held() == [{"instrument": A, "quantity": 1.0, "value": None}]
+    view.apply(batch(trade(A, price=20.0)))
+    assert view.held() == [{"instrument": A, "quantity": 1.0, "value": 20.0}]
 
 
 def test_mails_join_their_deliveries() -> None:

@@ -74,6 +74,10 @@ class RunView:
         if handler is not None:
             handler(event)
 
+    def holdings(self) -> dict[str, float]:
+        """Instrument -> quantity held, signed."""
+        return {name: book.quantity for name, book in self._positions.items() if book.quantity}
+
     def state(self, marks: Mapping[str, float]) -> Row:
         """Everything the page shows of the run; `marks` are the market's last prices by instrument."""
         return {

@@ -90,7 +90,7 @@ def make_app(reader: TapeReader, hub: Hub, venue: str, halt: HaltDesk | None = N
         return mail_frame(found) if found else JSONResponse({"error": "there is no such mail"}, 404)
 
     if halt is not None:
-        add_halt_routes(app, halt)
+        add_halt_routes(app, halt, reader.held)
 
     @app.websocket("/stream")
     async def stream(socket: WebSocket) -> None:

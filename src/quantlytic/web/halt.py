@@ -36,6 +36,8 @@ _KILL, _RELEASE = msgspec.json.Decoder(KillBody), msgspec.json.Decoder(ReleaseBo
 class HaltDesk:
     """What the page may do about trading. The callables may block, for a minute too; they are called in threads.
 
+    In other modes than live there is nothing to stop: the page shows the latch, and may release it.
+
     kill     (flatten, typed) -> the report, with `is_verified` and `lines` for people. Raises InputError for a wrong name.
     release  (typed) -> the state afterwards. Raises InputError for a wrong name.
     state    () -> {account, mode, halted, cause, by, text, event_time (ns UTC)}; quick, never needs the log.
@@ -56,7 +58,11 @@ class HaltDesk:
         return self._state() | {"is_working": self._turn.locked(), "report": self._report}
 
     def kill(self, body: KillBody) -> dict[str, Any]:
-        """Pull it, once at a time."""
+        """Pull it, once at a time. Raises InputError where nothing is traded."""
+        if (mode := self._state()["mode"]) != "live":
+            raise InputError(
+                f"in mode {mode} no order goes to a venue, so there is nothing to stop; quantlytic kill stops the account itself"
+            )
         if not self._turn.acquire(blocking=False):
             raise InputError("a kill is under way: its result will be shown when it is done")
         try:
@@ -72,20 +78,21 @@ class HaltDesk:
         return self.state()
 
 
-def add_halt_routes(app: FastAPI, desk: HaltDesk) -> None:
-    """GET /api/halt, POST /api/kill, POST /api/release. The guard has checked token and origin."""
+def add_halt_routes(app: FastAPI, desk: HaltDesk, held: Callable[[], list[dict[str, Any]]] = list) -> None:
+    """GET /api/halt, POST /api/kill, POST /api/release. The guard has checked token and origin. `held`: what the live runs hold,
+    by instrument, as the page's view has it."""
 
     @app.get("/api/halt")
     def state() -> JSONResponse:
-        return JSONResponse(desk.state())
+        return JSONResponse(desk.state() | {"held": held()})
 
     @app.post("/api/kill")
     async def kill(request: Request) -> JSONResponse:
-        return await _answer(request, _KILL, desk.kill)
+        return await _answer(request, _KILL, lambda body: desk.kill(body) | {"held": held()})
 
     @app.post("/api/release")
     async def release(request: Request) -> JSONResponse:
-        return await _answer(request, _RELEASE, desk.release)
+        return await _answer(request, _RELEASE, lambda body: desk.release(body) | {"held": held()})
 
 
 async def _answer(

@@ -104,6 +104,11 @@ class TapeReader:
         with self._lock:
             return self._dashboard.feed.view(self._now_ns())
 
+    def held(self) -> list[Row]:
+        """What the live runs hold, by instrument."""
+        with self._lock:
+            return self._dashboard.held()
+
     def open_mail(self, name: str) -> OpenMail | None:
         """A mail of the outbox by its file name."""
         return self._outbox.open(name)

@@ -107,6 +107,20 @@ class Dashboard:
             "candles": charts[series].rows() if series else [],
         }
 
+    def held(self) -> list[Row]:
+        """What the live runs hold together, by instrument: `quantity`, and its `value` at the last price (None: unknown)."""
+        found: dict[str, float] = {}
+        for view in self.runs.values():
+            if view.run is not None and view.run.mode == "live":
+                for name, quantity in view.holdings().items():
+                    found[name] = found.get(name, 0.0) + quantity
+        marks = self._marks
+        return [
+            {"instrument": name, "quantity": quantity, "value": quantity * marks[name] if name in marks else None}
+            for name, quantity in sorted(found.items())
+            if abs(quantity) > 1e-12
+        ]
+
     def drain(self, now_ns: int) -> Row:
         """What changed since the last call. The feed's state is always told: it changes by silence, too."""
         common = self._common(now_ns)

@@ -16,18 +16,25 @@ async function ask(path, body) {
 
 /** Say and do nothing that the server has not confirmed. */
 function draw() {
-  const { account, halted, cause, by, text, event_time: at, is_working: working, report } = state;
+  const { account, mode, halted, cause, by, text, event_time: at, is_working: working, report, held } = state;
+  const live = mode === 'live';
   const busy = working || busySince > 0;
+  get('stop').hidden = !live;
   get('stop').textContent = halted ? '■ Halted' : '■ Stop trading';
+  get('halt-paper').hidden = live;
+  for (const element of dialog.querySelectorAll('.live')) element.hidden = !live;
+  for (const element of dialog.querySelectorAll('.mode')) element.textContent = mode;
   get('halted').hidden = !halted;
   const why = halted && `(${cause}) by ${by || 'nobody known'}, ${at ? `${format.moment(at / 1e6)} ${format.zoneName()}` : 'nobody knows when'}: ${text}`;
-  get('halted-text').textContent = halted ? `■ TRADING HALTED ${why}` : '';
+  const what = live ? 'TRADING HALTED' : `LATCH SHUT, NO LIVE TRADING ON ${account}; ${mode} goes on`;
+  get('halted-text').textContent = halted ? `■ ${what} ${why}` : '';
   get('halt-cause').hidden = !halted;
   get('halt-cause').textContent = halted ? `Halted ${why}.` : '';
   get('halt-from').hidden = halted;
   get('halt-title').textContent = halted ? `Account ${account} is halted` : `Stop trading on account ${account}`;
   get('halt-cancel').textContent = halted ? 'Cancel all orders again' : 'Halt and cancel all orders';
   for (const element of dialog.querySelectorAll('.account')) element.textContent = account;
+  drawHeld(held ?? []);
   get('halt-flatten').textContent = halted ? 'Sell everything' : 'Halt and sell everything';
   get('halt-release').hidden = !halted;
   get('halt-cancel').disabled = busy;
@@ -39,6 +46,21 @@ function draw() {
   get('halt-report').hidden = busy || !report;
   get('halt-report').textContent = report ? report.lines.join('\n') : '';
   get('halt-report').dataset.verified = String(report?.is_verified ?? '');
+}
+
+/** What the runs hold, by instrument: what the second button would sell. */
+function drawHeld(held) {
+  get('halt-held-title').textContent = held.length
+    ? 'The runs hold what is listed. It is sold, and with it whatever else the account has of its instruments, above what [account] keep names:'
+    : 'The runs hold nothing. What else the account has of its instruments is sold, above what [account] keep names.';
+  const lines = held.map(one => {
+    const verb = one.quantity > 0 ? 'sell' : 'buy back';
+    const worth = one.value == null ? '' : `, worth ${format.number(Math.abs(one.value))}`;
+    return `${verb} ${format.quantity(Math.abs(one.quantity))} ${one.instrument}${worth}`;
+  });
+  const shown = [...get('halt-held').children].map(item => item.textContent);
+  if (lines.join('\n') === shown.join('\n')) return;
+  get('halt-held').replaceChildren(...lines.map(text => Object.assign(document.createElement('li'), { textContent: text })));
 }
 
 function problem(text) {
