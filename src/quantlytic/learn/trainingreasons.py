@@ -139,7 +139,7 @@ class Reasons:
 
     def _begin(self, model_id: str) -> tuple[LossWatch, Outcomes] | None:
         manifest = self._manifest_of(model_id)
-        if manifest is None:
+        if manifest is None or manifest.label.kind == "meta":
             return None
         watch = LossWatch(self._triggers.loss_delta)
         watch.watch(model_id, manifest)
