@@ -178,7 +178,7 @@ def test_what_can_be_foretold_earns(tmp_path: Path) -> None:
     times = np.arange(4000, dtype=np.int64) * HOUR_NS + 1_600_000_200_000_000_000
     bars = Bars.of(
         Instrument("x:A"), open_time=times, close_time=times + HOUR_NS, open=before, high=np.maximum(before, close),
-        low=np.minimum(before, close), close=close, volume=np.full(4000, 1e9),
+        low=np.minimum(before, close), close=close, volume=np.full(4000, 1e18),
     )  # fmt: skip
     for label in MODELS:
         folder = tmp_path / label
