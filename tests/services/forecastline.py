@@ -41,7 +41,9 @@ def forecasts(bars: Sequence[Bar], seed: int, changes: int = 5, silent: int = 10
     return found
 
 
-def random_line(seed: int, count: int, instruments: tuple[Instrument, ...] = INSTRUMENTS, changes: int = 5) -> list[Event]:
+def random_line(
+    seed: int, count: int, instruments: tuple[Instrument, ...] = INSTRUMENTS, changes: int = 5
+) -> list[Event]:
     return forecasts(bar_events(random_bars(seed, count, len(instruments)), instruments), seed, changes)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,21 +15,25 @@ from quantlytic.model.codec import encode_batch
 from quantlytic.model.errors import DataError, InputError
 from quantlytic.model.event import Event
 from quantlytic.model.run import Run
+from quantlytic.model.strategychange import StrategyChange
 from quantlytic.research.runs.warmstart import rebuild_session
 from quantlytic.services.executor import PaperExecutor
-from quantlytic.services.strategist import Strategist
+from quantlytic.services.strategist import Strategist, snapshot_of
+from quantlytic.services.swaps import Means
 from quantlytic.store.log.port import Log, Writer
 
 if TYPE_CHECKING:
     from quantlytic.store.lake import Lake
 
 
-def recover_strategist(log: Log, run: Run, session: HeldSession, lake: Lake | None) -> int:
+def recover_strategist(log: Log, run: Run, session: HeldSession, lake: Lake | None, means: Means | None = None) -> int:
     """See to it that `strategist.RUN` has a snapshot to go on from; returns how many decisions it was rebuilt over, 0 for none.
 
     `session` is as at the run's beginning, and is so afterwards. A strategist that started without a snapshot, but not
     without a past, would decide on all of it again. To be called by who starts the strategist, before it: it takes its name.
     Strategies on slices or timers are rebuilt from the log alone.
+
+    `means`: those of the strategist, if its strategy may give way to another.
 
     Raises DataError when the past is not there any more, or when the strategy does not do again what it did.
     """
@@ -36,15 +41,15 @@ def recover_strategist(log: Log, run: Run, session: HeldSession, lake: Lake | No
     writer = log.writer(f"strategist.{run.run_id}")
     try:
         if writer.snapshot is not None and _goes_on(
-            Strategist, _Past(log, writer.positions, writer.snapshot), run, session
+            functools.partial(Strategist, means=means), _Past(log, writer.positions, writer.snapshot), run, session
         ):
             return 0
         session.restore(beginning)
         if session.looks_at_time:
             return _do_again(Strategist, log, run, session, run.decisions_stream, writer)
-        rebuilt = rebuild_session(run, session, log, lake)
+        rebuilt = rebuild_session(run, session, log, lake, None if means is None else means.sources)
         if rebuilt.bars:
-            writer.commit({}, rebuilt.positions, rebuilt.state)
+            writer.commit({}, rebuilt.positions, snapshot_of(rebuilt.state, rebuilt.change))
         return rebuilt.bars
     finally:
         writer.close()
@@ -82,7 +87,7 @@ def _do_again(service: Any, log: Log, run: Run, session: Session, stream: str, w
     if log.bounds(stream)[0] > 0:
         raise DataError(f"{stream} is not whole in the log any more: what it tells of cannot be done again")
     while (batch := log.read(stream, position)).events:
-        recorded += batch.events
+        recorded += [event for event in batch.events if not isinstance(event, StrategyChange)]  # of slices: all refused
         position = batch.next_offset
     past = _Past(log, until=len(recorded))
     if recorded:

@@ -14,9 +14,12 @@ from quantlytic.model.run import Run
 from quantlytic.model.time import duration_text, iso
 from quantlytic.research.runs.paper import BarEvent, Rows, paper_session
 from quantlytic.research.runs.recorded import bar_rows, bars_table
+from quantlytic.research.runs.succession import first_strategy
 from quantlytic.store.log.port import Log
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from quantlytic.store.lake import Lake
 
 MOST_BARS = 1_000_000  # two years of minutes of one instrument
@@ -42,17 +45,25 @@ _BEGINNING = msgspec.msgpack.Decoder(Beginning)
 
 
 def start_session(
-    run: Run, log: Log, lake: Lake | None, *, warmup: Warmup = "lake", now_ns: int, most_gap_ns: int | None = None
+    run: Run,
+    log: Log,
+    lake: Lake | None,
+    *,
+    warmup: Warmup = "lake",
+    now_ns: int,
+    most_gap_ns: int | None = None,
+    sources: Path | None = None,
 ) -> HeldSession:
-    """A session at the run's beginning, for a service that advances the run: see `begin`."""
-    session = paper_session(run)
+    """A session at the run's beginning, for a service that advances the run: see `begin`. `sources`: where the code of
+    strategies that took over is kept."""
+    session = paper_session(run, strategy=first_strategy(run, log, sources))
     begin(run, session, log, lake, warmup=warmup, now_ns=now_ns, most_gap_ns=most_gap_ns)
     return session
 
 
 def begun_session(run: Run, log: Log, compiled: bool = True) -> HeldSession:
     """A session at the beginning of a run that has begun, for a replay of it: see `begin_again`."""
-    session = paper_session(run, compiled)
+    session = paper_session(run, compiled, first_strategy(run, log))
     begin_again(run, session, log)
     return session
 
@@ -162,6 +173,12 @@ def history(run: Run, log: Log, lake: Lake | None) -> NDArray[Any]:
     return array[-MOST_BARS:]
 
 
+def most_gap_of(run: Run) -> int:
+    """The longest hole over which an average is still one, ns: 20 bars, for bars of an hour and more at least four days."""
+    gap_ns = MOST_GAP_BARS * run.bar_size_ns
+    return max(gap_ns, _LONG_WEEKEND_NS) if run.bar_size_ns >= 3_600_000_000_000 else gap_ns
+
+
 def _is_new(array: NDArray[Any]) -> NDArray[np.bool_]:
     """Which rows are later than the one before: at another time, or at its time for a later instrument."""
     later, other = np.diff(array["close_time"]), np.diff(array["instrument"])
@@ -193,9 +210,7 @@ def _warm(
     bars = bars[bars["close_time"] <= (now_ns if first is None else first.open_time)]
     until = int(bars["close_time"][-1]) if len(bars) else 0
     if most_gap_ns is None:
-        most_gap_ns = MOST_GAP_BARS * run.bar_size_ns
-        if run.bar_size_ns >= 3_600_000_000_000:
-            most_gap_ns = max(most_gap_ns, _LONG_WEEKEND_NS)
+        most_gap_ns = most_gap_of(run)
     size = duration_text(run.bar_size_ns)
     if not len(bars) or now_ns - until > most_gap_ns:
         session.hold()

@@ -10,8 +10,9 @@ from quantlytic.engine.session import Session
 from quantlytic.model.equity import Decided, Equity
 from quantlytic.model.event import Event
 from quantlytic.model.run import Run
-from quantlytic.research.runs.paper import BarEvent, Rows
+from quantlytic.research.runs.paper import Array, Rows
 from quantlytic.research.runs.parity import Parity, by_kind, compare_kinds, events_of
+from quantlytic.research.runs.succession import accepted, succeed
 from quantlytic.store.log.port import Log
 
 
@@ -26,21 +27,27 @@ def check_live_parity(log: Log, run: Run, session: Session) -> Parity:
         for offset, event in events_of(log, run.bars_stream, run.first_bar_offset)
         if offset in wanted and rows.wants(event)
     }
+    changes = {change.bar_offset: change for change in accepted(decisions)}
     replayed: list[Event] = []
     pending: list[Event] = []
     for _, event in events_of(log, run.executions_stream):
         pending.append(event)
         if isinstance(event, Equity) and event.bar_offset in wanted:
-            replayed += _decide(session, rows, pending, bars[event.bar_offset], event.bar_offset)
+            offset = event.bar_offset
+            row = rows.bars([bars[offset]])
+            session.apply(rows.updates(pending), rows.fills(pending), row)
+            if offset in changes:
+                session, wishes = succeed(run, changes[offset], session)
+            else:
+                wishes = session.decide(row)
+            replayed += _decided(rows, wishes, offset)
             pending = []
     return compare_kinds(run.run_id, len(decided), by_kind(decisions), by_kind(replayed))
 
 
-def _decide(session: Session, rows: Rows, reports: list[Event], bar: BarEvent, offset: int) -> list[Event]:
-    """What the strategist does with the reports and the bar."""
-    row = rows.bars([bar])
-    session.apply(rows.updates(reports), rows.fills(reports), row)
-    signals, orders, cancels, amends = session.decide(row)
+def _decided(rows: Rows, wishes: tuple[Array, Array, Array, Array], offset: int) -> list[Event]:
+    """What the strategist makes of the wishes at a bar."""
+    signals, orders, cancels, amends = wishes
     return [
         *rows.signal_events(signals, lambda _: offset),
         *rows.cancel_events(cancels, lambda _: offset),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from quantlytic.engine.data.bars import Bars
 from quantlytic.engine.data.tape import Tape
 from quantlytic.engine.held import HeldSession
 from quantlytic.engine.market.fees import Fees
+from quantlytic.engine.strategy import Strategy
 from quantlytic.model.bar import BAR, Bar, bar_row
 from quantlytic.model.equity import Equity
 from quantlytic.model.event import Event
@@ -38,16 +39,21 @@ from quantlytic.model.signal import Signal
 from quantlytic.strategies.catalogue import find
 
 Array = NDArray[Any]
+S = TypeVar("S", bound=HeldSession)
 BarEvent = Bar | Forecast
 """A bar on the tape: as it is, or with what a model expects after it."""
 
 
-def paper_session(run: Run, compiled: bool = True) -> HeldSession:
-    """The session that a paper run, and its replay, advance; `beginning.py` brings it to where the run begins. StrategyError
-    for a strategy that does not look at bars."""
-    strategy = find(run.strategy).of_numbers(run.params)
+def paper_session(run: Run, compiled: bool = True, strategy: type[Strategy] | None = None) -> HeldSession:
+    """The session that a paper run, and its replay, advance; `beginning.py` brings it to where the run begins. `strategy`: the
+    class, where it is not what the run's name stands for now. StrategyError for a strategy that does not look at bars."""
+    return session_of(HeldSession, run, (strategy or find(run.strategy)).of_numbers(run.params), compiled)
+
+
+def session_of(kind: type[S], run: Run, strategy: Strategy, compiled: bool = True) -> S:
+    """A session of that kind, of a strategy on the run's account."""
     fees = Fees(maker_bps=run.fee_bps, taker_bps=run.fee_bps)
-    session = HeldSession(strategy, run.instruments, cash=run.cash, fees=fees, compiled=compiled)
+    session = kind(strategy, run.instruments, cash=run.cash, fees=fees, compiled=compiled)
     session.expect(Tape(bars=Bars(np.zeros(0, BAR), run.instruments)))
     return session
 

@@ -18,6 +18,8 @@ from quantlytic.model.run import Run
 from quantlytic.model.signal import Signal
 from quantlytic.research.runs.paper import BarEvent, Rows
 from quantlytic.research.runs.released import Released
+from quantlytic.research.runs.replay import Replay
+from quantlytic.research.runs.succession import accepted
 from quantlytic.store.log.port import Log
 
 KINDS: dict[type[Event], str] = {
@@ -56,7 +58,7 @@ def check_parity(log: Log, run: Run, session: Session) -> Parity:
     executions = [event for _, event in events_of(log, run.executions_stream)]
     last = max((event.bar_offset for event in decisions if isinstance(event, Decided)), default=-1)
     bars = _bars(log, run, rows, last)
-    replayed = list(_replay(session, rows, bars))
+    replayed = list(Replay(session, run, bars).events(accepted(decisions)))
     if missing := _answers_missing(log, run, decisions, last):
         replayed = [event for event in replayed if not _is_answer(event, missing, bars[-1][1].close_time)]
     return compare_kinds(run.run_id, len(bars), by_kind([*decisions, *_until(executions, last)]), by_kind(replayed))
@@ -64,7 +66,6 @@ def check_parity(log: Log, run: Run, session: Session) -> Parity:
 
 def _check_times(log: Log, run: Run, session: Session) -> Parity:
     """`check_parity` of a run that looks at time: it takes its bars when their time is complete."""
-    rows = Rows(run)
     decisions = [event for _, event in events_of(log, run.decisions_stream)]
     executions = [event for _, event in events_of(log, run.executions_stream)]
     decided = {event.bar_offset: k for k, event in enumerate(decisions) if isinstance(event, Decided)}
@@ -81,7 +82,7 @@ def _check_times(log: Log, run: Run, session: Session) -> Parity:
     if last < 0:
         return compare_kinds(run.run_id, 0, by_kind([]), by_kind([]))
     end = max(k for k, event in enumerate(executions) if isinstance(event, BarsClosed) and event.event_time == time)
-    replayed = _replay(session, rows, taken[:bars], time + 1)
+    replayed = Replay(session, run, taken[:bars]).events(until=time + 1)
     return compare_kinds(run.run_id, bars, by_kind([*decisions[: decided[last]], *executions[:end]]), by_kind(replayed))
 
 
@@ -113,22 +114,6 @@ def _until(executions: Sequence[Event], last: int) -> Iterator[Event]:
             return
         if isinstance(event, OrderUpdate) or event.bar_offset <= last:  # type: ignore[attr-defined]
             yield event
-
-
-def _replay(session: Session, rows: Rows, bars: Sequence[tuple[int, BarEvent]], until: int | None = None) -> Iterator[Event]:
-    """What the backtest does with the same bars, and till `until`."""
-    offsets = [offset for offset, _ in bars]
-    session.run_as_taken(rows.bars([bar for _, bar in bars]))
-    if until is not None:
-        session.pass_time(until)
-    yield from rows.signal_events(session.signals, offsets.__getitem__)
-    yield from rows.order_events(session.orders, offsets.__getitem__)
-    yield from rows.cancel_events(session.cancels, offsets.__getitem__)
-    yield from rows.amend_events(session.amends, offsets.__getitem__)
-    yield from rows.fill_events(session.fills, offsets.__getitem__)
-    yield from rows.update_events(session.updates)
-    for (offset, bar), equity in zip(bars, session.equity.tolist(), strict=True):
-        yield Equity(rows.run_id, bar.instrument, bar.close_time, equity, 0.0, 0.0, bar.close, offset)
 
 
 def _answers_missing(log: Log, run: Run, decisions: Sequence[Event], last: int) -> set[int]:

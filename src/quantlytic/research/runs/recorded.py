@@ -15,7 +15,9 @@ from quantlytic.model.event import Event
 from quantlytic.model.fill import FILL, Fill
 from quantlytic.model.order import ORDER_UPDATE, Order, OrderAmend, OrderCancel, OrderUpdate, Reason
 from quantlytic.model.run import Run
+from quantlytic.model.strategychange import StrategyChange
 from quantlytic.research.runs.paper import Rows
+from quantlytic.research.runs.succession import accepted
 from quantlytic.store.log.port import Log
 
 if TYPE_CHECKING:
@@ -34,7 +36,8 @@ class Recorded:
     offsets in the executions stream; `equity_at`: the offsets there at which each bar was done with.
 
     `decided`: offset of the last bar that is known to be decided on, -1 for none; `wished_at`: offsets of the bars up to it
-    at which the strategy sent, withdrew or changed an order; `last_order`: the highest order id by then.
+    at which the strategy sent, withdrew or changed an order; `last_order`: the highest order id by then. `changes`: of strategy,
+    those up to that bar.
     """
 
     bars: Array
@@ -47,6 +50,7 @@ class Recorded:
     decided: int
     wished_at: Offsets
     last_order: int
+    changes: tuple[StrategyChange, ...] = ()
 
 
 def read_recorded(run: Run, log: Log, lake: Lake | None = None) -> Recorded:
@@ -67,15 +71,26 @@ def read_recorded(run: Run, log: Log, lake: Lake | None = None) -> Recorded:
         at = {kind: np.append(old.at[kind], at[kind]) for kind in at}
         done, fills = np.append(old.done, done), np.append(old.fills, fills)
         updates = np.append(old.updates, updates)
-    bars, bar_offsets = _bars(run, rows, log, lake)
+    bars, bar_offsets = run_bars(run, log, lake)
     where = np.searchsorted(bar_offsets, done)
     if len(done) and (where.max() >= len(bars) or not np.array_equal(bar_offsets[where], done)):
         raise DataError(
             f"{run.run_id}: not all bars that it acted on are in the log or the lake: nothing to rebuild from"
         )
     decided, wished_at, last_order = _decided(run, log, lake, done)
+    changes = tuple(one for one in _changes(run, log, lake) if one.bar_offset <= decided)
     return Recorded(
-        bars[where], done, at[Equity], updates, at[OrderUpdate], fills, at[Fill], decided, wished_at, last_order
+        bars[where],
+        done,
+        at[Equity],
+        updates,
+        at[OrderUpdate],
+        fills,
+        at[Fill],
+        decided,
+        wished_at,
+        last_order,
+        changes,
     )
 
 
@@ -104,9 +119,9 @@ class _OldReports:
         return np.array([self._index[name] for name in frame["instrument"]], np.int32)
 
 
-def _bars(run: Run, rows: Rows, log: Log, lake: Lake | None) -> tuple[Array, Offsets]:
+def run_bars(run: Run, log: Log, lake: Lake | None) -> tuple[Array, Offsets]:
     """All bars of the run, in the order of the stream, and their offsets there."""
-    seam = _seam(run.bars_stream, lake)
+    rows, seam = Rows(run), _seam(run.bars_stream, lake)
     offsets, events = _stream(log, run.bars_stream, max(run.first_bar_offset, seam))
     wanted = [(o, e) for o, e in zip(offsets, events, strict=True) if rows.wants(e)]
     found, at = rows.bars([event for _, event in wanted]), np.array([offset for offset, _ in wanted], np.int64)
@@ -167,6 +182,17 @@ def _decided(run: Run, log: Log, lake: Lake | None, done: Offsets) -> tuple[int,
                 at.append(found[-1])
     wished, ids, ids_at = np.unique(np.concatenate(found)), np.concatenate(orders), np.concatenate(at)
     return last, wished[wished <= last], int(ids[ids_at <= last].max(initial=0))
+
+
+def _changes(run: Run, log: Log, lake: Lake | None) -> list[StrategyChange]:
+    """Who took over from whom, in order."""
+    seam = _seam(run.decisions_stream, lake)
+    found = list[StrategyChange]()
+    if lake is not None and seam:
+        names = StrategyChange.__struct_fields__
+        rows = _of_run(lake, "strategy_changes", run, run.decisions_stream, seam).select(names).iter_rows(named=True)
+        found = [StrategyChange(**row) for row in rows]
+    return accepted([*found, *_stream(log, run.decisions_stream, seam)[1]])
 
 
 def _last_decided(run: Run, log: Log, done: Offsets) -> int:

@@ -1,0 +1,175 @@
+"""A running strategy gives way to another: what is recorded of it, and how it is done again from that."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+import os
+import tempfile
+import zlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+
+from quantlytic.engine.held import HeldSession
+from quantlytic.engine.plain import PythonStrategy
+from quantlytic.engine.session import Session
+from quantlytic.engine.strategy import Strategy
+from quantlytic.engine.successor import Successor
+from quantlytic.model.errors import InputError, StoreError
+from quantlytic.model.event import Event
+from quantlytic.model.run import Run
+from quantlytic.model.strategychange import CLOSE, StrategyChange
+from quantlytic.research.runs.paper import Array, session_of
+from quantlytic.strategies.catalogue import find, reads_forecasts
+
+if TYPE_CHECKING:
+    from quantlytic.store.lake import Lake
+    from quantlytic.store.log.port import Log
+
+_PARAMS = msgspec.json.Decoder(dict[str, float])
+
+
+def strategy_named(name: str, code: str, folder: Path | None = None) -> type[Strategy]:
+    """The class of that name; of a strategy's own file as it was, whose text is `code`. Texts are laid down in `folder` (one
+    of this process where there is none), by their hash: the same text is the same file. Raises InputError, StrategyError."""
+    if not code:
+        return find(name)
+    path, _, class_name = name.partition(".py")
+    kept = (folder or _own_folder()) / hashlib.sha256(code.encode()).hexdigest()[:16] / f"{Path(path).name}.py"
+    if not kept.is_file():
+        temporary = kept.with_name(f".{kept.name}.{os.getpid()}")
+        try:
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_text(code, encoding="utf-8", newline="")
+            os.replace(temporary, kept)
+        except OSError as error:
+            raise StoreError(f"the code of a strategy cannot be kept in {kept.parent}: {error.strerror}") from None
+    return find(f"{kept}{class_name}")
+
+
+def code_of_file(name: str) -> str:
+    """The text of a strategy's own file; "" for a built-in one. Raises InputError for a file that is not there or no text."""
+    path, dot, _ = name.partition(".py")
+    if not dot:
+        return ""
+    try:
+        return Path(path + dot).expanduser().read_bytes().decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path + dot} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+
+
+def params_text(params: Mapping[str, Any]) -> str:
+    """Parameters as they are recorded: a JSON object of numbers, by name."""
+    return msgspec.json.encode({name: float(params[name]) for name in sorted(params)}).decode()
+
+
+def params_of(text: str) -> dict[str, float]:
+    """The inverse of `params_text`."""
+    return _PARAMS.decode(text)
+
+
+def accepted(events: Iterable[Event]) -> list[StrategyChange]:
+    """The changes that were made, among a run's decisions."""
+    return [event for event in events if isinstance(event, StrategyChange) and not event.refusal]
+
+
+def changes_of(run: Run, log: Log) -> list[StrategyChange]:
+    """The changes that were made in a run, as its log tells them."""
+    if log.bounds(run.commands_stream)[1] == 0:  # nobody has ever asked for one
+        return []
+    found, position = list[StrategyChange](), log.bounds(run.decisions_stream)[0]
+    while (batch := log.read(run.decisions_stream, position, 50_000)).events:
+        found += accepted(batch.events)
+        position = batch.next_offset
+    return found
+
+
+def as_it_is(run: Run, log: Log) -> Run:
+    """The run with the strategy, parameters and code that are in force now. Its id stays: it is the same run."""
+    changes = changes_of(run, log)
+    if not changes:
+        return run
+    last = changes[-1]
+    return msgspec.structs.replace(run, strategy=last.new, params=params_of(last.new_params), code_hash=last.code_hash)
+
+
+def first_strategy(run: Run, log: Log, folder: Path | None = None) -> type[Strategy]:
+    """The class that the run began with: as it was, if it was kept when another one took over."""
+    changes = changes_of(run, log)
+    return strategy_named(run.strategy, changes[0].old_code if changes else "", folder)
+
+
+def why_not(run: Run, old: Session, new: Strategy) -> str:
+    """Why a strategy cannot take over from the one that runs; "" where it can."""
+    name = type(new).__name__
+    if isinstance(new, PythonStrategy):
+        return f"{name} is a PythonStrategy, whose state cannot be saved: write a Strategy"
+    for one in (new, old.strategy):
+        if not one.handlers() <= {"on_bar", "on_fill"}:
+            what = ", ".join(sorted(one.handlers() - {"on_bar", "on_fill"}))
+            return f"{type(one).__name__} has {what}, and only strategies on bars take over from each other: start a new run"
+    if reads_forecasts(type(new)) and not run.forecasts:
+        return f"{name} reads forecasts, which this run is not given: start a new run on a line of forecasts"
+    if isinstance(old, HeldSession) and old.is_held:
+        return (
+            f"orders of {type(old.strategy).__name__} are still held, for its indicators are not ready: start a new run"
+        )
+    return ""
+
+
+def successor(run: Run, name: str, params: str, code: str, folder: Path | None, compiled: bool = True) -> Successor:
+    """A session for who takes over, as at the beginning. Raises InputError, StrategyError."""
+    strategy = strategy_named(name, code, folder).of_numbers(params_of(params))
+    return session_of(Successor, run, strategy, compiled)
+
+
+def restored(run: Run, change: StrategyChange, folder: Path | None, compiled: bool = True) -> Successor:
+    """A session for who has taken over, to `restore` what was saved of it."""
+    return successor(run, change.new, change.new_params, change.code, folder, compiled)
+
+
+def succeed(
+    run: Run, change: StrategyChange, old: Session, folder: Path | None = None
+) -> tuple[Successor, tuple[Array, Array, Array, Array]]:
+    """Do what was recorded: `old` has been marked at the change's bar. Returns the session that goes on, and the (signals,
+    orders, cancels, amends) that go with the change."""
+    new = restored(run, change, folder, old.compiled)
+    new.take_over(old, unpacked(change.state))
+    return new, new.wind_up(change.position == CLOSE)
+
+
+def packed(states: bytes) -> str:
+    """States as text."""
+    return base64.b85encode(zlib.compress(states, 6)).decode()
+
+
+def unpacked(text: str) -> bytes:
+    """The inverse of `packed`."""
+    return zlib.decompress(base64.b85decode(text))
+
+
+def past(run: Run, log: Log, lake: Lake | None, until: int, most_gap_ns: int | None = None) -> Array:
+    """All bars that the run would have seen before the offset `until` of its bars, had it always run: those on disk before it
+    began, then its own, as they were taken. What lies before a hole of more than `most_gap_ns` (as for a run that begins) is
+    left out, and all but the last `MOST_BARS`."""
+    from quantlytic.research.runs.beginning import MOST_BARS, history, most_gap_of
+    from quantlytic.research.runs.recorded import run_bars
+
+    own, offsets = run_bars(run, log, lake)
+    own = own[: int(np.searchsorted(offsets, until))]
+    before = history(run, log, lake)
+    if len(own):
+        before = before[before["close_time"] <= own["open_time"][0]]
+    bars = np.append(before, own)
+    holes = np.flatnonzero(np.diff(bars["close_time"]) > (most_gap_ns or most_gap_of(run)))
+    return bars[holes[-1] + 1 if len(holes) else 0 :][-MOST_BARS:]
+
+
+@functools.cache
+def _own_folder() -> Path:
+    return Path(tempfile.mkdtemp(prefix="quantlytic-strategies-"))

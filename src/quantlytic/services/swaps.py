@@ -1,0 +1,189 @@
+"""Another strategy for a running one: asked for in `commands.RUN`, made ready beside the way of bars, handed over between two."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from quantlytic.engine.session import Session
+from quantlytic.engine.successor import Successor
+from quantlytic.model.errors import QuantlyticError
+from quantlytic.model.run import Run
+from quantlytic.model.strategychange import CLOSE, StrategyChange, StrategyRequest
+from quantlytic.research.runs.paper import Array
+from quantlytic.research.runs.succession import code_of_file, packed, params_text, past, successor, why_not
+from quantlytic.services.inbox import Inbox
+from quantlytic.store.log.port import Log
+
+if TYPE_CHECKING:
+    from quantlytic.store.lake import Lake
+
+LOOK_S = 0.1  # how often a busy strategist looks for requests
+
+
+class Means(NamedTuple):
+    """What it takes to make a successor ready: a log of its own thread, the lake, where code is kept; in a thread, or at once."""
+
+    open_log: Callable[[], Log]
+    lake: Lake | None = None
+    sources: Path | None = None
+    in_background: bool = True
+
+
+class Reigning(NamedTuple):
+    """Who decides: name, parameters as text, code ("" for a built-in strategy)."""
+
+    name: str
+    params: str
+    code: str
+
+    @classmethod
+    def of(cls, run: Run, change: StrategyChange | None) -> Reigning:
+        """Of a run as it is after its last change."""
+        if change is not None:
+            return cls(change.new, change.new_params, change.code)
+        try:
+            code = code_of_file(run.strategy)
+        except QuantlyticError:
+            code = ""
+        is_the_one = hashlib.sha256(code.encode()).hexdigest() == run.code_hash
+        return cls(run.strategy, params_text(run.params), code if is_the_one else "")
+
+
+class Swaps:
+    """The requests of one run, one at a time, in their order. The position in them is committed with the answer, so each is
+    answered once, whatever dies in between.
+
+    What costs time (compiling, history) is done in a thread; the bars since then are learnt at the hand-over.
+    """
+
+    def __init__(
+        self, log: Log, run: Run, position: int, means: Means, timer_s: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._run, self._means, self._timer_s = run, means, timer_s
+        self._inbox = Inbox(log, run.commands_stream, position)
+        self._look_s = 0.0
+        self._request: StrategyRequest | None = None
+        self._thread: threading.Thread | None = None
+        self._made: Successor | None = None
+        self._bars = 0
+        self._since: list[Array] = []
+        self._refusal = ""
+
+    @property
+    def positions(self) -> dict[str, int]:
+        """What a commit of the answer has to name."""
+        return {self._inbox.stream: self._inbox.position}
+
+    def look(self, session: Session, position: int) -> None:
+        """Take up the next request, if there is one. `position`: of the run's bars, as far as they have been decided on."""
+        if self._request is not None or (self._means.in_background and self._timer_s() < self._look_s):
+            return
+        self._look_s = self._timer_s() + LOOK_S
+        while self._request is None and self._inbox.peek() is not None:
+            _, event = self._inbox.take()
+            if isinstance(event, StrategyRequest):
+                self._begin(event, session, position)
+
+    @property
+    def refusal(self) -> StrategyRequest | None:
+        """The request at hand, if it is to be refused."""
+        return self._request if self._refusal else None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether somebody is ready to take over at the next bar."""
+        return self._made is not None and self._thread_is_done
+
+    def refused(self, reigning: Reigning) -> StrategyChange:
+        """The answer that it is refused; the next request may be looked for."""
+        request, why = self._request, self._refusal
+        assert request is not None
+        self._end()
+        return _answer(request, reigning, request.event_time, -1, refusal=why)
+
+    def note(self, row: Array) -> None:
+        """A bar (BAR row) that the present strategy has decided on meanwhile."""
+        if self._request is not None:
+            self._since.append(np.atleast_1d(row).copy())
+
+    def learn_last(self, row: Array, session: Session) -> bool:
+        """What came since, and the bar at hand. False: it raised, or is not let in any more, and is refused."""
+        assert self._made is not None
+        self.note(row)
+        try:
+            self._made.learn(np.concatenate(self._since))
+            self._refusal = why_not(self._run, session, self._made.strategy)
+        except QuantlyticError as error:
+            self._refusal = _one_line(error)
+        self._bars += len(self._since)
+        return not self._refusal
+
+    def hand_over(
+        self, old: Session, reigning: Reigning, time: int, offset: int
+    ) -> tuple[Successor, StrategyChange, tuple[Array, Array, Array, Array]]:
+        """Let the new one take over from `old`, which has been marked at the bar. Returns it, what is to be recorded, and the
+        (signals, orders, cancels, amends) that go with it."""
+        made, request = self._made, self._request
+        assert made is not None
+        assert request is not None
+        states, bars = made.learnt(), self._bars
+        made.take_over(old, states)
+        wishes = made.wind_up(request.position == CLOSE)
+        self._end()
+        change = _answer(request, reigning, time, offset, bars=bars, is_held=made.waits, state=packed(states))
+        return made, change, wishes
+
+    # ---- inside
+
+    @property
+    def _thread_is_done(self) -> bool:
+        return self._thread is None or not self._thread.is_alive()
+
+    def _begin(self, request: StrategyRequest, session: Session, position: int) -> None:
+        self._request = request
+        if not self._means.in_background:
+            self._make(request, session, position)
+            return
+        self._thread = threading.Thread(target=self._make, args=(request, session, position), daemon=True)
+        self._thread.start()
+
+    def _make(self, request: StrategyRequest, session: Session, position: int) -> None:
+        try:
+            made = successor(
+                self._run, request.strategy, request.params, request.code, self._means.sources, session.compiled
+            )
+            refusal = why_not(self._run, session, made.strategy)
+            if not refusal:
+                log = self._means.open_log()
+                try:
+                    bars = past(self._run, log, self._means.lake, position)
+                finally:
+                    log.close()
+                made.learn(bars)
+                self._bars, self._made = len(bars), made
+            self._refusal = refusal
+        except Exception as error:  # whatever is wrong with it, the old one goes on
+            self._made, self._refusal = None, _one_line(error)
+
+    def _end(self) -> None:
+        self._request, self._made, self._refusal = None, None, ""
+        self._bars, self._since, self._look_s = 0, [], 0.0
+
+
+def _answer(request: StrategyRequest, old: Reigning, time: int, offset: int, **more: Any) -> StrategyChange:
+    return StrategyChange(
+        request.run, request.request, time, offset, old.name, old.params, request.strategy, request.params,
+        request.position, request.reason, request.by, request.code_hash, code=request.code, old_code=old.code, **more,
+    )  # fmt: skip
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text if isinstance(error, QuantlyticError) and text else f"{type(error).__name__}: {text}"
