@@ -14,12 +14,15 @@ from quantlytic.model.errors import DataError
 LEAST_ROWS = 200
 """Below, chance alone gives large indices: of n rows in ten bins about 9 / n."""
 BLOCK_ROWS = 500
+LOOK_ROWS = 20
+"""The index is computed anew every so many rows: one row hardly moves it, and a forecast does not wait for it."""
 _LEAST_SHARE = 1e-4  # an empty bin: its logarithm would be infinite
 
 
 class _Saved(msgspec.Struct, array_like=True):
     rows: tuple[int, int]
     counts: bytes
+    last: float
 
 
 class Drift:
@@ -39,9 +42,10 @@ class Drift:
         self._columns = np.arange(len(cuts))
         self._counts = np.zeros((2, len(cuts), width + 1), np.int64)  # the block that fills, and the one before
         self._rows = [0, 0]
+        self._last = math.nan
 
     def add(self, row: Inputs) -> float:
-        """Take a complete row, f4[k]; the largest index of a column so far, NaN for too few rows."""
+        """Take a complete row, f4[k]; the largest index of a column so far (as of the last look), NaN for too few rows."""
         if self._rows[0] == BLOCK_ROWS:
             self._rows = [0, self._rows[0]]
             self._counts[1] = self._counts[0]
@@ -49,8 +53,9 @@ class Drift:
         bins = (row[:, None] >= self._edges).sum(axis=1)
         self._counts[0, self._columns, bins] += 1
         self._rows[0] += 1
-        indices = self.indices()
-        return float(indices.max()) if len(indices) else math.nan
+        if self._rows[0] % LOOK_ROWS == 0 and len(indices := self.indices()):
+            self._last = float(indices.max())
+        return self._last
 
     def indices(self) -> Values:
         """The index of each column, f8[k]; empty for too few rows."""
@@ -64,7 +69,7 @@ class Drift:
 
     def save(self) -> bytes:
         """All state, to go on from."""
-        return msgspec.msgpack.encode(_Saved((self._rows[0], self._rows[1]), self._counts.tobytes()))
+        return msgspec.msgpack.encode(_Saved((self._rows[0], self._rows[1]), self._counts.tobytes(), self._last))
 
     def restore(self, state: bytes) -> None:
         """Go on from what `save` gave. DataError when it is not of this model."""
@@ -73,7 +78,7 @@ class Drift:
             counts = np.frombuffer(saved.counts, np.int64).reshape(self._counts.shape)
         except (msgspec.MsgspecError, ValueError) as error:
             raise DataError(f"the saved drift is damaged, or of another model: {error}") from None
-        self._rows, self._counts = list(saved.rows), counts.copy()
+        self._rows, self._counts, self._last = list(saved.rows), counts.copy(), saved.last
 
 
 def _cuts_of(deciles: Sequence[float]) -> tuple[list[float], list[float]]:
