@@ -61,7 +61,8 @@ def forecast_bars(bars: Bars, artifact: Artifact, *, in_sample: bool = False, fo
         values[rows[given]] = model.predict(inputs[given])
     told = bars.with_forecasts(values)
     before = dict(bars.source).get("forecasts", [])
-    note = {"model": artifact.model_id, "in_sample": in_sample, "sentence": _sentence(manifest, own, given, in_sample)}
+    sentence = _sentence(manifest, own, given, in_sample)
+    note = {"model": artifact.model_id, "task": manifest.task, "in_sample": in_sample, "sentence": sentence}
     return Bars(told.array, bars.instruments, bars.label, {**bars.source, "forecasts": [*before, note]})
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from quantlytic.app.forecasts import model_options, told_again, with_forecasts
 from quantlytic.app.options import check_options, market_of, span_options, trading_options
 from quantlytic.model.errors import InputError, MismatchError
 
@@ -33,6 +34,7 @@ _SPARK_WIDTH = 60
 )
 @trading_options
 @check_options
+@model_options
 @click.option(
     "--benchmark", metavar="FILE[:SYMBOL]", help="Bars to compare with; without it the same instruments, held."
 )
@@ -70,6 +72,7 @@ def command(strategy: str | None, report: Path | None, debug: bool, as_json: boo
         from quantlytic.research.runs.runfolder import save_failure, save_run
 
         bars, benchmark = loading.result()
+    bars = with_forecasts(bars, type(chosen), strategy, home, chosen.params, **given)
     try:
         result = backtest(
             chosen,
@@ -88,7 +91,9 @@ def command(strategy: str | None, report: Path | None, debug: bool, as_json: boo
     path = report if report is not None else None if as_json else folder / "report.html"
     written = None if path is None else result.plot(path, verdict=verdict)
     if as_json:
-        click.echo(json.dumps(result.summary() | {"verdict": verdict.to_dict()}, allow_nan=False))
+        notes = bars.source.get("forecasts")
+        told = {"verdict": verdict.to_dict()} | ({"forecasts": notes} if notes else {})
+        click.echo(json.dumps(result.summary() | told, allow_nan=False))
     else:
         _print(result, written, verdict.sentence)
 
@@ -118,7 +123,7 @@ def _reproduce(home: Path, strategy: str | None, debug: bool, report: Path | Non
     """Run it again from its manifest; MismatchError when anything that decides the result differs."""
     from quantlytic.app.commands.compare import folder_of
     from quantlytic.research.data.history import load_bars
-    from quantlytic.research.runs.reproduce import read_manifest, reproduce
+    from quantlytic.research.runs.reproduce import named_bars, read_manifest, reproduce
 
     source = click.get_current_context().get_parameter_source
     fixed = (
@@ -133,6 +138,8 @@ def _reproduce(home: Path, strategy: str | None, debug: bool, report: Path | Non
         "end",
         "calendar",
         "benchmark",
+        "model",
+        "in_sample",
     )
     set_too = [name for name in fixed if source(name) is not click.core.ParameterSource.DEFAULT]
     if strategy is not None or set_too:
@@ -145,7 +152,10 @@ def _reproduce(home: Path, strategy: str | None, debug: bool, report: Path | Non
     elif not where.exists() and len(where.parts) == 1 and not where.suffix:  # as `compare` names them: last, last~1
         where = folder_of(home, where.name)
     bars = None if given["data"] is None else load_bars(given["data"], given["symbol"], given["bar_size"])
-    done = reproduce(read_manifest(where), bars, compiled=False if debug else None)
+    manifest = read_manifest(where)
+    if notes := (manifest["data"].get("source") or {}).get("forecasts"):
+        bars = told_again(named_bars(manifest) if bars is None else bars, home, notes)
+    done = reproduce(manifest, bars, compiled=False if debug else None)
     if report is not None:
         done.result.plot(report)
     if done.is_equal and as_json:
@@ -216,6 +226,8 @@ def _print(result: Result, report: Path | None, verdict: str) -> None:
     for row in rows:
         table.add_row(*row)
     print_table(table)
+    for note in result.bars.source.get("forecasts", ()):
+        click.echo("\n" + click.wrap_text(str(note["sentence"]), 100))
     if result.rejections:
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in result.rejections.items())
         click.echo(f"\norders rejected: {summary['rejected']:,} ({reasons})")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from quantlytic.app.forecasts import model_options, with_forecasts
 from quantlytic.app.options import check_options, market_of, span_options, trading_options
 from quantlytic.model.errors import InputError
 
@@ -40,6 +41,7 @@ _LARGEST, _LARGEST_SPAN = 2**63 - 1, 1_000_000  # of a value, and how many of th
 @click.option("--bar-size", help="Size of a bar, such as 15m; without it, the most frequent step.")
 @trading_options
 @check_options
+@model_options
 @click.option("--jobs", type=int, metavar="N", help="Cores to use; all of them without it.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Where the page and the tables go.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -63,6 +65,7 @@ def command(strategy: str, file: Path | None, data: Path | None, as_json: bool, 
     draws = given["draws"]
     axes = parse_axes(given["params"], draws is not None)
     bars = load_bars(one_file("sweep", file, data), given["symbol"], given["bar_size"], given["start"], given["end"])
+    bars = with_forecasts(bars, chosen, strategy, home, axes, **given)
     with _Progress(shown=not as_json) as progress:
         found = sweep(
             chosen,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from quantlytic.app.forecasts import model_options, with_forecasts
 from quantlytic.app.options import check_options, market_of, span_options, trading_options
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the draws.")
 @trading_options
 @check_options
+@model_options
 @click.option("--jobs", type=int, help="Processors to use; all of them without it.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write a page to this HTML file.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -60,19 +62,21 @@ def command(strategy: str, file: Path | None, data: Path | None, out: Path | Non
     bars = load_bars(
         one_file("walkforward", file, data), given["symbol"], given["bar_size"], given["start"], given["end"]
     )
+    home, kind = home_folder(), find(strategy)
+    bars = with_forecasts(bars, kind, strategy, home, axes, **given)
     chosen = (
         "train", "test", "anchored", "metric", "draws", "seed", "cash", "allow_gaps", "allow_splits",
         "calendar", "jobs",
     )  # fmt: skip
     found = walk_forward(
-        find(strategy),
+        kind,
         bars,
         axes,
         market=market_of(**given),
         progress=_progress if sys.stderr.isatty() else None,
         name=strategy,
         constraint=parse_constraint(given["where"]),
-        home=home_folder(),
+        home=home,
         **{key: given[key] for key in chosen},
     )
     written = None if out is None else found.plot(out)

@@ -115,7 +115,7 @@ def reproduce(
     strategy, data, account = manifest["strategy"], manifest["data"], manifest["account"]
     chosen = _find(strategy)(**strategy["params"])
     if bars is None:
-        bars = _bars(data.get("source") or {})
+        bars = named_bars(manifest)
     if data.get("actions") and actions is None:
         raise InputError(
             "the run had corporate actions, which the manifest does not hold: give them again, as actions="
@@ -151,7 +151,9 @@ def _find(strategy: dict[str, Any]) -> type[Strategy]:
     return find(f"{file}:{name}")
 
 
-def _bars(source: dict[str, Any]) -> Bars:
+def named_bars(manifest: dict[str, Any]) -> Bars:
+    """The bars that a manifest names, without forecasts of models. InputError when it does not say where they came from."""
+    source = manifest["data"].get("source") or {}
     span = {"start": source.get("start"), "end": source.get("end")}
     if source.get("kind") == "file" and source.get("path"):
         return load_bars(source["path"], source.get("symbol"), source.get("size"), **span)
