@@ -1,0 +1,272 @@
+"""How much later forecasts come while a model is being trained beside them, and while a challenger is in the shadow.
+
+    python benchmarks/bench_trainer.py [--json] [--rounds 10]
+
+A feeder commits 200 bars a second to the real embedded log; the predictor, in a thread of its own as in `up`, commits a forecast
+of each. By turns of five seconds nothing else runs (`alone`), the trainer's thread runs and its process searches the settings of
+a LightGBM model (`training`), or a challenger forecasts the same bars in the shadow's thread (`shadow`). In its pauses the
+training process is stopped by a signal, so that it is the same one all the time; a turn begins once a service that was held has
+caught up.
+
+`lateness_ms`: from when a bar was due to when its forecast was committed. `ratio_p99` is that of a turn over the mean of the two
+turns alone around it, the median over the rounds: machines have moods longer than a round. `nice`: of the training process.
+`load`: of the machine in the minute before; on one that others use, no figure here means much. Goal: training within 10 % of
+alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from bench_swap import ALIAS, LINE, SPECS, TICK_NS, bar, model
+
+from quantlytic import Instrument
+from quantlytic.app.line import SWITCH_INTERVAL_S
+from quantlytic.learn.loading import Loader
+from quantlytic.learn.registry import Registry
+from quantlytic.learn.trainingreasons import Triggers
+from quantlytic.model.bar import BAR, Bar
+from quantlytic.model.time import NS_PER_MS
+from quantlytic.services.predictor import Predictor
+from quantlytic.services.service import Service
+from quantlytic.services.shadow import Shadow
+from quantlytic.services.trainer import Trainer
+from quantlytic.store.barwriter import write_bars
+from quantlytic.store.log import open_log
+from quantlytic.store.log.port import Log
+
+ROUNDS = 10
+TURN_S, SETTLE_S = 5.0, 0.5
+PERIOD_NS = 5 * NS_PER_MS
+GOAL_RATIO = 1.1
+CHALLENGER = "bench/pooled/challenger"
+TRAINING_ROWS = 20_000
+SPEC = """
+name = "bench"
+[data]
+source = "bars.parquet"
+bar_size = "1ms"
+[[features]]
+name = "return_1"
+kind = "return"
+[[features]]
+name = "rsi"
+kind = "rsi"
+params = {period = 14}
+[[features]]
+name = "surprise"
+kind = "zscore"
+params = {period = 50}
+[split]
+folds = 4
+[model]
+kind = "lightgbm"
+[search]
+trials = 100000
+[search.params]
+num_leaves = {low = 4, high = 64, log = true}
+learning_rate = {low = 0.01, high = 0.2, log = true}
+"""
+
+
+class Feeder(threading.Thread):
+    """Commits a bar each period, when it is due or as soon after as it can."""
+
+    def __init__(self, open_a_log: Callable[[], Log]) -> None:
+        super().__init__(daemon=True)
+        self._open = open_a_log
+        self.due_ns: list[int] = []
+        self.stopping = threading.Event()
+
+    def run(self) -> None:
+        with closing(self._open()) as log, closing(log.writer("barmaker.bench")) as writer:
+            due_ns, number = time.perf_counter_ns(), 0
+            while not self.stopping.is_set():
+                due_ns += PERIOD_NS
+                if (left_ns := due_ns - time.perf_counter_ns()) > 0:
+                    time.sleep(left_ns / 1e9)
+                self.due_ns.append(due_ns)
+                writer.commit({LINE.bars_stream: [bar(number)]})
+                number += 1
+
+
+class Served(threading.Thread):
+    """A service in its thread, as a host runs it, that can be held; when each event it took was done with."""
+
+    def __init__(self, open_a_log: Callable[[], Log], build: Callable[[Log], Service], *, notes: bool = False) -> None:
+        super().__init__(daemon=True)
+        self._open, self._build, self._notes = open_a_log, build, notes
+        self.done_ns: list[int] = []
+        self.service: Any = None
+        self.quiet = False
+        self.ready, self.going, self.stopping = threading.Event(), threading.Event(), threading.Event()
+        self.going.set()
+
+    def run(self) -> None:
+        with closing(self._open()) as log, closing(self._build(log)) as service:
+            self.service = service
+            self.ready.set()
+            while not self.stopping.is_set():
+                if not self.going.wait(0.1):
+                    continue
+                count = service.pump()
+                self.quiet = not count
+                if self._notes:
+                    self.done_ns += [time.perf_counter_ns()] * count
+                if not count:
+                    service.wait(0.1)
+
+    def has_caught_up(self) -> bool:
+        """Whether the last pump found nothing to do."""
+        return self.quiet
+
+
+def training_data(folder: Path) -> None:
+    """Bars to train on, and the spec."""
+    rows = np.zeros(TRAINING_ROWS, BAR)
+    for number, row in enumerate(rows):
+        one = bar(number)
+        for name in Bar.__struct_fields__:
+            row[name] = 0 if name == "instrument" else getattr(one, name)
+    rows["open_time"] = rows["open_time"][0] + np.arange(TRAINING_ROWS) * TICK_NS
+    rows["close_time"] = rows["open_time"] + TICK_NS
+    write_bars(folder / "bars.parquet", rows, (Instrument("bench:BTCUSDT"),))
+    (folder / "spec.toml").write_text(SPEC)
+
+
+def measure_in(folder: Path, rounds: int) -> dict[str, Any]:
+    """The figures of one run."""
+
+    def open_a_log() -> Log:
+        return open_log("sqlite", folder=folder / "log")
+
+    registry = Registry(folder / "lake")
+    registry.promote(registry.put(model("lightgbm", SPECS, 1)), ALIAS, "bench", "bench", 1)
+    registry.promote(registry.put(model("mlp", SPECS, 2)), CHALLENGER, "bench", "bench", 1)
+    training_data(folder)
+    open_a_log().close()
+    predictor = Served(open_a_log, lambda log: Predictor(log, LINE, Loader(registry, LINE, open_a_log)), notes=True)
+    shadow = Served(open_a_log, lambda log: Shadow(log, LINE, Loader(registry, LINE, open_a_log)))
+    triggers = Triggers(every_ns=3600 * 10**9)
+    trainer = Served(open_a_log, lambda log: Trainer(log, LINE.name, folder / "spec.toml", folder, registry, triggers))
+    feeder = Feeder(open_a_log)
+    threads = [predictor, shadow, trainer]
+    for thread in threads:
+        thread.start()
+        thread.ready.wait()
+    feeder.start()
+    try:
+        until(lambda: trainer.service.pid > 0, "the training has not begun: " + trainer.service.last_failure)
+        pid = trainer.service.pid
+        time.sleep(10.0)  # its imports are over, models are swapped in
+        nice = os.getpriority(os.PRIO_PROCESS, pid)
+        turns = take_turns(rounds, shadow, trainer, pid)
+        still = trainer.service.pid == pid
+    finally:
+        trainer.going.set()
+        if trainer.service.pid:
+            os.kill(trainer.service.pid, signal.SIGCONT)
+        feeder.stopping.set()
+        feeder.join()
+        time.sleep(0.5)
+        for thread in threads:
+            thread.stopping.set()
+            thread.join()
+    if not still:
+        raise RuntimeError("the training was over before the measurement was")
+    return {"nice": nice} | figures(feeder.due_ns, predictor.done_ns, turns)
+
+
+def until(what: Callable[[], bool], words: str, seconds: float = 60.0) -> None:
+    end = time.monotonic() + seconds
+    while not what():
+        if time.monotonic() > end:
+            raise RuntimeError(words)
+        time.sleep(0.05)
+
+
+def take_turns(rounds: int, shadow: Served, trainer: Served, pid: int) -> list[tuple[str, int, int]]:
+    """(what ran, from, to) by `time.perf_counter_ns`."""
+    found = []
+    for kind in ["alone", "training", "alone", "shadow"] * rounds + ["alone"]:
+        shadow.quiet = trainer.quiet = False
+        (shadow.going.set if kind == "shadow" else shadow.going.clear)()
+        (trainer.going.set if kind == "training" else trainer.going.clear)()
+        os.kill(pid, signal.SIGCONT if kind == "training" else signal.SIGSTOP)
+        for one, name in ((shadow, "shadow"), (trainer, "training")):
+            if name == kind:
+                until(one.has_caught_up, f"the {name}'s thread does not keep up")
+        time.sleep(SETTLE_S)
+        began_ns = time.perf_counter_ns()
+        time.sleep(TURN_S)
+        found.append((kind, began_ns, time.perf_counter_ns()))
+    return found
+
+
+def figures(due_ns: list[int], done_ns: list[int], turns: list[tuple[str, int, int]]) -> dict[str, Any]:
+    count = min(len(due_ns), len(done_ns))
+    due, late = np.array(due_ns[:count]), (np.array(done_ns[:count]) - np.array(due_ns[:count])) / 1e6
+    parts = [(kind, late[(due >= began) & (due < ended)]) for kind, began, ended in turns]
+    p99 = [float(np.quantile(one, 0.99)) for _, one in parts]
+    ratios: dict[str, list[float]] = {"training": [], "shadow": []}
+    for k, (kind, _) in enumerate(parts):
+        if kind != "alone":
+            ratios[kind].append(p99[k] / ((p99[k - 1] + p99[k + 1]) / 2))
+    lateness = {}
+    for kind in ("alone", "training", "shadow"):
+        together = np.concatenate([one for name, one in parts if name == kind])
+        p50, top, most = np.quantile(together, [0.5, 0.99, 1.0]).tolist()
+        lateness[kind] = {"p50": p50, "p99": top, "max": most, "bars": len(together)}
+    return {
+        "lateness_ms": lateness,
+        "ratio_p99": {kind: statistics.median(found) for kind, found in ratios.items()},
+        "rounds_within_10_percent": {kind: sum(one <= GOAL_RATIO for one in found) for kind, found in ratios.items()},
+        "rounds": len(ratios["training"]),
+    }
+
+
+def measure(rounds: int = ROUNDS) -> dict[str, Any]:
+    """The figures; goal: `ratio_p99` of training at most 1.1."""
+    load = os.getloadavg()[0]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    try:
+        with tempfile.TemporaryDirectory(prefix="quantlytic-trainer-") as folder:
+            found = measure_in(Path(folder), rounds)
+    finally:
+        sys.setswitchinterval(interval)
+    return {"load": load} | found | {"goal": f"ratio_p99.training at most {GOAL_RATIO:g}"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    given = parser.parse_args()
+    results = measure(given.rounds)
+    if given.json:
+        print(json.dumps(results))
+        return
+    print(f"{'':<10}{'p50':>9}{'p99':>9}{'max':>9}   lateness, ms     p99 over that alone")
+    for kind, row in results["lateness_ms"].items():
+        ratio = results["ratio_p99"].get(kind)
+        told = "" if ratio is None else f"{ratio:>22.2f}"
+        print(f"{kind:<10}{row['p50']:>9.2f}{row['p99']:>9.2f}{row['max']:>9.1f}{told:>31}")
+    print(f"load {results['load']:.1f}; training at nice {results['nice']}; {results['goal']}")
+
+
+if __name__ == "__main__":
+    main()
