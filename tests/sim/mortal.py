@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.sim.foreteller import Foreteller
 from tests.sim.truth import check_mails, check_run, events_of
 
 from quantlytic.engine.market.fees import Fees
@@ -30,6 +31,7 @@ from quantlytic.services.barmaker import Barmaker
 from quantlytic.services.executor import PaperExecutor
 from quantlytic.services.service import Service
 from quantlytic.services.strategist import Strategist
+from quantlytic.services.swaps import Means
 from quantlytic.store.control import open_control
 from quantlytic.store.control.control import Control
 from quantlytic.store.lake import Lake
@@ -46,7 +48,7 @@ EVENTS = 300  # of a market
 MARKETS = 5
 GRACE_NS = 50 * NS_PER_MS
 T0 = 1_700_000_000 * NS_PER_S
-STREAMS = ("bars.sim", "decisions.sim-run", "executions.sim-run", "deliveries")
+STREAMS = ("bars.sim", "forecasts.sim-line", "decisions.sim-run", "executions.sim-run", "deliveries")
 RULES = {
     "sim:BTCUSDT": (60_000.0, Instrument("sim:BTCUSDT", "BTC", "USDT", 0.01, 0.00001, 5.0)),
     "sim:ETHUSDT": (3_000.0, Instrument("sim:ETHUSDT", "ETH", "USDT", 0.01, 0.0001, 5.0)),
@@ -63,6 +65,7 @@ class Case:
     strategy: Strategy
     count: int = 2
     check: Callable[[Log, Run], object] = check_run
+    forecasts: str = ""
 
     @property
     def instruments(self) -> tuple[Instrument, ...]:
@@ -74,7 +77,7 @@ class Case:
         return Run(
             run_id="sim-run", mode="paper", venue=VENUE, strategy=type(self.strategy).__name__, params=params,
             instruments=self.instruments, bar_size_ns=NS_PER_S, cash=50_000.0, fee_bps=10.0, first_bar_offset=0,
-            code_hash="",
+            code_hash="", forecasts=self.forecasts,
         )  # fmt: skip
 
     def session(self) -> Session:
@@ -245,6 +248,8 @@ class Simulation:
         self.log = open_log("sqlite", folder=folder / "log")
         self._recorder, self.control = self.log.writer("recorder.sim"), open_control(folder)
         self._names = ["barmaker", "executor", "strategist", "notifier", "courier", *(["archiver"] if archived else [])]
+        self._names += ["foreteller"] if case.forecasts else []
+        self.means: Means | None = None  # to put another strategy in the place of the first
         self._handles: list[Log] = []
         self._alive: dict[str, Service] = {}
         self.zombies: list[tuple[str, Callable[[], object]]] = []
@@ -318,7 +323,8 @@ class Simulation:
         make: dict[str, Callable[[], Service]] = {
             "barmaker": lambda: Barmaker(log, VENUE, NS_PER_S, GRACE_NS),
             "executor": lambda: PaperExecutor(log, self.run, self.case.session()),
-            "strategist": lambda: Strategist(log, self.run, self.case.session()),
+            "foreteller": lambda: Foreteller(log, VENUE, self.case.forecasts),
+            "strategist": lambda: Strategist(log, self.run, self.case.session(), self.means),
             "notifier": lambda: fan_out(log, self.control, self.run),
             "courier": lambda: courier(log, self.control, MortalOutbox(self.folder / "outbox", self.mortality)),
             "archiver": lambda: Archiver(log, MortalLake(self.folder / "lake", self.mortality), batch_s=0.0),
@@ -333,6 +339,7 @@ def reference(folder: Path, case: Case, events: Sequence[Event]) -> dict[str, li
         log.writer("recorder.sim").commit({"market.sim": events})
         chain = (
             Barmaker(log, VENUE, NS_PER_S, GRACE_NS),
+            *([Foreteller(log, VENUE, case.forecasts)] if case.forecasts else []),
             PaperExecutor(log, run, case.session()),
             Strategist(log, run, case.session()),
             fan_out(log, control, run),

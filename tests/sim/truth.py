@@ -21,6 +21,7 @@ from quantlytic.model.delivery import Delivery
 from quantlytic.model.equity import Decided, Equity
 from quantlytic.model.event import Event
 from quantlytic.model.fill import Fill
+from quantlytic.model.forecast import Forecast
 from quantlytic.model.ledger import LedgerEntry, LedgerKind
 from quantlytic.model.order import Order
 from quantlytic.model.run import Run
@@ -175,7 +176,9 @@ def check_run(log: Log, run: Run) -> dict[str, int]:
     bars = [
         offset
         for offset, event in events_of(log, run.bars_stream)
-        if isinstance(event, Bar) and event.instrument in names and offset >= run.first_bar_offset
+        if isinstance(event, Forecast if run.forecasts else Bar)
+        and event.instrument in names
+        and offset >= run.first_bar_offset
     ]
     executed = [event.bar_offset for event in executions if isinstance(event, Equity)]
     decided = [event.bar_offset for event in decisions if isinstance(event, Decided)]

@@ -19,12 +19,11 @@ from quantlytic.engine.market.fees import Fees
 from quantlytic.engine.plain import PythonStrategy
 from quantlytic.engine.session import Session
 from quantlytic.engine.strategy import Strategy
-from quantlytic.model.bar import Bar
 from quantlytic.model.equity import Equity
 from quantlytic.model.errors import QuantlyticError, StoreError
 from quantlytic.model.event import Event
 from quantlytic.model.run import Run
-from quantlytic.research.runs.paper import Rows
+from quantlytic.research.runs.paper import BarEvent, Rows
 from quantlytic.store.log.port import Log
 from quantlytic.strategies.catalogue import find
 from quantlytic.telling.reason import Format, Reasons
@@ -69,7 +68,7 @@ class Replica:
         """Offset of the last bar that it took in."""
         self._run, self._log, self._rows = run, log, Rows(run)
         self._bars_position, self._reports_position = run.first_bar_offset, 0
-        self._bars: deque[tuple[int, Bar]] = deque()
+        self._bars: deque[tuple[int, BarEvent]] = deque()
         self._reports: deque[tuple[int, Event]] = deque()
         self._points: dict[str, deque[Point]] = {one.id: deque(maxlen=CHART_BARS) for one in run.instruments}
         self._before: dict[str, dict[int, Seen]] = {}
@@ -94,6 +93,8 @@ class Replica:
 
     def follow(self, offset: int) -> None:
         """Take in all up to the decision on the bar at that offset. To be asked for in rising order."""
+        if self._log.bounds(self._run.commands_stream)[1]:
+            self._session = None  # another strategy may have taken over: better no reason than a wrong one
         try:
             while self._session is not None and self.at < offset and self._step(self._session):
                 pass
@@ -170,12 +171,12 @@ class Replica:
             if self._rows.wants(bar):
                 self._show(bar, {})
 
-    def _show(self, bar: Bar, lines: dict[str, float]) -> None:
+    def _show(self, bar: BarEvent, lines: dict[str, float]) -> None:
         points = self._points[bar.instrument]
         if not points or points[-1].close_time < bar.close_time:
             points.append(Point(bar.close_time, bar.open, bar.high, bar.low, bar.close, lines))
 
-    def _decide(self, session: Session, bar: Bar, reports: list[Event]) -> None:
+    def _decide(self, session: Session, bar: BarEvent, reports: list[Event]) -> None:
         row = self._rows.bars([bar])
         self._notes.clear()
         session.apply(self._rows.updates(reports), self._rows.fills(reports), row)
@@ -192,11 +193,11 @@ class Replica:
     def _read_bars(self) -> bool:
         batch = self._log.read(self._run.bars_stream, self._bars_position)
         pairs = zip(batch.offsets, batch.events, strict=True)
-        self._bars.extend((at, one) for at, one in pairs if isinstance(one, Bar))
+        self._bars.extend((at, one) for at, one in pairs if isinstance(one, BarEvent))
         self._bars_position = batch.next_offset
         return bool(batch.events)
 
-    def _bar_at(self, offset: int) -> Bar:
+    def _bar_at(self, offset: int) -> BarEvent:
         while not self._bars or self._bars[0][0] < offset:
             if self._bars:
                 self._bars.popleft()
