@@ -42,7 +42,10 @@ def main(folder: Path) -> None:
     import quantlytic.store.control  # noqa: F401
 
     print("ready", flush=True)
+    child = 0
     for _ in sys.stdin:
+        if child:
+            os.waitpid(child, 0)
         child = os.fork()
         if not child:
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -53,8 +56,9 @@ def main(folder: Path) -> None:
                 os._exit(1)
             os._exit(0)
         print(child, flush=True)
-        _, status = os.waitpid(child, 0)
-        print("done" if status == 0 else "killed" if os.WIFSIGNALED(status) else "failed", flush=True)
+        ended = os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)  # its number stays its own until the next one begins
+        assert ended is not None
+        print("killed" if ended.si_code == os.CLD_KILLED else "failed" if ended.si_status else "done", flush=True)
 
 
 if __name__ == "__main__":

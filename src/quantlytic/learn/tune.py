@@ -128,6 +128,8 @@ def fit_fold(problem: Problem, number: int, kind: ModelKind, settings: dict[str,
 
 def answers(fitted: Fitted, inputs: Inputs, who: str) -> Values:
     """f8[n]: a model's answers to f4[n, k]. DataError, begun with `who`, for what is no number."""
+    if not len(inputs):
+        return np.zeros(0)
     with one_thread():
         found = fitted.predict(inputs)
     if not np.isfinite(found).all():
