@@ -10,22 +10,42 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 from tests.learn.made import MINUTE_NS, START_NS
-from tests.learn.servable import BTC, ETH, LINE, OTHER, PLAIN, POOLED, artifact, market, promoted, root_artifact
+from tests.learn.servable import (
+    BTC,
+    ETH,
+    LINE,
+    OTHER,
+    PLAIN,
+    POOLED,
+    TRAINED,
+    artifact,
+    market,
+    promoted,
+    root_artifact,
+)
 from tests.services.forecasttruth import check_forecasts, expected, plain
 
+from quantlytic.engine.data.bars import Bars
 from quantlytic.learn.artifact import Artifact
+from quantlytic.learn.features.featureset import FeatureSet
 from quantlytic.learn.features.featurespec import FeatureSpec
 from quantlytic.learn.loading import Loader
 from quantlytic.learn.registry import Registry
+from quantlytic.learn.runtime import ServedModel
 from quantlytic.learn.serving import Line
-from quantlytic.model.bar import Bar
+from quantlytic.model.bar import BAR, Bar
 from quantlytic.model.barsclosed import BarsClosed
 from quantlytic.model.codec import encode
 from quantlytic.model.event import Event
 from quantlytic.model.forecast import Forecast, ModelChange
+from quantlytic.model.instrument import Instrument
 from quantlytic.model.ledger import LedgerEntry, LedgerKind
+from quantlytic.model.quote import QUOTE, Quote
+from quantlytic.model.side import Side
+from quantlytic.model.trade import TRADE, Trade
 from quantlytic.services.predictor import Predictor
 from quantlytic.store.lake import Lake
 from quantlytic.store.log import open_log
@@ -327,11 +347,6 @@ def test_other_instruments_are_refused(bench: Bench) -> None:
     assert "trained on ADAUSDT" in refused(bench, artifact(2, trained=("file:ADAUSDT",)))
 
 
-def test_features_of_trades_are_refused_in_words(bench: Bench) -> None:
-    made = artifact(2, features=(*PLAIN, FeatureSpec("bought", "signed_volume")))
-    assert "features of trades, which are not served yet" in refused(bench, made)
-
-
 def test_a_model_that_is_too_old_already_is_refused(bench: Bench) -> None:
     assert "expired" in refused(bench, artifact(2, max_age_s=60))
 
@@ -527,7 +542,7 @@ def test_late_bars_and_other_sizes(bench: Bench) -> None:
     bench.market.commit({"bars.box": [hour, late, entry, BarsClosed(60 * MINUTE_NS, hour.close_time)]})
     bench.run(3)
     assert len(bench.forecasts) == 23
-    assert bench.forecasts[16].reason.startswith("the bar came late: ")
+    assert bench.forecasts[16].reason.startswith("no features: ")
     assert math.isnan(bench.forecasts[16].value)
     assert all(not one.reason for one in bench.forecasts[17:])
 
@@ -558,3 +573,102 @@ def test_a_registry_that_cannot_be_read_is_told_once(bench: Bench, caplog: pytes
         (record,) = caplog.records
         assert "the models that serve go on: " in record.getMessage()
     check(bench, 0, good)
+
+
+# ---- trades and quotes
+
+FLOW = (
+    *PLAIN,
+    FeatureSpec("bought", "signed_volume", {"period": 2}),
+    FeatureSpec("pressure", "order_flow_imbalance"),
+)
+
+
+def ticks(minute: int) -> list[Event]:
+    """A minute's trades and quotes of both instruments, by the seed that is its number."""
+    random = np.random.default_rng(minute)
+    begins = START_NS + minute * MINUTE_NS
+    found: list[Event] = []
+    for k, at in enumerate(sorted(random.integers(0, MINUTE_NS, 40).tolist())):
+        one, size = (BTC, ETH)[k % 2], random.random(2).tolist()
+        if k % 4 < 2:
+            side = (Side.BUY, Side.SELL)[int(random.integers(2))]
+            found.append(Trade(one, begins + at, begins + at, minute * 100 + k, 100.0, size[0], side))
+        else:
+            found.append(Quote(one, begins + at, begins + at, k, 99.0 + size[0], 1.0 + size[1], 101.0, 2.0 - size[1]))
+    return found
+
+
+class Taped(Bench):
+    """With trades and quotes: a minute's bars come when some of the next minute's events have."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.recorder = self.log.writer("recorder.box")
+        self.recorder.commit({"market.box": ticks(0)})
+
+    def feed(self, minutes: int) -> None:
+        for minute in range(self.minutes, self.minutes + minutes):
+            following = ticks(minute + 1)
+            self.recorder.commit({"market.box": following[:7]})
+            self.market.commit({"bars.box": market(minute, 1)})
+            self.recorder.commit({"market.box": following[7:]})
+        self.minutes += minutes
+
+
+def flow_values(bench: Bench, made: Artifact) -> dict[int, float]:
+    """What the model gives, each minute's events known, by offset of the bar; the first bar's are not known to be whole."""
+    batch = bench.log.read("bars.box", 0, 10**6)
+    pairs = [(at, e) for at, e in zip(batch.offsets, batch.events, strict=True) if isinstance(e, Bar)][2:]
+    trained, index = tuple(Instrument(one) for one in TRAINED), {BTC: 0, ETH: 1}
+    events = [event for minute in range(bench.minutes + 1) for event in ticks(minute)]
+
+    def rows(found: list[Any], dtype: Any) -> Any:
+        made_rows = np.zeros(len(found), dtype)
+        for row, one in zip(made_rows, found, strict=True):
+            for name in dtype.names:
+                row[name] = index[one.instrument] if name == "instrument" else getattr(one, name, np.nan)
+        return made_rows
+
+    features = FeatureSet(made.manifest.features, trained, MINUTE_NS, gaps="restart", compiled=False)
+    table = features.table(
+        Bars(rows([bar for _, bar in pairs], BAR), trained),
+        trades=rows([one for one in events if isinstance(one, Trade)], TRADE),
+        quotes=rows([one for one in events if isinstance(one, Quote)], QUOTE),
+    )
+    values = ServedModel(made).predict(table.values)
+    return {at: float(value) for (at, _), value in zip(pairs, values, strict=True)}
+
+
+@pytest.mark.parametrize("often", [False, True])
+def test_features_of_trades_and_quotes_are_those_of_training(tmp_path: Path, often: bool) -> None:
+    bench = Taped(tmp_path)
+    with closing(bench.log):
+        made = artifact(2, features=FLOW)
+        bench.promote(made)
+        bench.start()
+        for _ in range(12):
+            bench.run(1)
+            if often:
+                bench.start()
+        values = flow_values(bench, made)
+        assert bench.forecasts[0].reason.startswith("no features: the trades and quotes of this bar are not")
+        found = {one.bar_offset: one.value for one in bench.forecasts[2:]}
+        assert np.array(list(found.values())).tobytes() == np.array([values[at] for at in found]).tobytes()
+        assert (
+            sum(not one.reason for one in bench.forecasts) == 16
+        )  # the first minute is not whole, and a return over three bars is known in the fourth
+
+
+def test_a_model_on_trades_is_warm_when_it_comes(tmp_path: Path) -> None:
+    bench = Taped(tmp_path)
+    with closing(bench.log):
+        first, second = artifact(1), artifact(2, features=FLOW)
+        bench.promote(first)
+        bench.start()
+        bench.run(8)
+        bench.promote(second)
+        bench.run(4)
+        values = flow_values(bench, second)
+        assert [one.model_id for one in bench.forecasts[16:]] == [second.model_id] * 8
+        assert all(one.value == values[one.bar_offset] for one in bench.forecasts[16:])

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 WARM_BARS = 100_000
 """The most bars of history that features are fed: seventy days of minutes of one instrument."""
+WARM_TAPED = 5_000
+"""The most events of the bars' stream that features of trades and quotes are warmed over."""
 CLOSE_EVENTS = 50
 """So few events behind, the features of a new model are left to catch up between two events."""
 TIMES_SLOWER = 10
@@ -135,10 +137,14 @@ class Loader:
                 catch_up(feed, self.line, log, until)
 
     def feed_history(self, feed: Feed, log: Log, until: int) -> None:
-        """Give a fresh feed the bars on disk that come before offset `until` of the line's bars."""
+        """Give a fresh feed the bars on disk that come before offset `until` of the line's bars. One with features of trades
+        or quotes is given those bars whose events are still in the log."""
         from quantlytic.research.runs.beginning import history
 
         line = self.line
+        if feed.market is not None:
+            feed.position = max(log.bounds(line.bars_stream)[0], until - WARM_TAPED)
+            return catch_up(feed, line, log, until)
         run = Run(
             run_id=f"forecasts.{line.name}", mode="paper", venue=line.venue, strategy="", params={},
             instruments=tuple(_at(line.venue, one) for one in feed.trained), bar_size_ns=line.bar_size_ns, cash=0.0,
@@ -151,6 +157,7 @@ class Loader:
         for row in rows[rows["close_time"] < ends[rows["instrument"]]][-WARM_BARS:]:
             feed.live.update(row)
         feed.position = until
+        return None
 
 
 def catch_up(feed: Feed, line: Line, log: Log, until: int) -> None:
@@ -161,15 +168,15 @@ def catch_up(feed: Feed, line: Line, log: Log, until: int) -> None:
             break
         for event in batch.events:
             if isinstance(event, Bar) and event.close_time - event.open_time == line.bar_size_ns:
-                take_quietly(feed, event)
+                take_quietly(feed, event, log)
         feed.position = min(batch.next_offset, until)
     feed.position = until
 
 
-def take_quietly(feed: Feed, bar: Bar) -> None:
-    """A bar out of order is left out, as it is where it has a forecast."""
+def take_quietly(feed: Feed, bar: Bar, log: Log) -> None:
+    """A bar that has no features, such as one out of order, is left out, as it is where it has a forecast."""
     try:
-        feed.take(bar)
+        feed.take(bar, log)
     except DataError:
         return
 

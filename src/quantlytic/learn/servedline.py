@@ -1,14 +1,15 @@
-"""A line's bars to forecasts: which model is in force for each instrument, and what becomes of it. No file, no thread."""
+"""A line's bars to forecasts: which model is in force for each instrument, and what becomes of it. No thread."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from quantlytic.learn.inputs import Values
+from quantlytic.learn.loading import catch_up
 from quantlytic.learn.serving import SLOW_EVENTS, Fault, Feed, Line, Serving
 from quantlytic.learn.staleness import staleness
 from quantlytic.learn.swap import Ready, Standing, Wish
@@ -16,6 +17,7 @@ from quantlytic.model.bar import Bar
 from quantlytic.model.errors import DataError
 from quantlytic.model.event import Event
 from quantlytic.model.forecast import Forecast, ModelChange
+from quantlytic.store.log.port import Log
 
 NO_MODEL = "no champion"
 
@@ -46,12 +48,11 @@ class Saved(msgspec.Struct, array_like=True):
 class ServedLine:
     """Bars in, exactly one Forecast for each bar of the line's instruments out; models are swapped between two of them.
 
-    `catch_up` brings the features of a model that is swapped in from where they are to the offset of the bar at hand.
+    From the `log` come the bars that the features of a model that is swapped in have missed, and trades and quotes.
     """
 
-    def __init__(self, line: Line, catch_up: Callable[[Feed, int], None]) -> None:
-        self.line = line
-        self._catch_up = catch_up
+    def __init__(self, line: Line, log: Log) -> None:
+        self.line, self._log = line, log
         self._slots = {one: _Slot() for one in line.instruments}
         self._handled: dict[str, int] = {}
         self._servings: dict[str, Serving] = {}
@@ -72,7 +73,7 @@ class ServedLine:
                 outputs += self._tell_failed(bar, offset)
             if self._waiting:
                 outputs += self._swap(bar, offset)
-        rows = {key: _row(feed, bar) for key, feed in self._feeds.items()}
+        rows = {key: self._row(feed, bar) for key, feed in self._feeds.items()}
         self._last_close = max(self._last_close, bar.close_time)
         if bar.instrument not in self._slots:
             return outputs
@@ -113,6 +114,13 @@ class ServedLine:
             return value, slot.model, reason, drift
         return math.nan, "", slot.why, math.nan
 
+    def _row(self, feed: Feed, bar: Bar) -> Values | str | None:
+        """The features after a bar; why there are none; None where the instrument is none of theirs."""
+        try:
+            return feed.take(bar, self._log)
+        except DataError as error:
+            return f"no features: {error}"
+
     # ---- changes
 
     def offer(self, ready: Ready) -> None:
@@ -131,7 +139,7 @@ class ServedLine:
                 outputs += self._changes(wish, olds, new, "refused", ready.reason, bar, offset)
                 continue
             if self._feeds.get(serving.feed.key) is not serving.feed:
-                self._catch_up(serving.feed, offset)
+                catch_up(serving.feed, self.line, self._log, offset)
                 self._feeds[serving.feed.key] = serving.feed
             self._servings[new] = serving
             moved = {one: old for one, old in olds.items() if old != new}
@@ -218,11 +226,3 @@ class ServedLine:
             if model_id in saved.drifts:
                 serving.drift.restore(saved.drifts[model_id])
         self._failed = list(failed)
-
-
-def _row(feed: Feed, bar: Bar) -> Values | str | None:
-    """The features after a bar; why there are none; None where the instrument is none of theirs."""
-    try:
-        return feed.take(bar)
-    except DataError as error:
-        return f"the bar came late: {error}"

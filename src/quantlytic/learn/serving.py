@@ -14,11 +14,14 @@ from quantlytic.learn.drift import Drift
 from quantlytic.learn.features.featureset import FeatureSet
 from quantlytic.learn.features.live import LiveFeatures
 from quantlytic.learn.inputs import Values, complete, inputs_of
+from quantlytic.learn.marketreader import MarketReader
 from quantlytic.learn.runtime import ServedModel
 from quantlytic.model.bar import Bar
 from quantlytic.model.errors import DataError, InputError
 from quantlytic.model.instrument import Instrument
 from quantlytic.model.time import duration_ns, duration_text
+from quantlytic.model.trade import Trade
+from quantlytic.store.log.port import Log
 
 SLOW_EVENTS = 5
 """So many slow answers in a row are the model's own: one alone may be the machine's."""
@@ -65,11 +68,6 @@ class Feed:
         self.trained = tuple(Instrument(one) for one in manifest.data.instruments)
         gaps = manifest.spec.get("data", {}).get("gaps", "refuse")
         features = FeatureSet(manifest.features, self.trained, size, gaps=gaps, folder=folder, compiled=compiled)
-        if features.graph.events:
-            words = " and ".join(f"{word}s" for word in sorted(features.graph.events))
-            raise DataError(
-                f"model {short} has features of {words}, which are not served yet: train it on features of bars"
-            )
         if features.names != manifest.columns or features.code_hash != manifest.code_hash:
             raise DataError(
                 f"model {short} was trained with other code of its features than is here now: train it again, or run the "
@@ -78,15 +76,38 @@ class Feed:
         self.key = feed_key(manifest)
         self.position = 0
         self.live: LiveFeatures = features.live()
+        words = features.graph.events
+        self.market = MarketReader(f"market.{line.venue}", words) if words else None
         self.ids = {f"{line.venue}:{one.symbol}": one.id for one in self.trained}
         self.columns = features.names
 
-    def take(self, bar: Bar) -> Values | None:
-        """The features after this bar, f8[k]; None for an instrument they were not made for. DataError for a bar out of order."""
+    def take(self, bar: Bar, log: Log | None = None) -> Values | None:
+        """The features after this bar, f8[k]; None for an instrument they were not made for. DataError for a bar out of order.
+
+        Features of trades or quotes are given those of the bar from the `log` first.
+        """
         known = self.ids.get(bar.instrument)
         if known is None:
             return None
+        if self.market is not None:
+            if log is None:
+                raise DataError("features of trades and quotes need the log they are in")
+            self._hear(self.market, log, bar)
         return self.live.update(bar if known == bar.instrument else msgspec.structs.replace(bar, instrument=known))
+
+    def _hear(self, market: MarketReader, log: Log, bar: Bar) -> None:
+        if not market.has_begun:  # also after a restart: what was waiting for its bar is read once more
+            self.live.forget_events()
+            market.begin(log, bar.open_time)
+        if bar.open_time < market.whole_from:
+            raise DataError("the trades and quotes of this bar are not, or not all, in the log (any more)")
+        for event in market.until(log, bar.close_time):
+            if (known := self.ids.get(event.instrument)) is not None:
+                own = msgspec.structs.replace(event, instrument=known)
+                if isinstance(event, Trade):
+                    self.live.on_trade(own)
+                else:
+                    self.live.on_quote(own)
 
 
 def feed_key(manifest: Manifest) -> str:

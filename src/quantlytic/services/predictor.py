@@ -6,7 +6,7 @@ import logging
 
 import msgspec
 
-from quantlytic.learn.loading import Loader, Refused, catch_up
+from quantlytic.learn.loading import Loader, Refused
 from quantlytic.learn.servedline import Saved, ServedLine
 from quantlytic.learn.serving import Feed, Line, Serving
 from quantlytic.learn.swap import Swapper
@@ -43,7 +43,7 @@ class Predictor:
         self.name = name_of(line.name)
         self._log, self._line = log, line
         self._writer = log.writer(self.name)
-        self._served = ServedLine(line, lambda feed, until: catch_up(feed, line, log, until))
+        self._served = ServedLine(line, log)
         begins = log.bounds(line.bars_stream)[1]
         self._position = self._writer.positions.get(line.bars_stream, begins)
         self._committed = self._position

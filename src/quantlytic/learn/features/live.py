@@ -102,6 +102,12 @@ class LiveFeatures:
         """Take a quote: a row of QUOTE, or the event."""
         self._take("quote", quote)
 
+    def forget_events(self) -> None:
+        """Drop trades and quotes that wait for their bar: they will be given again."""
+        for words in self._waiting:
+            for word in words:
+                words[word] = _Waiting(EVENTS[word])
+
     def save(self) -> bytes:
         """All state, to go on from."""
         board = self._board
