@@ -193,3 +193,14 @@ def test_contradictions_and_unknown_accounts_are_refused(kill: Command, tmp_path
     assert "'other'" in err
     assert "'main'" in err
     assert latch(tmp_path).read() is None
+
+
+def test_what_a_kill_means_where_nothing_is_live_is_said(kill: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    code, _, err = kill(*QUICK)
+    assert code == 0
+    assert err.splitlines()[0].startswith("mode is paper: what runs here sends no order to a venue, and goes on")
+    assert "account main at the venue itself" in err.splitlines()[0]
+    monkeypatch.setenv("QUANTLYTIC_MODE", "live")
+    assert "mode is" not in kill(*QUICK)[2]
+    monkeypatch.setenv("QUANTLYTIC_MODE", "alert")
+    assert "mode is" not in kill("--json", *QUICK)[2]

@@ -90,3 +90,23 @@ def test_words_that_are_no_name_are_cut() -> None:
     given = refused("Account has insufficient balance for requested action")
     assert "refused 1 (Account has insufficient...)" in Status(lambda: given, RUN).line()
     assert "refused 1  equity" in Status(lambda: refused(""), RUN).line()
+
+
+def test_several_runs_are_counted_and_added_up() -> None:
+    import msgspec
+
+    other = msgspec.structs.replace(RUN, run_id="other", strategy="turtle")
+    first = state()["run"]
+    second = first | {"equity": 50_000.0, "counts": first["counts"] | {"bars": 7, "fills": 3}}
+    given = state(totals={"r": first, "other": second, "an old one": second})
+    line = Status(lambda: given, RUN, other).line()
+    assert "2 runs  bars 12345 each  signals 24  fills 13  " in line
+    assert line.endswith("equity 150,345.67  1.49134 BTC")
+    console = Console(width=80, force_terminal=True, color_system=None)
+    with console.capture() as capture:
+        console.print(Status(lambda: given, RUN, other).table(80))
+    lines = capture.get().splitlines()
+    assert "sma-cross" in lines[1]
+    assert "turtle" in lines[2]
+    assert "equity 50,000.00, 3 fills" in lines[2]
+    assert "1.49134 BTC" in lines[3]

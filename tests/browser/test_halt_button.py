@@ -171,7 +171,7 @@ def test_in_paper_mode_the_latch_is_shown_and_there_is_no_button(
     page.goto(stoppable.server.url)
     stoppable.latch.engage("kill", "ann@lab", "the kill switch was pressed", time.time_ns())
     expect(page.locator("#halted-text")).to_contain_text(
-        "LATCH SHUT, NO LIVE TRADING ON main; paper goes on (kill) by ann@lab", timeout=5_000
+        "THE LATCH OF main IS SHUT, no live order is sent; paper goes on (kill) by ann@lab", timeout=5_000
     )
     expect(page.locator("#stop")).to_be_hidden()
     page.locator("#halted-open").click()

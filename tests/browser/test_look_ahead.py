@@ -54,7 +54,7 @@ def test_what_is_announced_comes_and_goes(scene: Scene, open_tab: Callable[..., 
         outcome = IntentOutcome(one.run, one.intent_id, one.instrument, one.until, came_true, price, lead_ns)
         writer.commit({"intents.paper-1": [outcome]})
     expect(rows).to_have_count(1)
-    text = "1 of 2 were met by a close; 1 came true, half of them 42.0 s before or earlier"
+    text = "1 of 2 were met by a close; 1 came true, half of them at least 42.0 s ahead"
     expect(page.locator("#intent-record")).to_have_text(text)
     writer.close()
     log.close()

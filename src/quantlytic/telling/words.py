@@ -15,10 +15,11 @@ from quantlytic.model.ledger import LedgerEntry, LedgerKind
 from quantlytic.model.run import Run
 from quantlytic.model.side import Side
 from quantlytic.model.signal import Signal
-from quantlytic.model.time import duration_text
+from quantlytic.model.time import NS_PER_S, duration_text
 from quantlytic.telling.letter import Chart, Letter, one_line, price_text, time_text
 from quantlytic.telling.wishes import Again
 
+MINUTE_NS = 60 * NS_PER_S
 _DATA = {
     LedgerKind.GAP: ("Data missing", "{count} {stream} of {what} never came"),
     LedgerKind.RECONNECT: ("Connection lost", "The connection for {stream} of {what} was lost and made anew"),
@@ -168,7 +169,8 @@ def link_letter(kind: str, url: str, expires_ns: int, event_time: int) -> Letter
     else:
         subject, words = "Your alerts", "See or change them"
         lines = ("Here is the link that you asked for, to see, change or end your alerts.",)
-    small = (f"The link is good until {time_text(expires_ns)}. If it was not you, do nothing.",)
+    until = time_text(expires_ns // MINUTE_NS * MINUTE_NS)  # a minute early is better than microseconds
+    small = (f"The link is good until {until}. If it was not you, do nothing.",)
     return Letter(kind, event_time, subject, lines, small=small, link=(words, url), expires_ns=expires_ns)
 
 

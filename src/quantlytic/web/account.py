@@ -81,7 +81,7 @@ class RunView:
     def state(self, marks: Mapping[str, float]) -> Row:
         """Everything the page shows of the run; `marks` are the market's last prices by instrument."""
         return {
-            **self._summary(marks),
+            **self.summary(marks),
             "signals": list(self._signals),
             "orders": list(self._orders.values()),
             "fills": list(self._fills),
@@ -90,7 +90,7 @@ class RunView:
 
     def drain(self, marks: Mapping[str, float]) -> Row:
         """What changed since the last call: new signals and fills, changed orders, curve points and summary values."""
-        summary = self._summary(marks)
+        summary = self.summary(marks)
         changes = {key: value for key, value in summary.items() if self._sent.get(key) != value}
         self._sent = summary
         replace, points = self._curve.drain()
@@ -105,7 +105,8 @@ class RunView:
             self._changed_orders.clear()
         return changes
 
-    def _summary(self, marks: Mapping[str, float]) -> Row:
+    def summary(self, marks: Mapping[str, float]) -> Row:
+        """What there is to say of the run without its lists; `marks` as in `state`."""
         positions = [self._position_row(name, book, marks) for name, book in sorted(self._positions.items())]
         run = self.run
         if run is not None:

@@ -95,9 +95,9 @@ class TapeReader:
             return msgspec.json.encode(state)
 
     def state(self) -> Row:
-        """The whole view of the current run, as the page has it at this moment."""
+        """The whole view of the current run, as the page has it at this moment; `totals`: a summary of each run, by its id."""
         with self._lock:
-            return copy.deepcopy(self._dashboard.state(self._now_ns()))
+            return copy.deepcopy(self._dashboard.state(self._now_ns()) | {"totals": self._dashboard.totals()})
 
     def feed(self) -> Row:
         """How alive the market feed is, as on the page."""

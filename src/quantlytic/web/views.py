@@ -121,6 +121,10 @@ class Dashboard:
             if abs(quantity) > 1e-12
         ]
 
+    def totals(self) -> dict[str, Row]:
+        """Run -> its counts, equity and positions."""
+        return {run_id: view.summary(self._marks) for run_id, view in self.runs.items()}
+
     def drain(self, now_ns: int) -> Row:
         """What changed since the last call. The feed's state is always told: it changes by silence, too."""
         common = self._common(now_ns)

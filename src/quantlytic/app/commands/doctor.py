@@ -19,6 +19,7 @@ from quantlytic.model.errors import QuantlyticError
 
 if TYPE_CHECKING:
     from quantlytic.app.bootstrap import Bootstrap
+    from quantlytic.app.config import Settings
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -32,7 +33,10 @@ class Finding(msgspec.Struct, frozen=True):
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(as_json: bool) -> None:
-    """Check Python, packages, settings, folders, disk, ports and stores. Exit code 1 when something fails."""
+    """Check Python, packages, settings, mode, account, latch, what runs, disk, ports and stores.
+
+    Exit code 1 when something fails.
+    """
     findings = list(_examine())
     if as_json:
         click.echo(json.dumps({"findings": [msgspec.to_builtins(f) for f in findings]}))
@@ -66,6 +70,7 @@ def _examine() -> Iterator[Finding]:
     yield Finding(
         "settings", "ok", f"venue {settings.venue.name}, strategy {settings.strategy.name}, log {settings.log.kind}"
     )
+    yield from _acting(settings)
     home = settings.home.resolve()
     existing = next(folder for folder in (home, *home.parents) if folder.exists())
     free_gb = shutil.disk_usage(existing).free / 1e9
@@ -73,6 +78,59 @@ def _examine() -> Iterator[Finding]:
     for name, port in (("page", settings.web.port), ("exchange", settings.venue.box_port)):
         yield _port(name, port)
     yield from _stores(home, settings)
+
+
+def _acting(settings: Settings) -> Iterator[Finding]:
+    """What would be done with decisions, and whether it is stopped."""
+    from quantlytic.app.bootstrap import Bootstrap
+
+    bootstrap, account = Bootstrap(settings), settings.account
+    modes = {"alert": "decides and tells, trades nothing", "paper": "trades with the simulated broker"}
+    confirmed = f'confirm = "{account.confirm}" is set' if account.confirm else "its name is asked for at each start"
+    live = f"orders go to {settings.venue.name}, account {account.name}; {confirmed}"
+    is_wrong = settings.mode == "live" and account.confirm not in ("", account.name)
+    yield Finding("mode", "fail" if is_wrong else "ok", f"{settings.mode}: {modes.get(settings.mode, live)}")
+    try:
+        bootstrap.account.check()
+        every, whole = bootstrap.account.limits().every, bootstrap.account.limits()
+    except QuantlyticError as error:
+        yield Finding("account", "fail", str(error))
+        return
+    figures = {
+        "max_order_notional": every.max_order_notional, "max_position_notional": every.max_position_notional,
+        "max_gross_notional": whole.max_gross_notional, "max_daily_loss": whole.max_daily_loss,
+        "max_drawdown_share": whole.max_drawdown_share,
+    }  # fmt: skip
+    said = ", ".join(f"{name} {'none' if value is None else f'{value:,.10g}'}" for name, value in figures.items())
+    yield Finding("account", "ok", f"{account.name}: {said}")
+    halt = bootstrap.account.latch().read()
+    if halt is None:
+        yield Finding("latch", "ok", f"open: account {account.name} may trade")
+    else:
+        release = f"quantlytic kill --release --account {account.name}"
+        yield Finding("latch", "warn", f"SHUT ({halt.cause}) by {halt.by or 'nobody known'}: {halt.text}; {release}")
+    yield from _running(bootstrap)
+
+
+def _running(bootstrap: Bootstrap) -> Iterator[Finding]:
+    """Which services run now, and when the account's executor was last alive."""
+    from quantlytic.app.presence import Presence
+
+    for who, services in _by_holder(Presence(bootstrap.settings.home).running()).items():
+        yield Finding("running", "ok", f"{who}: {', '.join(services)}")
+    beat_ns = bootstrap.halting.heartbeat().last_ns()
+    if beat_ns is not None:
+        age_s, limit_s = (time.time_ns() - beat_ns) / 1e9, bootstrap.account.deadman().heartbeat_s
+        is_old = limit_s is not None and age_s > limit_s
+        detail = f"the live executor's last sign of life is {age_s:,.1f} s old"
+        yield Finding("heartbeat", "warn" if is_old else "ok", detail)
+
+
+def _by_holder(running: dict[str, str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for service, who in running.items():
+        found.setdefault(who, []).append(service)
+    return found
 
 
 def _port(name: str, port: int) -> Finding:
@@ -88,11 +146,9 @@ def _describe_log(bootstrap: Bootstrap) -> str:
         return f"{len(log.streams())} streams"
 
 
-def _stores(home: object, settings: object) -> Iterator[Finding]:
+def _stores(home: object, settings: Settings) -> Iterator[Finding]:
     from quantlytic.app.bootstrap import Bootstrap
-    from quantlytic.app.config import Settings
 
-    assert isinstance(settings, Settings)
     if not settings.home.exists():
         yield Finding("stores", "ok", f"nothing recorded yet at {home}")
         return

@@ -40,9 +40,7 @@ def command(run_id: str, as_json: bool) -> None:
         click.echo(f"  {words}")
     if figures.said:
         met = f"{figures.met:,} of {figures.said:,} announced were met by a close, {figures.came_true:,} of them came true"
-        lead = (
-            f", half of those {figures.median_lead_ns / NS_PER_S:,.1f} s before or earlier" if figures.came_true else ""
-        )
+        lead = f", half of those at least {figures.median_lead_ns / NS_PER_S:,.1f} s ahead" if figures.came_true else ""
         click.echo(met + lead)
 
 

@@ -53,7 +53,14 @@ def command(
 
     if flatten and release:
         raise InputError("--flatten stops and --release lets go: give one of them")
-    target = Bootstrap(load_settings()).halting.kill_target(account)
+    settings = load_settings()
+    target = Bootstrap(settings).halting.kill_target(account)
+    if settings.mode != "live" and not release and not as_json:
+        click.echo(
+            f"mode is {settings.mode}: what runs here sends no order to a venue, and goes on (Ctrl-C ends it). Stopped is "
+            f"account {target.account} at the venue itself, and live trading on it until the latch is released",
+            err=True,
+        )
     if release:
         _release(target, confirm, as_json)
     else:

@@ -22,9 +22,11 @@ def command(names: tuple[str, ...], take_over: bool) -> None:
     exchange    the exchange in a box         strategist  bars to orders
     recorder    the venue to the tape         executor    orders to fills, on paper or at the venue
     barmaker    trades to bars                lookahead   what strategies will do, before they do it
-    archiver    the tape to the lake          watchdog    halts a live account that hangs
-    notifier    mails and messages            scheduler   the daily run at its time
-    web         the page                      alerts      the pages where people sign up
+    predictor   bars to forecasts             watchdog    halts a live account that hangs
+    shadow      challengers, beside it        notifier    mails and messages
+    trainer     the lake to new models        scheduler   the daily run at its time
+    archiver    the tape to the lake          alerts      the pages where people sign up
+    web         the page
 
     They share nothing but the log, the lake and the control store, so each may die and come back. Ends on Ctrl-C, SIGTERM or
     after QUANTLYTIC_RUN_FOR seconds. A service that runs already, here or in `up`, is refused (but a watchdog, of which there
@@ -47,6 +49,8 @@ def command(names: tuple[str, ...], take_over: bool) -> None:
         confirm_mode(settings)
     bootstrap.stores.make_home()
     presence = Presence(settings.home)
+    if settings.account.model_fields_set:
+        bootstrap.account.check()
     presence.claim([name for name in names if name in SERVICES and name not in SHARED], _typed(), take_over=take_over)
     host = Host(bootstrap.stores.log_handle, presence)
     host.stop_on_signals()

@@ -15,6 +15,7 @@ from quantlytic.model.instrument import Instrument
 if TYPE_CHECKING:
     from quantlytic.trading.deadman import DeadManRules
     from quantlytic.trading.latch import Latch
+    from quantlytic.trading.limits import Limits
     from quantlytic.trading.risk import RiskGate
     from quantlytic.trading.rules import LiveRules
 
@@ -40,10 +41,9 @@ class TradedAccount:
 
     def gate(self, instruments: Sequence[Instrument]) -> RiskGate:
         """What stands before every order."""
-        from quantlytic.trading.limits import Limits
         from quantlytic.trading.risk import RiskGate
 
-        limits = _struct_of(Limits, self._given.limits, "account.limits")
+        limits = self.limits()
         unknown = sorted(set(limits.instruments) - {one.id for one in instruments})
         if unknown:
             raise InputError(
@@ -51,10 +51,20 @@ class TradedAccount:
             )
         return RiskGate(self.name, limits, instruments)
 
-    def check(self, instruments: Sequence[Instrument]) -> None:
-        """Raise InputError for what is wrong with rules, limits and watch, before anything is started."""
+    def limits(self) -> Limits:
+        """What no order may pass."""
+        from quantlytic.trading.limits import Limits
+
+        return _struct_of(Limits, self._given.limits, "account.limits")
+
+    def check(self, instruments: Sequence[Instrument] | None = None) -> None:
+        """Raise InputError for what is wrong with rules, limits and watch, before anything is started. `instruments`: those
+        that are traded, where they are known."""
         self.rules()
-        self.gate(instruments)
+        if instruments is None:
+            self.limits()
+        else:
+            self.gate(instruments)
         self.deadman()
 
     def deadman(self) -> DeadManRules:

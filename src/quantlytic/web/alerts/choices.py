@@ -121,7 +121,9 @@ class Offer:
             raise InputError("time_zone is none that is known: write one such as Europe/Berlin, or UTC")
         unknown = [name for name in choices.strategies if name not in (EVERY, RECOMMENDED, *self.strategies)]
         if unknown:
-            raise InputError(f"there is no strategy {unknown[0]!a}: choose of those that are listed")
+            raise InputError(
+                f"there is no strategy {unknown[0]!a}: choose of {', '.join((RECOMMENDED, *self.strategies))}"
+            )
         new = self.new_instruments(choices.instruments)
         for name in new:
             if not _INSTRUMENT.fullmatch(name):

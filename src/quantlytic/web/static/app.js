@@ -86,7 +86,7 @@ function away(row) {
 
 function intentRecord(record) {
   if (!record) return '';
-  const lead = record.median_lead_s == null ? '' : `, half of them ${format.span(record.median_lead_s * 1000)} before or earlier`;
+  const lead = record.median_lead_s == null ? '' : `, half of them at least ${format.span(record.median_lead_s * 1000)} ahead`;
   const met = `${format.count(record.met)} of ${format.count(record.said)} were met by a close`;
   return `${met}; ${format.count(record.came_true)} came true${lead}`;
 }

@@ -22,11 +22,11 @@ function draw() {
   get('stop').hidden = !live;
   get('stop').textContent = halted ? '■ Halted' : '■ Stop trading';
   get('halt-paper').hidden = live;
-  for (const element of dialog.querySelectorAll('.live')) element.hidden = !live;
+  for (const element of dialog.querySelectorAll('.when-live')) element.hidden = !live;
   for (const element of dialog.querySelectorAll('.mode')) element.textContent = mode;
   get('halted').hidden = !halted;
   const why = halted && `(${cause}) by ${by || 'nobody known'}, ${at ? `${format.moment(at / 1e6)} ${format.zoneName()}` : 'nobody knows when'}: ${text}`;
-  const what = live ? 'TRADING HALTED' : `LATCH SHUT, NO LIVE TRADING ON ${account}; ${mode} goes on`;
+  const what = live ? 'TRADING HALTED' : `THE LATCH OF ${account} IS SHUT, no live order is sent; ${mode} goes on`;
   get('halted-text').textContent = halted ? `■ ${what} ${why}` : '';
   get('halt-cause').hidden = !halted;
   get('halt-cause').textContent = halted ? `Halted ${why}.` : '';

@@ -1,0 +1,76 @@
+"""`quantlytic doctor`: what would happen to decisions, and what stands in the way."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+from tests.app.conftest import Command, answer
+
+from quantlytic.app.presence import Presence
+from quantlytic.trading.heartbeat import Heartbeat
+from quantlytic.trading.latch import Latch
+
+
+def findings(quantlytic: Command, code: int = 0) -> dict[str, tuple[str, str]]:
+    return {
+        one["what"]: (one["state"], one["detail"]) for one in answer(quantlytic("doctor", "--json"), code)["findings"]
+    }
+
+
+def test_mode_account_and_latch(quantlytic: Command, tmp_path: Path) -> None:
+    found = findings(quantlytic)
+    assert found["mode"] == ("ok", "paper: trades with the simulated broker")
+    assert found["account"][1].startswith("main: max_order_notional 5,000, max_position_notional 10,000, ")
+    assert found["latch"] == ("ok", "open: account main may trade")
+    assert "heartbeat" not in found
+    Latch(tmp_path / "home" / "halts", "main").engage("kill", "ann@lab", "pressed", time.time_ns())
+    state, detail = findings(quantlytic)["latch"]
+    assert (state, detail) == (
+        "warn", "SHUT (kill) by ann@lab: pressed; quantlytic kill --release --account main",
+    )  # fmt: skip
+
+
+def test_what_runs_and_how_old_its_last_sign_of_life_is(quantlytic: Command, tmp_path: Path) -> None:
+    presence = Presence(tmp_path / "home")
+    presence.claim(["notifier", "recorder"], "quantlytic run recorder notifier")
+    beat = Heartbeat(tmp_path / "home" / "halts", "main")
+    beat.beat(time.time_ns())
+    found = findings(quantlytic)
+    assert found["running"][1].startswith(f"`quantlytic run recorder notifier` (process {os.getpid()} on ")
+    assert found["running"][1].endswith("UTC): notifier, recorder")
+    assert found["heartbeat"][0] == "ok"
+    beat.beat(time.time_ns() - 60_000_000_000)
+    state, detail = findings(quantlytic)["heartbeat"]
+    assert state == "warn"
+    assert detail.startswith("the live executor's last sign of life is 60.")
+    presence.release()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "what", "said"),
+    [
+        ("ACCOUNT__LIMITS", '{"every": {"max_order_notionel": 1}}', "account", "max_order_notionel"),
+        ("ACCOUNT__DEADMAN", '{"heartbeat_s": "soon"}', "account", "heartbeat_s"),
+    ],
+)
+def test_settings_of_the_account_are_checked_in_every_mode(
+    quantlytic: Command, monkeypatch: pytest.MonkeyPatch, name: str, value: str, what: str, said: str
+) -> None:
+    monkeypatch.setenv(f"QUANTLYTIC_{name}", value)
+    state, detail = findings(quantlytic, code=1)[what]
+    assert state == "fail"
+    assert said in detail
+    code, _, err = quantlytic("run", "notifier")
+    assert (code, said in err) == (2, True), err
+
+
+def test_live_says_where_orders_go(quantlytic: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QUANTLYTIC_MODE", "live")
+    assert (
+        findings(quantlytic)["mode"][1] == "live: orders go to box, account main; its name is asked for at each start"
+    )
+    monkeypatch.setenv("QUANTLYTIC_ACCOUNT__CONFIRM", "mine")
+    assert findings(quantlytic, code=1)["mode"][0] == "fail"
