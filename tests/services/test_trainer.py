@@ -26,6 +26,7 @@ from quantlytic.model.errors import InputError, StoreError
 from quantlytic.model.forecast import ModelChange
 from quantlytic.model.time import NS_PER_S
 from quantlytic.services.trainer import Trainer
+from quantlytic.store.barwriter import write_bars
 from quantlytic.store.log import open_log
 from quantlytic.store.log.port import Log
 
@@ -339,6 +340,7 @@ from pathlib import Path
 from quantlytic.learn.registry import Registry
 from quantlytic.learn.trainingreasons import Triggers
 from quantlytic.services.trainer import Trainer
+from quantlytic.store.barwriter import write_bars
 from quantlytic.store.log import open_log
 folder, command = Path(sys.argv[1]), sys.argv[2:]
 log = open_log("sqlite", folder=folder / "log")
@@ -377,3 +379,18 @@ def test_killed_at_any_moment_it_trains_once_for_each_reason(world: World) -> No
     assert [one.cause for one in world.words] == ["trained"] * reasons
     assert world.ran == reasons
     assert world.challenger == world.models[0]
+
+
+def test_the_real_command_makes_the_challenger(world: World) -> None:
+    made = made_bars(400, "box:A")
+    write_bars(world.folder / "bars.parquet", made.array, made.instruments)
+    trainer = Trainer(
+        world.log, "trend", world.spec, world.folder, world.registry, HOURLY, now_ns=lambda: world.now_ns
+    )  # fmt: skip
+    until(trainer, lambda: bool(world.words), 90.0)
+    (word,) = world.words
+    assert (word.cause, word.old, word.instrument) == ("trained", "", "")
+    assert world.challenger == word.new
+    manifest = world.registry.manifest(word.new)
+    assert (manifest.line, manifest.kind, manifest.data.rows) == ("trend/pooled", "logistic", 398)
+    assert "schedule: the first; out of sample: accuracy 0." in word.reason
