@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
+import time
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.research.paperline import archived, logs, paper_run, write_bars
 from tests.services.swapline import ask, changes, decided, means, pump, state_of
 from tests.services.test_recovery import lose_snapshot
 
 from quantlytic.engine.held import HeldSession
+from quantlytic.model.bar import Bar
 from quantlytic.model.equity import Decided, Equity
 from quantlytic.model.fill import Fill
 from quantlytic.model.order import Order, OrderCancel
 from quantlytic.model.run import Run
+from quantlytic.research.runs.beginning import begun_session
 from quantlytic.research.runs.liveparity import check_live_parity
 from quantlytic.research.runs.paper import paper_session
 from quantlytic.research.runs.parity import check_parity, events_of
+from quantlytic.research.runs.succession import as_it_is, first_strategy
 from quantlytic.services.recovery import recover_strategist
 
 RUN = paper_run("sma-cross")
@@ -111,3 +117,180 @@ def test_several_changes_survive_restarts_and_lost_snapshots(tmp_path: Path) -> 
             assert (state_of(again), dict(log.committed(again.name))) == expected
             assert len(changes(log, RUN)) == 3
             again.close()
+
+
+def test_orders_are_held_until_the_new_ones_indicators_are_ready(tmp_path: Path) -> None:
+    """A slow average that the history does not fill: what it would have ordered comes to nothing, what is held is marked."""
+    with logs(tmp_path / "log") as log:
+        write_bars(log, 300, 3)
+        how = means(tmp_path / "log")
+        executor, strategist = pump(log, RUN, fresh(), how, 100)
+        ask(log, RUN, "sma-cross", "keep", fast=2, slow=200)
+        for _ in range(3):
+            executor.pump(), strategist.pump()
+        for _ in range(60):  # new processes while it waits
+            pump(log, RUN, fresh(), how, 3)
+        _, last = pump(log, RUN, fresh(), how)
+        (change,) = changes(log, RUN)
+        assert change.is_held
+        seen = {"box:A": 0, "box:B": 0}
+        bars = [(at, event) for at, event in events_of(log, RUN.bars_stream) if isinstance(event, Bar)]
+        ready = 0
+        for at, bar in bars:  # each instrument's average is full with its 200th bar
+            seen[bar.instrument] += 1
+            ready = ready or (at if min(seen.values()) >= 200 else 0)
+        orders = [event.bar_offset for event in decided(log, RUN) if isinstance(event, Order)]
+        assert not [at for at in orders if change.bar_offset < at < ready]
+        assert [at for at in orders if at >= ready]
+        assert not last._session.waits
+        parity = check_parity(log, RUN, fresh()())
+        assert (parity.mismatches, parity.first_mismatch) == (0, None)
+        assert check_live_parity(log, RUN, fresh()()).mismatches == 0
+        expected = state_of(last)
+        last.close()
+    lose_snapshot(tmp_path / "log", f"strategist.{RUN.run_id}", None)
+    with logs(tmp_path / "log") as log:
+        recover_strategist(log, RUN, fresh()(), None, how)
+        _, again = pump(log, RUN, fresh(), how)
+        assert state_of(again) == expected
+
+
+OWN = '''"""A rule of one's own."""
+from quantlytic import Strategy, param
+
+
+class Mine(Strategy):
+    """In at {buy} closes up, out at {sell} down."""
+
+    buy: int = param({buy}, low=1, high=50)
+
+    def setup(self):
+        self.last = 0.0
+        self.ups = 0
+        self.downs = 0
+
+    def on_bar(self, bar, broker):
+        self.ups = self.ups + 1 if bar.close > self.last else 0
+        self.downs = self.downs + 1 if bar.close < self.last else 0
+        self.last = bar.close
+        if self.ups >= self.buy and broker.is_flat:
+            broker.target_weight(0.4)
+        elif self.downs >= {sell} and broker.is_long:
+            broker.close()
+'''
+
+
+def test_code_of_ones_own_is_kept_old_and_new(tmp_path: Path) -> None:
+    """The file is changed in place, then removed: the run goes on, and is repeated, with what it was."""
+    path = tmp_path / "mine.py"
+    old, new = OWN.format(buy=2, sell=2), OWN.format(buy=1, sell=3)
+    path.write_text(old)
+    name = f"{path}:Mine"
+    run = msgspec.structs.replace(
+        RUN, strategy=name, params={"buy": 2.0}, code_hash=hashlib.sha256(old.encode()).hexdigest()
+    )
+    with logs(tmp_path / "log") as log:
+        write_bars(log, 200, 3)
+        how = means(tmp_path / "log")
+        executor, strategist = pump(log, run, fresh(run), how, 100)
+        path.write_text(new)
+        ask(log, run, name, "keep", code=new, buy=1.0)
+        for _ in range(3):
+            executor.pump(), strategist.pump()
+        path.unlink()
+        (change,) = changes(log, run)
+        assert (change.refusal, change.code, change.old_code) == ("", new, old)
+        first = lambda: paper_session(run, compiled=False, strategy=first_strategy(run, log))  # noqa: E731
+        _, last = pump(log, run, first, how)
+        assert last._session.strategy.params == {"buy": 1}
+        parity = check_parity(log, run, begun_session(run, log, compiled=False))
+        assert (parity.mismatches, parity.first_mismatch) == (0, None)
+        assert parity.counts["orders"] > 30
+        now = as_it_is(run, log)
+        assert (now.strategy, now.params, now.code_hash) == (name, {"buy": 1.0}, change.code_hash)
+        assert now.run_id == run.run_id
+
+
+BROKEN = {
+    "does not compile": ("class Mine(Strategy):\n    def on_bar(self, bar, broker:\n", "mine.py:2"),
+    "no strategy": ("x = 1\n", "has no"),
+    "raises while it is loaded": ("1 / 0\n", "ZeroDivisionError"),
+    "raises in setup": (
+        "from quantlytic import Strategy\nclass Mine(Strategy):\n    def setup(self):\n        self.x = 1 / 0\n"
+        "    def on_bar(self, bar, broker):\n        pass\n",
+        "ZeroDivisionError",
+    ),
+    "raises in warm-up": (
+        "from quantlytic import Strategy\nclass Mine(Strategy):\n    def on_bar(self, bar, broker):\n"
+        "        x = [1.0][int(bar.close * 0 + 5)]\n",
+        "mine.py:4: IndexError",
+    ),
+    "imports a neighbour": ("import neighbour_of_mine\n", "neighbour_of_mine"),
+    "looks at slices": (
+        "from quantlytic import Strategy\nclass Mine(Strategy):\n    def on_slice(self, slice, broker):\n        pass\n",
+        "on_slice",
+    ),
+    "needs forecasts": (
+        "from quantlytic import Strategy\nclass Mine(Strategy):\n    def on_bar(self, bar, broker):\n"
+        "        if bar.forecast > 0.5:\n            broker.close()\n",
+        "forecasts",
+    ),
+    "is plain Python": (
+        "from quantlytic import PythonStrategy\nclass Mine(PythonStrategy):\n    def on_bar(self, bar, broker):\n"
+        "        pass\n",
+        "PythonStrategy",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", list(BROKEN))
+def test_what_is_wrong_with_it_is_said_in_one_line_and_the_old_one_goes_on(what: str, tmp_path: Path) -> None:
+    code, said = BROKEN[what]
+    with logs(tmp_path / "log") as log:
+        write_bars(log, 100, 3)
+        how = means(tmp_path / "log")
+        executor, strategist = pump(log, RUN, fresh(), how, 60)
+        ask(log, RUN, "mine.py:Mine", code=code)
+        ask(log, RUN, "sma-cross", number=2, fast=4, slow=9)
+        while executor.pump() + strategist.pump():
+            pass
+        refused, made = changes(log, RUN)
+        print(refused.refusal)
+        assert said in refused.refusal
+        assert "\n" not in refused.refusal
+        assert (refused.request, refused.bar_offset, refused.old) == ("q1", -1, "sma-cross")
+        assert (made.request, made.refusal) == ("q2", "")
+        assert check_parity(log, RUN, fresh()()).mismatches == 0
+
+
+def test_a_run_that_looks_at_slices_refuses(tmp_path: Path) -> None:
+    run = paper_run("equal-weight")
+    with logs(tmp_path / "log") as log:
+        how = means(tmp_path / "log")
+        ask(log, run, "sma-cross")
+        pump(log, run, fresh(run), how)
+        (refused,) = changes(log, run)
+        assert "on_slice" in refused.refusal
+
+
+def test_it_is_made_ready_beside_the_way_of_bars(tmp_path: Path) -> None:
+    """In a thread: bars go on meanwhile, and the new one has seen them when it takes over."""
+    with logs(tmp_path / "log") as log:
+        write_bars(log, 300, 3)
+        how = means(tmp_path / "log")._replace(in_background=True)
+        executor, strategist = pump(log, RUN, fresh(), how, 50)
+        ask(log, RUN, "sma-cross", "keep", fast=4, slow=9)
+        time.sleep(0.11)
+        meanwhile = 0
+        while not changes(log, RUN) and executor.pump() + strategist.pump():
+            meanwhile += 1
+            time.sleep(0.001)
+        (change,) = changes(log, RUN)
+        assert change.bars == 1 + sum(
+            isinstance(event, Bar) for at, event in events_of(log, RUN.bars_stream) if at < change.bar_offset
+        )
+        while executor.pump() + strategist.pump():
+            pass
+        print(f"{meanwhile} steps meanwhile")
+        assert meanwhile > 1
+        assert check_parity(log, RUN, fresh()()).mismatches == 0

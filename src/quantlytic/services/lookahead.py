@@ -6,6 +6,7 @@ import contextlib
 import math
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -14,18 +15,22 @@ from quantlytic.engine.data.barbuilder import TimeBars
 from quantlytic.engine.fork import Fork, why_not
 from quantlytic.engine.fork import Intent as Band
 from quantlytic.engine.session import Session
+from quantlytic.engine.successor import Successor
 from quantlytic.model.bar import Bar
 from quantlytic.model.book import BookDelta
-from quantlytic.model.equity import Equity
+from quantlytic.model.codec import decode, encode
 from quantlytic.model.errors import InputError, StoreError, StrategyError
 from quantlytic.model.event import Event
 from quantlytic.model.ledger import LedgerEntry, LedgerKind
 from quantlytic.model.run import Run
 from quantlytic.model.side import Side
+from quantlytic.model.strategychange import StrategyChange
 from quantlytic.model.time import NS_PER_MS, NS_PER_S
 from quantlytic.model.trade import Trade
 from quantlytic.research.runs.paper import BarEvent, Rows, forecast_of
+from quantlytic.research.runs.succession import restored, succeed
 from quantlytic.services.announcements import Announcements, Deed, Said, merged
+from quantlytic.services.followed import Followed
 from quantlytic.services.inbox import Inbox
 from quantlytic.store.log.port import Log
 
@@ -51,6 +56,8 @@ class _Snapshot(msgspec.Struct, array_like=True):
     checked: dict[str, int]
     due: dict[str, int]
     moves: dict[str, float]
+    decisions: int = 0  # how far the strategist's have been read
+    change: bytes = b""  # of strategy, the last one
 
 
 _SNAPSHOT = msgspec.msgpack.Decoder(_Snapshot)
@@ -67,7 +74,8 @@ class Lookahead:
     high, low or volume does.
 
     Of bars to come there is no forecast yet: they are tried with the last one. `forecast_task`: what the run's forecasts are; if
-    "up", the chance of a rise, the intents tell it.
+    "up", the chance of a rise, the intents tell it. Where another strategy takes over, the strategist has said so in its decision
+    on that bar, which is waited for; while that one's orders are held nothing is said. `sources`: where its code is kept.
 
     The same tape gives the same intents: the market's own events say when a bar is over, and the bar is then waited for. A
     commit holds what is said with the state it was said from: nothing is said twice or left out after a crash.
@@ -83,6 +91,7 @@ class Lookahead:
         horizons: int = 1,
         check_every_ns: int = CHECK_EVERY_NS,
         forecast_task: str = "",
+        sources: Path | None = None,
         timer_s: Callable[[], float] = time.monotonic,
     ) -> None:
         if reason := why_not(session.strategy):
@@ -112,9 +121,9 @@ class Lookahead:
         self._stream = f"intents.{run.run_id}"
         positions = self._writer.positions
         self._bars = Inbox(log, run.bars_stream, positions.get(run.bars_stream, run.first_bar_offset))
-        self._reports = Inbox(log, run.executions_stream, positions.get(run.executions_stream, 0))
-        self._heard: list[Event] = []  # reports that came before their Equity
-        self._applied = self._reports.position
+        self._followed = Followed(log, run, positions.get(run.executions_stream, 0), 0)
+        self._change: StrategyChange | None = None
+        self._sources = sources
         market = f"market.{run.venue}"
         self._market = Inbox(log, market, positions.get(market, self._market_start(market)))
         if self._writer.snapshot is not None:
@@ -143,10 +152,12 @@ class Lookahead:
         return count
 
     def wait(self, timeout_s: float) -> None:
-        inbox = self._market if self._every_ns and not self._closing else self._reports
+        awaited = self._followed.awaited
+        if self._every_ns and not self._closing:
+            awaited = {self._market.stream: self._market.read_position}
         if self._due and not self._closing:
             timeout_s = min(timeout_s, max(0.0, self._silence_s() - (self._timer_s() - self._quiet_since_s)))
-        self._log.wait({inbox.stream: inbox.read_position}, timeout_s)
+        self._log.wait(awaited, timeout_s)
 
     def close(self) -> None:
         self._writer.close()
@@ -243,7 +254,7 @@ class Lookahead:
         target, end = self._closing[0] if self._closing else (bar.instrument, bar.close_time)
         if bar.instrument == target and bar.close_time > end:
             self._closing.pop(0)  # that bar is in no stream: it began before this service did
-        elif not self._hear(offset):
+        elif not self._followed.hear(offset):
             return False
         else:
             self._bars.take()
@@ -265,22 +276,16 @@ class Lookahead:
         known = self._decided.get(bar[0])
         return known is not None and known[0].close_time >= bar[1]
 
-    def _hear(self, offset: int) -> bool:
-        """Read the executor's reports up to its word on that bar; False while it is not there."""
-        while self._reports.peek() is not None:
-            _, event = self._reports.take()
-            self._heard.append(event)
-            if isinstance(event, Equity):
-                assert event.bar_offset == offset, f"{self.name}: bar {event.bar_offset} was executed, {offset} is next"
-                return True
-        return False
-
     def _decide(self, offset: int, bar: BarEvent) -> None:
-        rows = self._rows
+        rows, (heard, change) = self._rows, self._followed.take()
         row = rows.bars([bar])
-        self._session.apply(rows.updates(self._heard), rows.fills(self._heard), row)
-        self._heard, self._applied = [], self._reports.position
-        signals, _, cancels, amends = self._session.decide(row)
+        self._session.apply(rows.updates(heard), rows.fills(heard), row)
+        if change is not None:
+            self._change = change
+            self._session, wishes = succeed(self._run, change, self._session, self._sources)
+        else:
+            wishes = self._session.decide(row)
+        signals, _, cancels, amends = wishes
         mine = signals["side"][signals["instrument"] == row["instrument"][0]]
         deeds: list[Deed] = [("order", Side(side)) for side in mine.tolist()]
         deeds += [("cancel", None)] * bool(len(cancels)) + [("amend", None)] * bool(len(amends))
@@ -323,7 +328,8 @@ class Lookahead:
         fork = self._fork(instrument)
         self._looked[instrument] = bars
         *before, row = self._to_come(bars)
-        found = self._ask(fork, row, before, self._horizons, self._reach(instrument))
+        is_held = isinstance(self._session, Successor) and self._session.waits
+        found = [] if is_held else self._ask(fork, row, before, self._horizons, self._reach(instrument))
         bands = merged(found, fork.tried, fork.finest) if found else []
         for horizon in range(1, self._horizons + 1):
             until = bar.close_time + (horizon - 1) * self._run.bar_size_ns
@@ -382,9 +388,11 @@ class Lookahead:
     def _commit(self) -> None:
         snapshot = _Snapshot(
             self._session.save(), self._builder.save(), self._watermark, self._told.open, self._told.next_id, self._closing,
-            self._decided, self._looked, self._checked, self._due, self._moves,
+            self._decided, self._looked, self._checked, self._due, self._moves, self._followed.decisions_position,
+            b"" if self._change is None else encode(self._change),
         )  # fmt: skip
-        positions = {self._bars.stream: self._bars.position, self._reports.stream: self._applied}
+        positions = {self._bars.stream: self._bars.position}
+        positions[self._run.executions_stream] = self._followed.reports_position
         if self._every_ns:
             positions[self._market.stream] = self._market.position
         self._writer.commit({self._stream: self._outputs}, positions, msgspec.msgpack.encode(snapshot))
@@ -398,7 +406,13 @@ class Lookahead:
                 f"{self.name}: the saved state is of another version; go on without look-ahead (QUANTLYTIC_LOOKAHEAD__ENABLED="
                 "false), or with the version that wrote it"
             ) from None
+        if saved.change:
+            change = decode(saved.change)
+            assert isinstance(change, StrategyChange)
+            self._change = change
+            self._session = restored(self._run, change, self._sources, self._session.compiled)
         self._session.restore(saved.session)
+        self._followed = Followed(self._log, self._run, self._followed.reports_position, saved.decisions)
         self._builder.restore(saved.builder)
         self._watermark, self._closing = saved.watermark, saved.closing
         self._told.open, self._told.next_id = saved.open, saved.next_id
