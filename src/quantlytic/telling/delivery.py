@@ -272,7 +272,7 @@ def letter_of(message: Message) -> Letter:
             return digest_letter(_DIGEST.decode(message.payload))
         if message.kind in LINK_KINDS:
             notice = _LINK.decode(message.payload)
-            return link_letter(message.kind, notice.url, notice.expires_ns, message.created_ns)
+            return link_letter(message.kind, notice.url, notice.expires_ns, message.created_ns, notice.notes)
     except msgspec.DecodeError as error:
         raise StoreError(f"a message's content cannot be read: {error}") from None
     return unpack(message.payload)

@@ -156,14 +156,15 @@ def data_letter(entry: LedgerEntry) -> Letter:
     )  # fmt: skip
 
 
-def link_letter(kind: str, url: str, expires_ns: int, event_time: int) -> Letter:
-    """The mail with which a subscription is confirmed ("confirm"), or seen and changed ("mine")."""
+def link_letter(kind: str, url: str, expires_ns: int, event_time: int, notes: tuple[str, ...] = ()) -> Letter:
+    """The mail with which a subscription is confirmed ("confirm"), or seen and changed ("mine"). `notes`: what is to be known
+    of what was chosen."""
     lines: tuple[str, ...]
     asked = "Somebody, you we hope, asked for alerts to be sent to this address."
     if kind == "confirm":
         subject, lines, words = (
             "Please confirm your alerts",
-            (asked, "Nothing is sent until you confirm it."),
+            (asked, "Nothing is sent until you confirm it.", *notes),
             "Confirm",
         )
     else:

@@ -181,6 +181,19 @@ def test_what_is_to_be_mended_is_said_and_nothing_is_lost(
     assert service.control.sign_ups.waiting(9) == []
 
 
+def test_who_chose_nothing_but_the_recommended_strategy_is_told_of_the_silence(service: Service) -> None:
+    assert "Of the recommended one alone you hear nothing until" in service.http.get("/").text
+    token = service.sign_up()
+    said = "You chose the recommended strategy: its signals come as soon as the daily run has found one"
+    assert said in service.http.get(f"/confirm?token={token}").text
+    assert said in service.http.post("/confirm", data={"token": token}).text
+    for number, chosen in enumerate(
+        ({"strategies": ["recommended", "macd"]}, {"strategies": ["*"]}, {"kinds": ["digest"]})
+    ):
+        token = service.sign_up(f"bob{number}@example.com", **chosen)
+        assert said not in service.http.get(f"/confirm?token={token}").text
+
+
 def test_a_link_is_asked_for_by_the_page(service: Service) -> None:
     service.subscribe()
     for email in ("ann@example.com", "stranger@example.com"):

@@ -154,10 +154,12 @@ def message_id_of(cause: str, recipient: str, kind: str) -> str:
 
 
 class LinkNotice(msgspec.Struct, frozen=True):
-    """A link to be mailed, good until `expires_ns`: to confirm a subscription ("confirm"), or to see and change it ("mine")."""
+    """A link to be mailed, good until `expires_ns`: to confirm a subscription ("confirm"), or to see and change it ("mine").
+    `notes`: what is to be known of the choices."""
 
     url: str
     expires_ns: int
+    notes: tuple[str, ...] = ()
 
 
 class WantedInstrument(msgspec.Struct, frozen=True):

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from quantlytic.model.errors import InputError
 from quantlytic.model.time import iso
 from quantlytic.store.control.records import Addressee, Message
-from quantlytic.web.alerts.choices import EXAMPLE, Choices, choices_of
+from quantlytic.web.alerts.choices import EXAMPLE, Choices, choices_of, notes_of
 from quantlytic.web.alerts.desk import Desk
 
 CHECK_MAIL = "If this address may be used here, a mail with a link is on its way."
@@ -60,13 +60,15 @@ class Recipient(BaseModel):
 
 
 class Mine(BaseModel):
-    """A subscription. `confirmed`: since when, ISO 8601. `troubles`: instruments that are not tracked yet, or cannot be."""
+    """A subscription. `confirmed`: since when, ISO 8601. `troubles`: instruments that are not tracked yet, or cannot be.
+    `notes`: what is to be known of the choices."""
 
     email: str
     status: str = Field(examples=["confirmed"])
     confirmed: str | None
     choices: Choices
     troubles: list[str]
+    notes: list[str]
 
 
 class Told(BaseModel):
@@ -210,7 +212,7 @@ def _mine(desk: Desk, addressee: Addressee) -> Mine:
     confirmed = iso(who.confirmed_ns) if who.confirmed_ns else None
     return Mine(
         email=who.email, status=who.status, confirmed=confirmed, choices=choices_of(addressee),
-        troubles=desk.troubles(what.instruments),
+        troubles=desk.troubles(what.instruments), notes=notes_of(choices_of(addressee)),
     )  # fmt: skip
 
 

@@ -22,6 +22,12 @@ KIND_TEXTS = {
     "data": ("Data trouble", "a feed is late, or has holes"),
     "digest": ("Daily digest", "once a day, in a few lines"),
 }
+WAITS_FOR_ADVICE = (
+    "You chose the recommended strategy: its signals come as soon as the daily run has found one for your instrument that is "
+    "better than luck, and it runs here. Until then there are none to send, which may be for long; the daily digest says "
+    "what was found. To hear of a strategy at once, choose it by name."
+)
+"""What somebody has to know who chose nothing but the recommended strategy: silence is no fault."""
 MAX_CHOSEN = 50
 MAX_NEW_INSTRUMENTS = 10
 MAX_WAITING_INSTRUMENTS = 200
@@ -90,6 +96,12 @@ class Choices(BaseModel):
         """What the repository keeps of the lists."""
         instruments, strategies, kinds = tuple(self.instruments), tuple(self.strategies), tuple(self.kinds)
         return Subscription(subscriber_id, instruments, strategies, kinds, self.near_bps)
+
+
+def notes_of(choices: Choices) -> list[str]:
+    """What is to be known of these choices, a sentence or more each."""
+    waits = set(choices.strategies) == {RECOMMENDED} and {EVERY, "signal", "look-ahead", "fill"} & set(choices.kinds)
+    return [WAITS_FOR_ADVICE] if waits else []
 
 
 def choices_of(addressee: Addressee) -> Choices:

@@ -15,7 +15,7 @@ from quantlytic.store.control.address import ALLOW, clean_rule, is_allowed
 from quantlytic.store.control.control import Control
 from quantlytic.store.control.links import LIFETIME_S, Links
 from quantlytic.store.control.records import LinkNotice, Message, SignUp, Subscriber, message_id_of
-from quantlytic.web.alerts.choices import Choices
+from quantlytic.web.alerts.choices import Choices, notes_of
 from quantlytic.web.alerts.limits import TokenBuckets
 
 _SUBJECTS = {"confirm": "Confirm your alerts", "mine": "Your alerts: see and change them"}
@@ -105,11 +105,13 @@ class Clerk:
         choices = Choices.model_validate_json(one.asked)
         chosen = choices.subscription(known.subscriber_id if known else "")
         who = self._control.subscribers.add(one.email, one.time_ns, chosen=chosen, **choices.quiet)
-        return self._link("confirm", who, one)
+        return self._link("confirm", who, one, notes_of(choices))
 
-    def _link(self, kind: str, who: Subscriber, one: SignUp) -> Message:
+    def _link(self, kind: str, who: Subscriber, one: SignUp, notes: Sequence[str] = ()) -> Message:
         notice = LinkNotice(
-            self._links.url(kind, who.subscriber_id, one.time_ns), one.time_ns + LIFETIME_S[kind] * NS_PER_S
+            self._links.url(kind, who.subscriber_id, one.time_ns),
+            one.time_ns + LIFETIME_S[kind] * NS_PER_S,
+            tuple(notes),
         )
         cause = f"sign-up {one.number} {one.time_ns}"
         return Message(

@@ -14,7 +14,7 @@ from quantlytic.model.errors import InputError
 from quantlytic.model.time import iso
 from quantlytic.store.control.address import clean_address
 from quantlytic.store.control.records import EVERY, Message
-from quantlytic.web.alerts.choices import Choices, Offer, choices_of
+from quantlytic.web.alerts.choices import Choices, Offer, choices_of, notes_of
 from quantlytic.web.alerts.desk import Desk
 from quantlytic.web.alerts.pages import form_page, page, problem_page
 
@@ -88,7 +88,8 @@ def make_pages(desk: Desk, offer: Offer) -> APIRouter:
     @router.post("/confirm")
     def confirmed(form: Form) -> Response:
         found = desk.confirm(_one(form, "token"))
-        return page("confirmed", email=found.subscriber.email, troubles=desk.troubles(found.subscription.instruments))
+        troubles, notes = desk.troubles(found.subscription.instruments), notes_of(choices_of(found))
+        return page("confirmed", email=found.subscriber.email, troubles=troubles, notes=notes)
 
     _add_stopping(router, desk)
     _add_mine(router, desk, offer)

@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse, Response
 
 from quantlytic.store.control.records import EVERY, RECOMMENDED
-from quantlytic.web.alerts.choices import KIND_TEXTS, Choices, Offer, time_zones
+from quantlytic.web.alerts.choices import KIND_TEXTS, Choices, Offer, notes_of, time_zones
 
 FOLDER = Path(__file__).parent
 
@@ -25,6 +25,7 @@ def _templates() -> Environment:
     )  # fmt: skip
     environment.filters["code"] = _with_code
     environment.globals |= {"kind_texts": KIND_TEXTS, "every": EVERY, "recommended": RECOMMENDED, "zones": _zones}
+    environment.globals["notes_of"] = notes_of
     return environment
 
 
