@@ -42,7 +42,6 @@ def noise(rng: np.random.Generator, task: str) -> np.ndarray:
 @pytest.mark.parametrize(
     ("task", "label", "has_champion"),
     [
-        (UP, LabelSpec("direction", 1), True),
         (UP, LabelSpec("direction", 8), True),
         (UP, LabelSpec("direction", 4), False),
         (RETURN, LabelSpec("forward_return", 4), True),
@@ -160,7 +159,14 @@ def test_looks_are_few_and_each_has_its_share_of_alpha() -> None:
 
 
 def test_limits_that_cannot_be_are_refused() -> None:
-    for wrong in (Gate(outcomes=3), Gate(looks=0), Gate(alpha=0.0), Gate(cost_bps=-1.0), Gate(max_drift=0.0)):
+    for wrong in (
+        Gate(outcomes=3),
+        Gate(looks=0),
+        Gate(alpha=0.0),
+        Gate(cost_bps=-1.0),
+        Gate(max_drift=0.0),
+        Gate(looks=10),
+    ):
         with pytest.raises(InputError, match="promotion gate"):
             wrong.check()
     Gate().check()

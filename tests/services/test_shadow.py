@@ -12,10 +12,11 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from tests.learn.made import MINUTE_NS, START_NS
+from tests.learn.made import MINUTE_NS, START_NS, bars_of
 from tests.learn.servable import LINE, OTHER, POOLED, TRAINED, artifact, promoted, root_artifact
 from tests.services.forecasttruth import expected
 
+from quantlytic.engine.data.bars import Bars
 from quantlytic.learn.artifact import Artifact, DataFacts
 from quantlytic.learn.inputs import inputs_of
 from quantlytic.learn.labels.labelspec import LabelSpec
@@ -24,6 +25,8 @@ from quantlytic.learn.models.linear import FittedLine
 from quantlytic.learn.models.model import Scaler
 from quantlytic.learn.promotion import Gate
 from quantlytic.learn.registry import Registry
+from quantlytic.learn.spec import parse_spec
+from quantlytic.learn.train import train
 from quantlytic.model.bar import Bar
 from quantlytic.model.barsclosed import BarsClosed
 from quantlytic.model.codec import encode
@@ -32,6 +35,7 @@ from quantlytic.model.event import Event
 from quantlytic.model.forecast import Forecast, ModelChange
 from quantlytic.services.predictor import Predictor
 from quantlytic.services.shadow import Shadow
+from quantlytic.store.barwriter import write_bars
 from quantlytic.store.log import open_log
 from quantlytic.store.log.port import Log
 
@@ -273,6 +277,93 @@ def test_another_label_cannot_be_compared(stage: Stage) -> None:
     assert stage.registry.alias(POOLED) == stage.champion
 
 
+def test_a_model_of_one_instrument_challenges_the_pooled_one_there(stage: Stage) -> None:
+    made = knowing(1.0, line="trend/file:BTCUSDT", trained=TRAINED[:1])
+    promoted(stage.registry, made, "trend/file:BTCUSDT/challenger")
+    stage.start(GATE)
+    stage.run(300)
+    assert {one.instrument for one in stage.forecasts} == {LINE.instruments[0]}
+    assert stage.registry.alias("trend/file:BTCUSDT/champion") == made.model_id
+    assert stage.registry.alias(POOLED) == stage.champion
+    assert {one.instrument for one in stage.words} == {LINE.instruments[0]}
+
+
+def test_a_champion_named_a_moment_ago_is_not_overridden(stage: Stage) -> None:
+    made = knowing(1.0)
+    promoted(stage.registry, made, CHALLENGER)
+    shadow = stage.start(GATE)
+    stage.run(119)
+    other = promoted(stage.registry, artifact(8))  # at 1 ns; the predictor has not followed yet
+    shadow._now_ns = lambda: 60 * 10**9
+    stage.run(100)
+    assert stage.registry.alias(POOLED) == other
+    shadow._now_ns = lambda: 3600 * 10**9  # nor will it: it must have been refused
+    stage.now_s += 60.0
+    stage.run(10)
+    assert stage.registry.alias(POOLED) == made.model_id
+
+
+def test_killed_after_the_promotion_it_is_told_and_not_made_again(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def killed(*_: object) -> None:
+        raise Killed
+
+    made = knowing(1.0)
+    promoted(stage.registry, made, CHALLENGER)
+    shadow = stage.start(GATE)
+    stage.run(110)
+    with monkeypatch.context() as patch:
+        stage.feed(30)
+        patch.setattr(type(shadow._writer), "commit", killed)
+        with pytest.raises(Killed):
+            stage.pump()
+    assert stage.registry.alias(POOLED) == made.model_id
+    assert [one.cause for one in stage.words] == ["command"]
+    stage.start(GATE)
+    stage.run(10)
+    assert [one.cause for one in stage.words] == ["command", "promotion"]
+    assert len(stage.registry.history(POOLED)) == 2
+    assert stage.words[-1].reason == stage.registry.history(POOLED)[-1].reason
+    assert len({(one.instrument, one.close_time) for one in stage.forecasts}) == len(stage.forecasts)
+
+
+def test_meta_labels_know_their_side_also_after_a_restart(tmp_path: Path) -> None:
+    label = LabelSpec("meta", 3, volatility_window=10)
+    made = knowing(1.0, label=label, horizon=3, spec={"data": {"gaps": "restart"}, "signal": "return_1"})
+    found = []
+    for often in (False, True):
+        stage = Stage(tmp_path / str(often))
+        with closing(stage.log):
+            promoted(stage.registry, made, CHALLENGER)
+            shadow = stage.start()
+            for _ in range(6):
+                stage.run(10)
+                shadow = stage.start() if often else shadow
+            contest = shadow.challenges[CHALLENGER].contest
+            found.append((contest._rows, contest.book.returns().tolist(), contest.outcomes))
+    assert found[0] == found[1]
+    assert found[0][2] > 40
+    rows = found[0][0]
+    assert {row[3] for row in rows} == {0.0, 1.0}
+
+
+def test_a_contest_that_nobody_ends_does_not_grow_for_ever(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("quantlytic.learn.challenge.LONGEST", 50)
+    promoted(stage.registry, knowing(1.0), CHALLENGER)
+    shadow, most = stage.start(), 0
+    for _ in range(13):
+        stage.run(10)
+        most = max(most, shadow.challenges[CHALLENGER].contest.outcomes)
+    assert 40 < most <= 50
+    rows = shadow.challenges[CHALLENGER].contest._rows
+    again = stage.start()
+    assert again.challenges[CHALLENGER].contest._rows == rows
+
+
 # ---- challengers that are not let in, or fail
 
 
@@ -422,3 +513,42 @@ def test_the_predictor_follows_the_gate(stage: Stage) -> None:
     assert [(one.cause, one.new) for one in changes] == [("command", worse), ("promotion", made.model_id)]
     assert changes[1].reason.startswith("promoted on ")
     assert [one.cause for one in stage.words] == ["command", "promotion"]
+
+
+SPEC = """
+name = "trend"
+[data]
+source = "bars.parquet"
+bar_size = "1m"
+[[features]]
+name = "return_1"
+kind = "return"
+[[features]]
+name = "return_5"
+kind = "return"
+params = {bars = 5}
+[split]
+folds = 2
+embargo = 2
+[model]
+kind = "logistic"
+"""
+
+
+def test_a_model_that_was_really_trained_becomes_champion(stage: Stage) -> None:
+    parts = []
+    for name, closes in zip(TRAINED, CLOSES, strict=True):
+        part = bars_of(closes[:1_500], np.array([closes[0], *closes[:1_499]]), symbol=name)
+        parts.append(part)
+    bars = Bars.merge(parts)
+    write_bars(stage.folder / "bars.parquet", bars.array, bars.instruments)
+    spec = parse_spec(SPEC, stage.folder)
+    (made,) = train(spec, folder=stage.folder, home=stage.folder, registry=stage.registry, now_ns=1)
+    model_id = made.manifest.model_id
+    stage.registry.promote(model_id, CHALLENGER, "trained", "trainer", 1)
+    stage.minutes = 1_495
+    shadow = stage.start(GATE)
+    stage.run(100)
+    assert shadow.challenges[CHALLENGER].contest.outcomes == 94, "five bars it has learned from"
+    stage.run(600)
+    assert stage.registry.alias(POOLED) == model_id, stage.words[-1]

@@ -12,7 +12,7 @@ from quantlytic.learn.artifact import Manifest
 from quantlytic.learn.contest import Contest
 from quantlytic.learn.inputs import Values
 from quantlytic.learn.outcomes import Outcomes
-from quantlytic.learn.promotion import Gate
+from quantlytic.learn.promotion import LONGEST, Gate
 from quantlytic.learn.serving import SLOW_EVENTS, Fault, Serving
 from quantlytic.learn.staleness import staleness
 from quantlytic.model.errors import DataError
@@ -59,7 +59,10 @@ class Challenge:
         """From this offset of the line's stream on the champion is `opponent`. What was seen against another one counts no more;
         the looks that were taken do."""
         seat = self.seat
-        if seat.began < 0 or seat.opponent != opponent:
+        if self.contest.outcomes >= LONGEST:  # without a gate, or held up
+            seat.first = seat.began = offset
+            self._outcomes, self.contest = Outcomes.of(self.manifest), self._contest()
+        elif seat.began < 0 or seat.opponent != opponent:
             seat.opponent, seat.began = opponent, offset
             self.contest = self._contest()
 

@@ -15,6 +15,9 @@ from quantlytic.learn.models.model import UP
 from quantlytic.model.errors import InputError
 from quantlytic.research.honesty.overfitting import deflated_sharpe, moments
 
+LONGEST = 20_000
+"""Outcomes, after which a contest begins anew: what is older says little of today."""
+
 
 class Verdict(NamedTuple):
     """`reason`: in words with figures, what was found. `final`: there is no further look. `failed`: the names of the conditions
@@ -48,6 +51,11 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
         """InputError for numbers that cannot be."""
         if self.outcomes < 20 or not 1 <= self.looks <= 10:
             raise InputError("the promotion gate needs 20 outcomes or more, and 1 to 10 looks")
+        if self.outcomes << (self.looks - 1) > LONGEST:
+            raise InputError(
+                f"the promotion gate: its last look would be at {self.outcomes << (self.looks - 1):,} outcomes; at most "
+                f"{LONGEST:,}: take fewer looks, or fewer outcomes"
+            )
         if not (0.0 < self.alpha < 0.5 and self.max_drift > 0 and self.max_latency_ms > 0 and self.cost_bps >= 0):
             raise InputError(
                 "the promotion gate: alpha is between 0 and 0.5, max_drift and max_latency_ms are above 0, cost_bps is 0 or more"

@@ -18,11 +18,13 @@ from quantlytic.learn.swap import Wish, wishes
 from quantlytic.model.errors import DataError, Fenced, QuantlyticError, StoreError
 from quantlytic.model.event import Event
 from quantlytic.model.forecast import Forecast, ModelChange
+from quantlytic.model.time import NS_PER_S
 from quantlytic.store.log.port import Log
 
 READ_EVENTS = 200
 COMMIT_EVERY = 5_000
 RETRY_S = 5.0
+FOLLOW_NS = 600 * NS_PER_S  # a champion that does not serve by then was refused, or is too old
 _LOG = logging.getLogger("quantlytic.shadow")
 
 
@@ -206,7 +208,7 @@ class Shadow:
             catch_up(feed, self._line, self._log, event.bar_offset)
         began_ns = time.perf_counter_ns()
         try:
-            values = feed.take(event.bar)
+            values = feed.take(event.bar, self._log)
             row: Values | str | None = None if values is None else values.copy()
         except DataError:
             row = None
@@ -218,7 +220,7 @@ class Shadow:
     # ---- the gate
 
     def _judge(self, gate: Gate, alias: str, challenge: Challenge, event: Forecast) -> None:
-        """Look, unless the champion is pinned, or is not who has forecast here: then later."""
+        """Look, unless the line is pinned, or has just been given another champion: then later."""
         try:
             verdict = self._verdict(gate, challenge)
         except Fenced:
@@ -242,11 +244,12 @@ class Shadow:
         if registry.alias(alias_of(manifest.line, PINNED)) is not None:
             return None
         champion_alias = alias_of(manifest.line, CHAMPION)
-        champion = registry.alias(champion_alias) or ""
+        changes = registry.history(champion_alias, newest=1)
+        champion = changes[-1].model_id if changes else ""
         if champion == seat.model_id:  # promoted before a crash
-            return Verdict(True, True, registry.history(champion_alias, newest=1)[-1].reason, ())
-        if seat.opponent not in ("", champion):
-            return None
+            return Verdict(True, True, changes[-1].reason, ())
+        if champion != seat.opponent and changes and 0 <= self._now_ns() - changes[-1].time_ns < FOLLOW_NS:
+            return None  # another one has just been named, and is about to serve
         if seat.opponent and (why := comparable(manifest, registry.manifest(seat.opponent))):
             return Verdict(False, True, why, ("label",))
         verdict = gate.judge(challenge.contest, seat.looked, manifest.trials)
