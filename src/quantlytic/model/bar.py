@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from quantlytic.model.event import Event, InstrumentId, dtype_of
-
-if TYPE_CHECKING:
-    from quantlytic.model.forecast import Forecast
 
 
 class Bar(Event, frozen=True, tag=4):
@@ -48,8 +45,9 @@ def blank_bars(count: int) -> NDArray[Any]:
     return rows
 
 
-def bar_row(bar: Bar | Forecast, instrument: int, forecast: float = math.nan) -> tuple[Any, ...]:
-    """One row of BAR, its fields in order; `instrument` is the index in the run's instruments."""
+def bar_row(bar: Any, instrument: int, forecast: float = math.nan) -> tuple[Any, ...]:
+    """One row of BAR, its fields in order, from a Bar or another event with its fields (Forecast); `instrument` is the index in
+    the run's instruments."""
     return (
         instrument, bar.open_time, bar.close_time, bar.open, bar.high, bar.low, bar.close, bar.volume, bar.quote_volume,
         bar.trades, forecast,
