@@ -50,8 +50,14 @@ def test_train_promote_verify_and_roll_back(folder: Path) -> None:
         "return_1",
         "Settings tried",
         "5 settings were tried",
+        "Following its forecasts would have",
+        "different trials on this data are on record",
+        'href="backtest.html"',
+        f'<p class="label">{first["backtest"]["verdict"]["label"]}</p>',
     ):
         assert words in page
+    assert "</html>" in Path(first["report"]).with_name("backtest.html").read_text()
+    assert first["backtest"]["fee_bps"] == 10.0
     found = json.loads(run(models.command, "list", "--json"))
     second = next(one["model_id"] for one in found if one["model_id"] != first["model_id"])
     alias = "trend/pooled/champion"
@@ -100,3 +106,13 @@ def test_regimes_know_nothing_of_what_comes() -> None:
     changed.array["close"][900:] *= 3
     again = regimes_of(changed, rows)
     assert np.array_equal(found["trend"][:900], again["trend"][:900])
+
+
+def test_costs_are_those_asked_for_and_an_online_learner_says_what_going_on_gives(folder: Path) -> None:
+    (folder / "a.toml").write_text(SPEC.replace('kind = "logistic"', 'kind = "river-logistic"'))
+    told = run(train.command, str(folder / "a.toml"), "--costs", "25")
+    assert "online  log_loss" in told
+    assert "traded  " in told
+    page = next((folder / "home" / "trained").glob("*/report.html")).read_text()
+    assert "after 25 bps a fill" in page
+    assert "Had it gone on learning" in page

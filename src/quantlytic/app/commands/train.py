@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from quantlytic.learn.backtest import TrainedBacktest
     from quantlytic.learn.train import Trained
+
+_PLAIN_BARS = 10_000  # so few are run in plain Python before machine code is even loaded; the answer is the same
 
 
 @click.command()
@@ -19,14 +22,20 @@ if TYPE_CHECKING:
     "--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes that try settings at once."
 )
 @click.option("--dask", default="", metavar="ADDRESS", help="Try settings on this Dask cluster (tcp://host:8786).")
+@click.option(
+    "--costs", type=click.FloatRange(0.0), default=10.0, show_default=True, metavar="BPS",
+    help="What a fill costs in the back-test of the forecasts.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a model, a line each.")
-def command(spec: Path, jobs: int, dask: str, as_json: bool) -> None:
+def command(spec: Path, jobs: int, dask: str, costs: float, as_json: bool) -> None:
     """Train the models of SPEC, a TOML file (see docs/learning.md).
 
     Settings are searched, each fold is forecast by a model that has not seen it, a last model learns from all rows, and its
-    exported file must answer as it does. It is then kept in the lake under models/; `quantlytic models` promotes it. Ctrl-C
-    keeps the trials that were finished: the same command goes on from there. How many jobs there are changes no result.
+    exported file must answer as it does. It is then kept in the lake under models/; `quantlytic models` promotes it. The report
+    says what trading on the forecasts would have earned after costs, and whether that is luck. Ctrl-C keeps the trials that
+    were finished: the same command goes on from there. How many jobs there are changes no result.
     """
+    from quantlytic.learn.backtest import trained_backtest
     from quantlytic.learn.pages.trainpage import write_train_page
     from quantlytic.learn.registry import Registry
     from quantlytic.learn.spec import read_spec
@@ -42,15 +51,17 @@ def command(spec: Path, jobs: int, dask: str, as_json: bool) -> None:
         ):  # fmt: skip
             page = home / "trained" / one.manifest.model_id[:12] / "report.html"
             page.parent.mkdir(parents=True, exist_ok=True)
-            write_train_page(one, page)
+            compiled = len(one.bars) > _PLAIN_BARS
+            traded = trained_backtest(one, costs, home=home, now_ns=time.time_ns(), compiled=compiled)
+            write_train_page(one, page, traded, counted=True)
             progress.pause()
             if as_json:
-                click.echo(json.dumps(_summary(one, page), allow_nan=False))
+                click.echo(json.dumps(_summary(one, traded, page), allow_nan=False))
             else:
-                _print(one, page)
+                _print(one, traded, page)
 
 
-def _summary(one: Trained, page: Path) -> dict[str, Any]:
+def _summary(one: Trained, traded: TrainedBacktest | None, page: Path) -> dict[str, Any]:
     """What a script wants to know."""
     manifest = one.manifest
     return {
@@ -64,6 +75,7 @@ def _summary(one: Trained, page: Path) -> dict[str, Any]:
         "params": manifest.params,
         "scores": manifest.scores,
         "progressive": one.progressive,
+        "backtest": None if traded is None else traded.summary,
         "kept": one.gate is not None,
         "why_not": one.not_kept,
         "gate": None if one.gate is None else one.gate._asdict(),
@@ -71,7 +83,7 @@ def _summary(one: Trained, page: Path) -> dict[str, Any]:
     }
 
 
-def _print(one: Trained, page: Path) -> None:
+def _print(one: Trained, traded: TrainedBacktest | None, page: Path) -> None:
     manifest, gate = one.manifest, one.gate
     pruned = sum(1 for trial in one.trials if trial.pruned)
     click.echo(f"\n{manifest.line}: {manifest.kind} {manifest.model_id[:12]}")
@@ -81,6 +93,8 @@ def _print(one: Trained, page: Path) -> None:
     click.echo(f"scores  {_words(manifest.scores)}   (out of sample)")
     if one.progressive is not None:
         click.echo(f"online  {_words(one.progressive)}   (going on learning as labels come to be known)")
+    if traded is not None:
+        click.echo(f"traded  {traded.verdict.sentence}")
     if gate is None:
         click.echo(f"report  {page}")
         click.echo(f"not kept: {one.not_kept}")

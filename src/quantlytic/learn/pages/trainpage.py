@@ -11,25 +11,36 @@ import jinja2
 import numpy as np
 from numpy.typing import NDArray
 
+from quantlytic.learn.backtest import TrainedBacktest
 from quantlytic.learn.importance import importance_of
 from quantlytic.learn.models.model import UP
+from quantlytic.learn.pages.tradedpart import traded_part
 from quantlytic.learn.regimes import regimes_of
 from quantlytic.learn.scores import METRICS, Bin, calibration, scores_of
 from quantlytic.learn.train import Trained
 from quantlytic.learn.tune import one_thread
 from quantlytic.model.time import iso
 from quantlytic.research.pages.htmlpage import asset, write_page
+from quantlytic.research.pages.report import report_html
 
+_BACKTEST = "backtest.html"
 _SHOWN = 10
 _LEFT, _BOTTOM, _WIDE, _TALL = 44.0, 240.0, 240.0, 230.0  # of the calibration's picture
 
 
-def write_train_page(trained: Trained, path: Path) -> Path:
-    """Write the page to `path`, whole or not at all. Raises InputError when it cannot be written there."""
-    return write_page(train_html(trained), path, "report")
+def write_train_page(
+    trained: Trained, path: Path, traded: TrainedBacktest | None = None, *, counted: bool = False
+) -> Path:
+    """Write the page to `path`, whole or not at all, and the back-test's own beside it as `backtest.html`. `counted`: its
+    verdict counts the trial ledger's trials. Raises InputError when they cannot be written there."""
+    if traded is not None:
+        write_page(report_html(traded.result, traded.verdict if counted else None), path.with_name(_BACKTEST), "report")
+    return write_page(train_html(trained, traded, counted=counted, report=_BACKTEST), path, "report")
 
 
-def train_html(trained: Trained) -> str:
+def train_html(
+    trained: Trained, traded: TrainedBacktest | None = None, *, counted: bool = False, report: str = ""
+) -> str:
     """The page as text; the same model gives the same bytes."""
     manifest, problem = trained.manifest, trained.problem
     labels = problem.labels[trained.tested]
@@ -39,11 +50,17 @@ def train_html(trained: Trained) -> str:
         "title": f"{manifest.line}: {manifest.kind}",
         "css": asset("report.css"),
         "model_id": manifest.model_id[:12],
-        "period": f"{iso(data.start_ns)[:16]} – {iso(data.end_ns)[:16]}",
+        "period": f"{_minute(data.start_ns)} – {_minute(data.end_ns)}",
         "instruments": ", ".join(one.rpartition(":")[2] for one in data.instruments),
         "bar_size": data.bar_size,
-        "params": [*manifest.params.items(), ("label", manifest.label.kind), ("horizon", manifest.horizon)],
+        "params": [
+            *((name, _figure(value)) for name, value in manifest.params.items()),
+            ("label", manifest.label.kind),
+            ("horizon", manifest.horizon),
+        ],
         "sentence": _sentence(trained),
+        "traded": None if traded is None else traded_part(traded, counted, report),
+        "progressive": _progressive(trained),
         "rows": f"{data.rows:,}",
         "dropped": f"{data.dropped:,}",
         "trials": f"{len(trained.trials)} settings were tried." if trained.trials else "No settings were searched.",
@@ -75,6 +92,17 @@ def _sentence(trained: Trained) -> str:
     if r_squared is None:
         return "Nothing moved in what it was tested on."
     return f"R² {r_squared:.4f}: {'better' if r_squared > 0 else 'worse'} than always forecasting 0."
+
+
+def _progressive(trained: Trained) -> str:
+    """What an online learner would have scored had it gone on learning."""
+    if trained.progressive is None:
+        return ""
+    words = ", ".join(f"{_label(name)} {_figure(value)}" for name, value in trained.progressive.items())
+    return (
+        f"Had it gone on learning, each label as it came to be known, the same rows would have scored: {words}. What is served "
+        "does not learn: train it again, or let the trainer do so."
+    )
 
 
 def _parts(trained: Trained) -> list[dict[str, Any]]:
@@ -198,6 +226,10 @@ def _metric(trained: Trained) -> str:
 
 def _label(name: str) -> str:
     return name.replace("_", " ")
+
+
+def _minute(time_ns: int) -> str:
+    return iso(time_ns)[:16].replace("T", " ")
 
 
 def _figure(value: object) -> str:
