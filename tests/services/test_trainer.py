@@ -225,12 +225,31 @@ def test_a_training_that_fails_is_told_in_one_line_and_tried_again_ever_later(
     assert world.ran == 3
 
 
-def test_a_spec_that_cannot_be_is_told_and_starts_nothing(world: World) -> None:
-    world.spec.write_text(SPEC.replace("logistic", "logstic"))
+@pytest.mark.parametrize(
+    ("right", "wrong", "words"), [("logistic", "logstic", "logistic"), ('"trend"', '"trent"', "not the line 'trend'")]
+)
+def test_a_spec_that_cannot_be_is_told_and_starts_nothing(world: World, right: str, wrong: str, words: str) -> None:
+    world.spec.write_text(SPEC.replace(right, wrong))
     trainer = world.trainer(HOURLY, world.command())
     until(trainer, lambda: len(world.words) == 1)
-    assert "logistic" in world.words[0].reason
+    assert words in world.words[0].reason
     assert world.ran == 0
+
+
+def test_a_registry_that_is_away_is_waited_for_and_nothing_is_trained_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> None:
+        raise StoreError("the bucket does not answer")
+
+    trainer = world.trainer(HOURLY, world.command())
+    with monkeypatch.context() as patch:
+        patch.setattr(Registry, "manifest", away)
+        until(trainer, lambda: trainer.last_failure == "the bucket does not answer")
+    world.now_s += 61.0
+    until(trainer, lambda: world.challenger == world.models[0])
+    assert world.ran == 1
+    assert [one.cause for one in world.words] == ["trained"]
 
 
 def test_a_trainer_that_dies_leaves_its_training_to_the_next_one(world: World) -> None:
@@ -254,8 +273,8 @@ def test_a_trainer_that_dies_leaves_its_training_to_the_next_one(world: World) -
 
 
 def test_there_is_one_training_at_a_time(world: World) -> None:
-    first = TrainingProcess(world.spec, world.folder, "a", command=world.command("time.sleep(30)"))
-    second = TrainingProcess(world.spec, world.folder, "b", command=world.command())
+    first = TrainingProcess(world.spec, world.folder, "trend", 1, command=world.command("time.sleep(30)"))
+    second = TrainingProcess(world.spec, world.folder, "trend", 2, command=world.command())
     assert first.begin()
     assert not second.begin()
     first.stop()
@@ -359,7 +378,7 @@ def test_killed_at_any_moment_it_trains_once_for_each_reason(world: World) -> No
     rng = random.Random(seed)
     command = world.command("time.sleep(0.3)")
     reasons = 0
-    for _ in range(int(os.environ.get("TRAINER_KILLS", "6"))):
+    for _ in range(int(os.environ.get("TRAINER_KILLS", "4"))):
         process = subprocess.Popen([sys.executable, "-c", PROCESS, str(world.folder), *command])
         time.sleep(0.5 + rng.random() * 1.2)
         if len(world.words) == reasons:  # otherwise two reasons would become one

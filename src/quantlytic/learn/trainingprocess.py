@@ -15,7 +15,7 @@ from typing import IO, Any
 import msgspec
 
 from quantlytic.learn.spec import TrainSpec, read_spec
-from quantlytic.model.errors import QuantlyticError, StoreError
+from quantlytic.model.errors import InputError, QuantlyticError, StoreError
 
 NICE = 10
 _STOP_S = 5.0
@@ -41,13 +41,21 @@ class TrainingProcess:
 
     While it runs it holds the lock of that folder: of one home there is one training at a time, whoever asks. The lock is the
     process's own: when its trainer is killed, the training goes on to its end, and the next trainer finds what it made under
-    the same `name`. So nothing is trained twice because somebody died. `command`: what is run instead (tests).
+    the same `line` and `number`. So nothing is trained twice because somebody died. `command`: what is run instead (tests).
     """
 
     def __init__(
-        self, spec: Path, home: Path, name: str, *, command: Sequence[str] | None = None, nice: int = NICE
+        self,
+        spec: Path,
+        home: Path,
+        line: str,
+        number: int,
+        *,
+        command: Sequence[str] | None = None,
+        nice: int = NICE,
     ) -> None:
-        self._spec, self._nice = spec, nice
+        self._spec, self._line, self._nice = spec, line, nice
+        name = f"{line}.{number}"
         self._command = command or (sys.executable, "-m", "quantlytic", "train", str(spec), "--json")
         self._home, self._folder = home, home / "training"
         self._answer, self._words = self._folder / f"{name}.json", self._folder / f"{name}.err"
@@ -62,7 +70,10 @@ class TrainingProcess:
         if lock is None:
             return False
         try:
-            if self._has_all(read_spec(self._spec)):
+            spec = read_spec(self._spec)
+            if spec.name != self._line:
+                raise InputError(f"{self._spec} trains {spec.name!r}, not the line {self._line!r}: give it that name")
+            if self._has_all(spec):
                 return True
             with self._answer.open("wb") as answer, self._words.open("wb") as words:
                 self._process = self._spawn(lock, answer, words)

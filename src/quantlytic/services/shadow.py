@@ -66,8 +66,8 @@ class Shadow:
         self._outputs: list[Event] = []
         self._look_at_s = self._retry_at_s = self._judge_at_s = 0.0
         self._writer = log.writer(self.name)
-        begins = log.bounds(line.forecasts_stream)[1]
-        self._position = self._writer.positions.get(line.forecasts_stream, begins)
+        first, end = log.bounds(line.forecasts_stream)
+        self._position = max(self._writer.positions.get(line.forecasts_stream, end), first)
         self._committed = self._position
         if self._writer.snapshot is None:
             self._commit()  # where it began is kept

@@ -63,7 +63,7 @@ class Trainer:
         self._retry_at_s = 0.0
         self._uncommitted, self._committed_s = 0, timer_s()
         self._writer = log.writer(self.name)
-        self._position = self._writer.positions.get(self._source, log.bounds(self._source)[0])
+        self._position = max(self._writer.positions.get(self._source, 0), log.bounds(self._source)[0])
         if self._writer.snapshot is not None:
             saved = _SNAPSHOT.decode(self._writer.snapshot)
             self._asked, self._asked_ns, self._attempts = saved.asked, saved.asked_ns, saved.attempts
@@ -142,7 +142,7 @@ class Trainer:
             return
         if self._process is None:
             process = TrainingProcess(
-                self._spec, self._home, f"{self._line}.{self._asked_ns}", command=self._command, nice=self._nice
+                self._spec, self._home, self._line, self._asked_ns, command=self._command, nice=self._nice
             )
             try:
                 begun = process.begin()
@@ -160,7 +160,8 @@ class Trainer:
         self._process = None
         try:
             changes: list[Event] = [self._challenge(one) for one in process.made()]
-        except Fenced:
+        except StoreError:
+            self._process = process  # the registry is away; its answer is there, and is taken again
             raise
         except QuantlyticError as error:
             process.forget()  # what it answered before it failed is no answer
@@ -170,7 +171,7 @@ class Trainer:
         try:
             self._commit(changes)
         except StoreError:
-            self._asked = asked  # its answer is there, and is taken again
+            self._asked, self._process = asked, process
             raise
         process.forget()
         self.last_failure, self._attempts = "", 0
