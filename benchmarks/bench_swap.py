@@ -2,15 +2,16 @@
 
     python benchmarks/bench_swap.py [--json] [--swaps 1000]
 
-A feeder commits a bar each millisecond; the predictor, in a thread of its own as in `up`, commits a forecast of each, and its loader
-thread looks at the registry every 50 ms. Models of several kinds are promoted in turn, one of twenty-five with other features, which
-are warmed with the history in the log; each is fetched, verified, asked, timed and swapped in. Every ten swaps there is a pause.
+A feeder commits a bar each millisecond; the predictor, in a thread of its own as in `up`, commits a forecast of each, and its
+loader thread looks at the registry every 50 ms. Models of several kinds are promoted in turn, one of twenty-five with other
+features, which are warmed with the history in the log; each is fetched, verified, asked, timed and swapped in. Every ten swaps
+there is a pause.
 
 `lateness_ms`: from when a bar was due to when its forecast was committed, in the pauses (`calm`) and while models are loaded and
-swapped (`swapping`); `added` is the difference of the two, `at_swap` that of the very bars from which a new model served. `load_ms`:
-away from the loop; `swap_us`: between two bars, `other_features_us` with the catching up of features. `forecast_us`: from the bar at
-hand to its forecast, by kind of model (a row of features and the model's answer). Afterwards every bar must have one forecast, by the
-model that the changes say. Goal: p99 added below 5 ms.
+swapped (`swapping`); `added` is the difference of the two, `at_swap_added` that of the very bars from which a new model served.
+`load_ms`: away from the loop; `swap_us`: between two bars, `other_features_us` with the catching up of features. `forecast_us`:
+from the bar at hand to its forecast, by kind of model (a row of features and the model's answer). Afterwards every bar must have
+one forecast, by the model that the changes say. Goal: p99 added below 5 ms.
 """
 
 from __future__ import annotations
