@@ -32,6 +32,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "run": "Run one service, or several, in this process.",
         "exchange": "Run the exchange in a box.",
         "parity": "Replay a run, on paper or live; compare everything it decided.",
+        "swap": "Replace a running strategy, or its parameters, between two bars.",
         "intents": "What a run will do at which price, and how often that came true.",
         "kill": "Stop an account at once; cancel, sell, verify at the venue.",
         "daily": "The day's bars, checked; signals, recommendations, digests.",

@@ -192,6 +192,16 @@ class Settings(BaseSettings):
         lines = {one.line: one for one in self.forecasts}
         if len(lines) < len(self.forecasts):
             raise ValueError("two entries of `forecasts` have the same line")
+        for whole in self.forecasts:
+            for member in whole.members:
+                if (
+                    member not in lines
+                    or lines[member].members
+                    or duration_ns(lines[member].bar) != duration_ns(whole.bar)
+                ):
+                    raise ValueError(
+                        f"{whole.line} has the member {member!r}, which is no line of models on {whole.bar} bars"
+                    )
         for one in self.running:
             if not one.forecasts:
                 continue

@@ -33,12 +33,14 @@ class GateSettings(Section):
 class ForecastSettings(Section):
     """`line`: the name of the spec whose champions forecast on bars of that size. `spec`, its file: models are trained while the
     market is recorded, as `trainer` says. `shadow`: challengers forecast beside the champion; `promote`: the gate may make one
-    champion. `folder`: where paths to features of one's own begin."""
+    champion. `folder`: where paths to features of one's own begin. `members`: it has no models of its own, but the mean of what
+    these lines forecast."""
 
     line: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     bar: Duration
     spec: Path | None = None
     folder: Path = Path()
+    members: list[str] = []
     check_every: Duration = "5s"
     latency_budget: Duration = "20ms"
     shadow: bool = True
@@ -50,4 +52,6 @@ class ForecastSettings(Section):
     def _trains_by_a_spec(self) -> ForecastSettings:
         if "trainer" in self.model_fields_set and self.spec is None:
             raise ValueError("`trainer` needs `spec`, the file that says what is trained")
+        if self.members and self.spec is not None:
+            raise ValueError("a line has `members` or a `spec`, not both")
         return self

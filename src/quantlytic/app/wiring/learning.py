@@ -28,12 +28,13 @@ class Learning:
         self._venue, self._instruments = venue, instruments
 
     def predictors(self) -> list[Callable[[Log], Service]]:
-        """A predictor a line."""
-        return [self._predictor(one) for one in self._settings.forecasts]
+        """What writes each line's forecasts: predictors first, then ensembles of them."""
+        lines = sorted(self._settings.forecasts, key=lambda one: bool(one.members))
+        return [self._ensemble(one) if one.members else self._predictor(one) for one in lines]
 
     def shadows(self) -> list[Callable[[Log], Service]]:
         """One a line that has challengers."""
-        return [self._shadow(one) for one in self._settings.forecasts if one.shadow]
+        return [self._shadow(one) for one in self._settings.forecasts if one.shadow and not one.members]
 
     def trainers(self) -> list[Callable[[Log], Service]]:
         """One a line that is trained here."""
@@ -44,6 +45,11 @@ class Learning:
 
         loader, check_s = self._loader(given), _seconds(given.check_every)
         return lambda log: Predictor(log, self._line(given), loader, check_s=check_s)
+
+    def _ensemble(self, given: ForecastSettings) -> Callable[[Log], Service]:
+        from quantlytic.services.ensemble import Ensemble
+
+        return lambda log: Ensemble(log, given.line, given.members)
 
     def _shadow(self, given: ForecastSettings) -> Callable[[Log], Service]:
         from quantlytic.learn.promotion import Gate
