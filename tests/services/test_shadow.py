@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import random
 from collections.abc import Iterator, Sequence
@@ -12,10 +13,12 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from tests.learn.made import MINUTE_NS, START_NS, bars_of
 from tests.learn.servable import LINE, OTHER, POOLED, TRAINED, artifact, promoted, root_artifact
 from tests.services.forecasttruth import expected
 
+from quantlytic.app.commands.challengers import command
 from quantlytic.engine.data.bars import Bars
 from quantlytic.learn.artifact import Artifact, DataFacts
 from quantlytic.learn.inputs import inputs_of
@@ -25,12 +28,13 @@ from quantlytic.learn.models.linear import FittedLine
 from quantlytic.learn.models.model import Scaler
 from quantlytic.learn.promotion import Gate
 from quantlytic.learn.registry import Registry
+from quantlytic.learn.shadowrecord import read_records
 from quantlytic.learn.spec import parse_spec
 from quantlytic.learn.train import train
 from quantlytic.model.bar import Bar
 from quantlytic.model.barsclosed import BarsClosed
 from quantlytic.model.codec import encode
-from quantlytic.model.errors import StoreError
+from quantlytic.model.errors import InputError, StoreError
 from quantlytic.model.event import Event
 from quantlytic.model.forecast import Forecast, ModelChange
 from quantlytic.services.predictor import Predictor
@@ -362,6 +366,37 @@ def test_a_contest_that_nobody_ends_does_not_grow_for_ever(stage: Stage, monkeyp
     rows = shadow.challenges[CHALLENGER].contest._rows
     again = stage.start()
     assert again.challenges[CHALLENGER].contest._rows == rows
+
+
+def test_the_record_read_from_the_streams_is_the_contest(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = knowing(0.5)
+    promoted(stage.registry, made, CHALLENGER)
+    shadow = stage.start()
+    stage.run(60, value=0.52)
+    other = promoted(stage.registry, artifact(8))
+    stage.run(60, other, 0.49)
+    contest = shadow.challenges[CHALLENGER].contest
+    (record,), words = read_records(stage.log, "trend", stage.registry.manifest)
+    assert (
+        (record.model_id, record.champion, record.outcomes) == (made.model_id, other, contest.outcomes) != ("", "", 0)
+    )
+    assert record.scores == contest.scores()
+    assert record.champion_scores == contest.scores(of_champion=True)
+    assert set(record.scores) == {"log_loss", "brier", "auc", "accuracy", "ic", "return_bps"}
+    assert record.scores["ic"] > 0.2  # type: ignore[operator]
+    assert record.words == words == stage.words
+
+    monkeypatch.chdir(stage.folder)
+    monkeypatch.setenv("QUANTLYTIC_HOME", str(stage.folder))
+    printed = CliRunner().invoke(command, ["trend", "--json"], catch_exceptions=False)
+    told = json.loads(printed.stdout)
+    assert told["challengers"][0]["scores"] == record.scores
+    assert told["said"][0]["cause"] == "command"
+    text = CliRunner().invoke(command, ["trend"], catch_exceptions=False).stdout
+    assert f"{made.model_id[:12]} beside {other[:12]}: 59 outcomes" in text
+    assert "command: better" in text
+    with pytest.raises(InputError, match="no forecasts of a line 'trent'"):
+        CliRunner().invoke(command, ["trent"], catch_exceptions=False)
 
 
 # ---- challengers that are not let in, or fail
