@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -19,7 +20,7 @@ from quantlytic.model.equity import Decided, Equity
 from quantlytic.model.fill import Fill
 from quantlytic.model.order import Order, OrderCancel
 from quantlytic.model.run import Run
-from quantlytic.research.runs.beginning import begun_session
+from quantlytic.research.runs.beginning import begin, begun_session
 from quantlytic.research.runs.liveparity import check_live_parity
 from quantlytic.research.runs.paper import paper_session
 from quantlytic.research.runs.parity import check_parity, events_of
@@ -294,3 +295,36 @@ def test_it_is_made_ready_beside_the_way_of_bars(tmp_path: Path) -> None:
         print(f"{meanwhile} steps meanwhile")
         assert meanwhile > 1
         assert check_parity(log, RUN, fresh()()).mismatches == 0
+
+
+def test_takes_over_from_one_whose_orders_are_still_held(tmp_path: Path) -> None:
+    """A slow average that would be ready much later gives way to a quick one: the broker's replica goes on as well."""
+    run = msgspec.structs.replace(RUN, params={"fast": 3.0, "slow": 150.0})
+    with logs(tmp_path / "log") as log:
+        write_bars(log, 160, 3)
+        how = means(tmp_path / "log")
+        begin(run, fresh(run)(), log, None, now_ns=0)
+        first = partial(begun_session, run, log, compiled=False)
+        executor, strategist = pump(log, run, first, how, 40)
+        assert executor._session.is_held
+        ask(log, run, "sma-cross", "keep", fast=2, slow=5)
+        for _ in range(60):
+            pump(log, run, first, how, 2)
+        executor, strategist = pump(log, run, first, how)
+        (change,) = changes(log, run)
+        assert (change.refusal, change.is_held) == ("", False)
+        orders = [event for event in decided(log, run) if isinstance(event, Order)]
+        fills = [event for _, event in events_of(log, run.executions_stream) if isinstance(event, Fill)]
+        assert orders[0].order_id == 1
+        assert orders[0].bar_offset > change.bar_offset
+        assert len(fills) > 10
+        parity = check_parity(log, run, first())
+        assert (parity.mismatches, parity.first_mismatch) == (0, None)
+        assert check_live_parity(log, run, first()).mismatches == 0
+        expected = state_of(strategist)
+        strategist.close()
+    lose_snapshot(tmp_path / "log", f"strategist.{run.run_id}", None)
+    with logs(tmp_path / "log") as log:
+        recover_strategist(log, run, begun_session(run, log, compiled=False), None, how)
+        _, again = pump(log, run, partial(begun_session, run, log, compiled=False), how)
+        assert state_of(again) == expected

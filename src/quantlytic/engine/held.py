@@ -68,6 +68,12 @@ class HeldSession(Session):
             self.hold()
         return ready
 
+    def release(self) -> None:
+        """Orders are held no more, whatever is ready, because another strategy takes over; the account goes on as it is."""
+        if self.is_held:
+            self._allow_orders()
+            self._account.next_order_id = 1
+
     # ---- the halves, while it is held: both replicas do the same
 
     def execute(self, event: Any, source: int | None = None) -> tuple[Array, Array, Any]:

@@ -62,6 +62,7 @@ class Successor(HeldSession):
         self._arena[:start] = other._arena[:start]
         for name, value in own.items():
             setattr(account, name, value)
+        self.release()
         if states is not None:
             self._arena[start:end] = np.frombuffer(states, np.uint8)
             self.waits, self._has_wished = not self.is_ready, False

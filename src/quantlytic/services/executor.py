@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
+from quantlytic.engine.held import HeldSession
 from quantlytic.engine.session import Session
 from quantlytic.model.barsclosed import BarsClosed
 from quantlytic.model.equity import Decided
 from quantlytic.model.event import Event
 from quantlytic.model.run import Run
+from quantlytic.model.strategychange import StrategyChange
 from quantlytic.research.runs.paper import Rows
 from quantlytic.services.inbox import Inbox
 from quantlytic.services.turns import Turn, Turns
@@ -66,6 +68,8 @@ class PaperExecutor:
                 if len(updates):
                     self._commit(self._rows.update_events(updates))
                 return True
+            if isinstance(event, StrategyChange) and not event.refusal and isinstance(self._session, HeldSession):
+                self._session.release()
             self._wishes.append(event)
         return False
 

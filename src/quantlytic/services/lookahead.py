@@ -28,7 +28,7 @@ from quantlytic.model.strategychange import StrategyChange
 from quantlytic.model.time import NS_PER_MS, NS_PER_S
 from quantlytic.model.trade import Trade
 from quantlytic.research.runs.paper import BarEvent, Rows, forecast_of
-from quantlytic.research.runs.succession import restored, succeed
+from quantlytic.research.runs.succession import mark, restored, succeed
 from quantlytic.services.announcements import Announcements, Deed, Said, merged
 from quantlytic.services.followed import Followed
 from quantlytic.services.inbox import Inbox
@@ -279,11 +279,13 @@ class Lookahead:
     def _decide(self, offset: int, bar: BarEvent) -> None:
         rows, (heard, change) = self._rows, self._followed.take()
         row = rows.bars([bar])
-        self._session.apply(rows.updates(heard), rows.fills(heard), row)
+        updates, fills = rows.updates(heard), rows.fills(heard)
         if change is not None:
             self._change = change
+            mark(self._session, updates, fills, row)
             self._session, wishes = succeed(self._run, change, self._session, self._sources)
         else:
+            self._session.apply(updates, fills, row)
             wishes = self._session.decide(row)
         signals, _, cancels, amends = wishes
         mine = signals["side"][signals["instrument"] == row["instrument"][0]]

@@ -15,7 +15,7 @@ from quantlytic.model.event import Event
 from quantlytic.model.run import Run
 from quantlytic.model.strategychange import StrategyChange
 from quantlytic.research.runs.paper import Rows
-from quantlytic.research.runs.succession import restored
+from quantlytic.research.runs.succession import mark, restored
 from quantlytic.services.inbox import Inbox
 from quantlytic.services.swaps import Means, Reigning, Swaps
 from quantlytic.services.turns import Turn, Turns
@@ -68,7 +68,7 @@ class Strategist:
         turns = None if self._writer.snapshot is None else self._restore(self._writer.snapshot, means)
         self._turns = Turns(self._bars, run, session, turns)
         self._swaps = None if means is None else Swaps(log, run, positions.get(run.commands_stream, 0), means)
-        self._reigning = Reigning.of(run, self._change)
+        self._reigning = Reigning.of(run, self._change, type(session.strategy))
 
     def pump(self) -> int:
         while self._due is None and self._reports.peek() is not None:
@@ -104,13 +104,15 @@ class Strategist:
             hands_over = (
                 swaps is not None and swaps.is_ready and swaps.learn_last(turn.event, self._session)
             )  # before the old one hears of the bar: if that fails, nothing has happened
-            self._session.apply(updates, rows.fills(self._pending), turn.event)
+            fills = rows.fills(self._pending)
             if hands_over:
                 assert swaps is not None
+                mark(self._session, updates, fills, turn.event)
                 wishes, change = self._hand_over(swaps, turn)
                 outputs.append(change)
                 positions |= swaps.positions
             else:
+                self._session.apply(updates, fills, turn.event)
                 wishes = self._session.decide(turn.event)
                 if swaps is not None:
                     swaps.note(turn.event)
@@ -132,7 +134,11 @@ class Strategist:
 
     def _hand_over(self, swaps: Swaps, turn: Turn) -> tuple[tuple[Any, Any, Any, Any], StrategyChange]:
         session, change, wishes = swaps.hand_over(self._session, self._reigning, turn.time, turn.offset)
-        self._session, self._change, self._reigning = session, change, Reigning.of(self._run, change)
+        self._session, self._change, self._reigning = (
+            session,
+            change,
+            Reigning(change.new, change.new_params, change.code),
+        )
         return wishes, change
 
     def _refuse(self, swaps: Swaps) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from quantlytic.engine.session import Session
+from quantlytic.engine.strategy import Strategy
 from quantlytic.engine.successor import Successor
 from quantlytic.model.errors import QuantlyticError
 from quantlytic.model.run import Run
@@ -20,6 +21,7 @@ from quantlytic.research.runs.paper import Array
 from quantlytic.research.runs.succession import code_of_file, packed, params_text, past, successor, why_not
 from quantlytic.services.inbox import Inbox
 from quantlytic.store.log.port import Log
+from quantlytic.strategies.catalogue import source_hash
 
 if TYPE_CHECKING:
     from quantlytic.store.lake import Lake
@@ -44,15 +46,15 @@ class Reigning(NamedTuple):
     code: str
 
     @classmethod
-    def of(cls, run: Run, change: StrategyChange | None) -> Reigning:
-        """Of a run as it is after its last change."""
+    def of(cls, run: Run, change: StrategyChange | None, first: type[Strategy]) -> Reigning:
+        """Of a run as it is after its last change; `first`: the class that it began with."""
         if change is not None:
             return cls(change.new, change.new_params, change.code)
         try:
             code = code_of_file(run.strategy)
         except QuantlyticError:
             code = ""
-        is_the_one = hashlib.sha256(code.encode()).hexdigest() == run.code_hash
+        is_the_one = hashlib.sha256(code.encode()).hexdigest() == run.code_hash or source_hash(first) == run.code_hash
         return cls(run.strategy, params_text(run.params), code if is_the_one else "")
 
 
@@ -119,7 +121,7 @@ class Swaps:
         self.note(row)
         try:
             self._made.learn(np.concatenate(self._since))
-            self._refusal = why_not(self._run, session, self._made.strategy)
+            self._refusal = why_not(self._run, session.strategy, self._made.strategy)
         except QuantlyticError as error:
             self._refusal = _one_line(error)
         self._bars += len(self._since)
@@ -159,7 +161,7 @@ class Swaps:
             made = successor(
                 self._run, request.strategy, request.params, request.code, self._means.sources, session.compiled
             )
-            refusal = why_not(self._run, session, made.strategy)
+            refusal = why_not(self._run, session.strategy, made.strategy)
             if not refusal:
                 log = self._means.open_log()
                 try:

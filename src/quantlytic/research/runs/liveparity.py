@@ -12,7 +12,7 @@ from quantlytic.model.event import Event
 from quantlytic.model.run import Run
 from quantlytic.research.runs.paper import Array, Rows
 from quantlytic.research.runs.parity import Parity, by_kind, compare_kinds, events_of
-from quantlytic.research.runs.succession import accepted, succeed
+from quantlytic.research.runs.succession import accepted, mark, succeed
 from quantlytic.store.log.port import Log
 
 
@@ -35,10 +35,12 @@ def check_live_parity(log: Log, run: Run, session: Session) -> Parity:
         if isinstance(event, Equity) and event.bar_offset in wanted:
             offset = event.bar_offset
             row = rows.bars([bars[offset]])
-            session.apply(rows.updates(pending), rows.fills(pending), row)
+            updates, fills = rows.updates(pending), rows.fills(pending)
             if offset in changes:
+                mark(session, updates, fills, row)
                 session, wishes = succeed(run, changes[offset], session)
             else:
+                session.apply(updates, fills, row)
                 wishes = session.decide(row)
             replayed += _decided(rows, wishes, offset)
             pending = []

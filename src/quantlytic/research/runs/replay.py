@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from quantlytic.engine.held import HeldSession
 from quantlytic.engine.session import Session
 from quantlytic.engine.successor import Successor
 from quantlytic.model.equity import Equity
@@ -77,6 +78,8 @@ class Replay:
         if self._broker is not None:
             self._session.apply(_joined(self._answers, updates), fills, row)
         self._session, wishes = succeed(self._run, change, self._session)
+        if isinstance(broker, HeldSession):
+            broker.release()
         yield from self._decision(wishes, broker, at)
 
     def _step(self, broker: Session, at: int) -> Iterator[Event]:

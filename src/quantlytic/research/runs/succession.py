@@ -104,21 +104,17 @@ def first_strategy(run: Run, log: Log, folder: Path | None = None) -> type[Strat
     return strategy_named(run.strategy, changes[0].old_code if changes else "", folder)
 
 
-def why_not(run: Run, old: Session, new: Strategy) -> str:
+def why_not(run: Run, old: Strategy, new: Strategy) -> str:
     """Why a strategy cannot take over from the one that runs; "" where it can."""
     name = type(new).__name__
     if isinstance(new, PythonStrategy):
         return f"{name} is a PythonStrategy, whose state cannot be saved: write a Strategy"
-    for one in (new, old.strategy):
+    for one in (new, old):
         if not one.handlers() <= {"on_bar", "on_fill"}:
             what = ", ".join(sorted(one.handlers() - {"on_bar", "on_fill"}))
             return f"{type(one).__name__} has {what}, and only strategies on bars take over from each other: start a new run"
     if reads_forecasts(type(new)) and not run.forecasts:
         return f"{name} reads forecasts, which this run is not given: start a new run on a line of forecasts"
-    if isinstance(old, HeldSession) and old.is_held:
-        return (
-            f"orders of {type(old.strategy).__name__} are still held, for its indicators are not ready: start a new run"
-        )
     return ""
 
 
@@ -131,6 +127,15 @@ def successor(run: Run, name: str, params: str, code: str, folder: Path | None, 
 def restored(run: Run, change: StrategyChange, folder: Path | None, compiled: bool = True) -> Successor:
     """A session for who has taken over, to `restore` what was saved of it."""
     return successor(run, change.new, change.new_params, change.code, folder, compiled)
+
+
+def mark(old: Session, updates: Array, fills: Array, bar: Any) -> None:
+    """The strategist's: take over what was reported up to a bar at which `old` is not asked any more."""
+    is_held = isinstance(old, HeldSession) and old.is_held
+    if not is_held or len(fills):
+        old.apply(updates, fills, bar)
+    if is_held:
+        old.execute(bar)  # no order is open: it is counted
 
 
 def succeed(

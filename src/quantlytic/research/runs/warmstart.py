@@ -17,7 +17,7 @@ from quantlytic.model.run import Run
 from quantlytic.model.strategychange import StrategyChange, StrategyRequest
 from quantlytic.research.runs.parity import events_of
 from quantlytic.research.runs.recorded import Recorded, read_recorded
-from quantlytic.research.runs.succession import succeed
+from quantlytic.research.runs.succession import mark, succeed
 from quantlytic.store.log.port import Log
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def replay(run: Run, session: HeldSession, recorded: Recorded, bars: int, source
         if end == bars:
             break
         _advance(run, session, reports, at, end)
-        session.apply(*reports.before(end), recorded.bars[end])
+        mark(session, *reports.before(end), recorded.bars[end])
         session, _ = succeed(run, one, session, sources)
         change, at = one, end + 1
     _advance(run, session, reports, at, bars)
