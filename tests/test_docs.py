@@ -28,7 +28,7 @@ BLOCKS_NOT_RUN = {"exchange.md": 1, "sweep.md": 1}
 LINES_NOT_RUN = {
     "a server, or minutes": r"quantlytic (up|run|exchange|bench|doctor|parity|recommend|daily|kill|intents)\b",
     "what was recorded": r".*(--lake|--data lake|quantlytic data (list|check|import|export|rebuild))",
-    "a run of the reader's": r".*\bRUN\b",
+    "a run or a model of the reader's": r".*\b(RUN|MODEL)\b",
     "data of the reader's": r"quantlytic data quality|quantlytic data bars|.*\bmine\.py\b",
 }
 """Why a command's line is only held against the commands and options there are, and which."""
@@ -99,6 +99,11 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "trend.py").write_text(next(block for block in guide if "class Trend(" in block))
     (tmp_path / "my_strategy.py").write_text(
         re.findall(r"```python\n(from quantlytic import Strategy.*?)```", README, re.S)[0]
+    )
+    spec = next(block for block in re.findall(r"```toml\n(.*?)```", README, re.S) if 'name = "seconds"' in block)
+    assert 'source = "lake"\nsymbols = ["box:BTCUSDT", "box:ETHUSDT"]\nbar_size = "1s"\n' in spec
+    (tmp_path / "seconds.toml").write_text(
+        re.sub(r'source = "lake"\nsymbols.*\n.*\n', 'source = "bars.parquet"\n', spec)
     )
     (tmp_path / "tape.gz").touch()
     return tmp_path

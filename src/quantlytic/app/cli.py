@@ -26,6 +26,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     "Learn": {
         "train": "Train the models of a spec: tuned, exported, kept.",
         "models": "Trained models: list, show, promote, roll back, verify.",
+        "challengers": "How challengers do beside the champion.",
     },
     "Record, trade and tell": {
         "up": "Run the whole line in one process: venue to paper trades and page.",
