@@ -16,21 +16,25 @@ import time
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
+from typing import cast
 
 import pytest
 from tests.learn.servable import LINE, OTHER, POOLED, artifact, market, promoted, root_artifact
 from tests.services.forecasttruth import ALL, check_forecasts
+from tests.sim.mortal import Death, Mortality, MortalLog
 
 from quantlytic.learn.artifact import Artifact
+from quantlytic.learn.loading import Loader
 from quantlytic.learn.registry import Registry
 from quantlytic.model.errors import DataError, InputError
 from quantlytic.model.forecast import Forecast, ModelChange
-from quantlytic.services.predictor import name_of
+from quantlytic.services.predictor import Predictor, name_of
 from quantlytic.store.log import open_log
 from quantlytic.store.log.port import Log
 
 KILLS = int(os.environ.get("SWAP_KILLS", "100"))
 SEED = int(os.environ.get("SWAP_SEED", "7"))
+INTERLEAVINGS = int(os.environ.get("SWAP_SEEDS", "20"))
 ROOT = Path(__file__).parents[2]
 READY_S = 120.0
 
@@ -152,6 +156,53 @@ class Torment:
             self.process.kill()
             self.process.wait()
         self.log.close()
+
+
+def interleaved(folder: Path, seed: int) -> Counter[str]:
+    """One thread, every step by the seed: bars, meddling, looks at the registry, deaths before and after commits."""
+    with closing(Torment(folder, seed)) as world:
+        source, mortality = world.source, Mortality(seed, random.Random(seed).choice((0.02, 0.1, 0.3)))
+        world.good.append(artifact(1))
+        promoted(world.registry, world.good[0])
+        loader = Loader(
+            world.registry, LINE, lambda: open_log("sqlite", folder=folder / "log"), budget_ns=10**9, compiled=False
+        )
+        predictor = Predictor(world.log, LINE, loader, check_s=0.0)
+        for step in range(80):
+            act = source.choice(("feed", "feed", "pump", "pump", "meddle", "look")) if step < 70 else "pump"
+            mortality.rate = mortality.rate if step < 70 else 0.0
+            try:
+                if act == "feed":
+                    world.feed()
+                elif act == "meddle" and source.random() < 0.5:
+                    world.meddle()
+                elif act == "look":
+                    predictor.look()
+                else:
+                    predictor.pump()
+                    mortality.may_strike()
+            except Death:
+                while True:
+                    try:
+                        mortal = cast(Log, MortalLog(world.log, mortality))
+                        predictor = Predictor(mortal, LINE, loader, check_s=0.0)
+                        break
+                    except Death:
+                        continue
+        while predictor.pump():
+            pass
+        check_forecasts(world.log, LINE, 0, *world.good)
+        return check_changes(world.log, world.registry) + Counter(deaths=mortality.deaths)
+
+
+def test_any_interleaving_of_bars_swaps_and_deaths(tmp_path: Path) -> None:
+    total: Counter[str] = Counter()
+    for seed in range(INTERLEAVINGS):
+        print(f"seed {seed}", end=" ")
+        total += interleaved(tmp_path / str(seed), seed)
+    print(dict(total))
+    assert all(total[cause] for cause in ("command", "refused", "rollback", "demoted"))
+    assert total["deaths"] > 3 * INTERLEAVINGS
 
 
 def torment(folder: Path, kills: int) -> None:
