@@ -1,0 +1,184 @@
+"""`quantlytic swap`, with a run at work beside it."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from tests.engine.market import random_bars
+from tests.research.paperline import bar_events, paper_run
+from tests.services.swapline import changes
+
+from quantlytic.app.bootstrap import Bootstrap
+from quantlytic.app.commands.swap import command
+from quantlytic.app.config import load_settings
+from quantlytic.model.errors import InputError, QuantlyticError, StrategyError
+from quantlytic.model.run import Run
+from quantlytic.research.runs.beginning import begun_session, start_session
+from quantlytic.research.runs.parity import check_parity
+from quantlytic.services.executor import PaperExecutor
+from quantlytic.services.strategist import Strategist
+from quantlytic.services.swaps import Means
+
+RUN = paper_run("sma-cross")
+KEEP = ("--position", "keep", "--reason", "it  has\nnot worked")
+
+
+@pytest.fixture
+def bootstrap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bootstrap:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("QUANTLYTIC_HOME", str(tmp_path / "home"))
+    made = Bootstrap(load_settings())
+    made.stores.make_home()
+    made.stores.control().runs.add(RUN)
+    return made
+
+
+def swap(*arguments: str) -> Result:
+    return CliRunner().invoke(command, [RUN.run_id, *arguments])
+
+
+@contextmanager
+def at_work(bootstrap: Bootstrap, run: Run = RUN) -> Iterator[None]:
+    """The run's services, in a thread, over bars that come as long as it lasts."""
+    stop, failed = threading.Event(), list[BaseException]()
+
+    def work() -> None:
+        stores = bootstrap.stores
+        sources = stores.home / "strategies"
+        with stores.open_log() as log:
+            first, second = (start_session(run, log, None, now_ns=0, sources=sources) for _ in range(2))
+            chain = (
+                PaperExecutor(log, run, first),
+                Strategist(log, run, second, Means(stores.log_handle, None, sources)),
+            )
+            bars = bar_events(random_bars(3, 3_000, 2))
+            writer, at = log.writer("barmaker.box"), log.bounds("bars.box")[1]
+            try:
+                while not stop.is_set():
+                    if not sum(service.pump() for service in chain):
+                        at += len(writer.commit({"bars.box": bars[at : at + (1 if at > 200 else 201)]})["bars.box"])
+                        stop.wait(0.01)
+            except BaseException as error:
+                failed.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    ends_s = time.monotonic() + 30
+    with bootstrap.stores.open_log() as log:
+        while log.bounds(run.decisions_stream)[1] < 200 and not failed and time.monotonic() < ends_s:
+            time.sleep(0.02)
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+    assert not failed, failed
+
+
+def test_takes_effect_and_says_so(bootstrap: Bootstrap) -> None:
+    with at_work(bootstrap):
+        done = swap("sma-cross", "-p", "fast=5", *KEEP)
+        assert done.exit_code == 0, done.output
+        assert "sma-cross(fast=10, slow=30) gave way to sma-cross(fast=5, slow=30, weight=0.99) at" in done.output
+        assert "what was held is kept; warmed with" in done.output
+        found = json.loads(swap("bollinger", "--position", "close", "--reason", "b", "--by", "eve", "--json").output)
+        assert (found["status"], found["old"], found["new"], found["by"]) == ("done", "sma-cross", "bollinger", "eve")
+        assert found["old_params"]["fast"] == 5
+        same = swap("bollinger", *KEEP)
+        assert isinstance(same.exception, InputError)
+        assert "nothing to change" in str(same.exception)
+    with bootstrap.stores.open_log() as log:
+        first, second = changes(log, RUN)
+        assert first.reason == "it has not worked"
+        assert second.bars > first.bars > 200
+        parity = check_parity(log, RUN, begun_session(RUN, log))
+        assert (parity.mismatches, parity.first_mismatch) == (0, None)
+
+
+OWN = """from quantlytic import Strategy, param
+
+
+class Mine(Strategy):
+    buy: int = param(2, low=1, high=50)
+
+    def on_bar(self, bar, broker):
+        if bar.close > bar.open and broker.is_flat:
+            broker.target_weight(0.1 * self.buy)
+        elif bar.close < bar.open and broker.is_long:
+            broker.close()
+"""
+
+
+def test_a_file_of_ones_own_is_changed_and_put_in_again(bootstrap: Bootstrap, tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(OWN)
+    with at_work(bootstrap):
+        assert swap("mine.py:Mine", "-p", "buy=3", *KEEP).exit_code == 0
+        path.write_text(OWN.replace("bar.close < bar.open", "bar.close < bar.low * 1.01"))
+        assert swap("mine.py:Mine", *KEEP).exit_code == 0
+        path.write_text(OWN.replace("self.buy", "self.bye"))
+        broken = swap("mine.py:Mine", *KEEP)
+        assert isinstance(broken.exception, StrategyError)
+        assert "bye" in str(broken.exception)
+    path.unlink()
+    with bootstrap.stores.open_log() as log:
+        found = [(one.new, one.new_params, one.refusal) for one in changes(log, RUN)]
+        assert found == [("mine.py:Mine", '{"buy":3.0}', "")] * 2, "the broken one was never asked for"
+        parity = check_parity(log, RUN, begun_session(RUN, log))
+        assert (parity.mismatches, parity.first_mismatch) == (0, None)
+    with at_work(bootstrap):  # a new process goes on with what is in force
+        assert swap("sma-cross", *KEEP).exit_code == 0
+
+
+def test_a_request_waits_for_the_run_to_go_on_and_is_answered_once(bootstrap: Bootstrap) -> None:
+    waiting = swap("bollinger", *KEEP, "--wait", "0.1", "--json")
+    assert json.loads(waiting.output.splitlines()[0])["status"] == "waiting"
+    assert type(waiting.exception) is QuantlyticError
+    assert "it stays asked for" in str(waiting.exception)
+    for _ in range(2):
+        with at_work(bootstrap):
+            wait_for_change(bootstrap)
+    with bootstrap.stores.open_log() as log:
+        assert [one.new for one in changes(log, RUN)] == ["bollinger"]
+
+
+def wait_for_change(bootstrap: Bootstrap) -> None:
+    ends_s = time.monotonic() + 30
+    with bootstrap.stores.open_log() as log:
+        while not changes(log, RUN):
+            assert time.monotonic() < ends_s
+            time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("nonsense", *KEEP), "no strategy 'nonsense'"),
+        (("sma-cross", "-p", "fast=0", *KEEP), "fast"),
+        (("equal-weight", *KEEP), "on_slice"),
+        (("ml-signal", *KEEP), "forecasts"),
+        (("none.py:Mine", *KEEP), "none.py cannot be read"),
+        (("bollinger", "--position", "keep", "--reason", " "), "reason"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_it_is_asked_for(
+    arguments: tuple[str, ...], said: str, bootstrap: Bootstrap
+) -> None:
+    refused = swap(*arguments)
+    assert isinstance(refused.exception, InputError), refused.output
+    assert said in str(refused.exception)
+    with bootstrap.stores.open_log() as log:
+        assert log.bounds(RUN.commands_stream) == (0, 0)
+
+
+def test_position_and_reason_have_to_be_said(bootstrap: Bootstrap) -> None:
+    assert "--position" in swap("bollinger", "--reason", "x").output
+    assert "--reason" in swap("bollinger", "--position", "keep").output
+    assert isinstance(CliRunner().invoke(command, ["nobody", "bollinger", *KEEP]).exception, InputError)
