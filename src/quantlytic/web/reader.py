@@ -30,8 +30,11 @@ HISTORY = {
     "executions": 100_000,
     "intents": 50_000,
     "deliveries": 200,
+    "forecasts": 50_000,
+    "shadows": 20_000,
 }
 RUN_STREAMS = ("decisions", "executions", "intents")
+LINE_STREAMS = ("forecasts", "shadows")
 
 
 class TapeReader:
@@ -172,6 +175,8 @@ class TapeReader:
             if kind in RUN_STREAMS:
                 is_live = batch.next_offset > self._live_from[stream]
                 self._dashboard.apply_run(owner, batch, self._now_ns() if is_live else 0)
+            elif kind in LINE_STREAMS:
+                self._dashboard.apply_line(kind, owner, batch)
             else:
                 self._dashboard.apply(batch)
         self._positions[stream] = batch.next_offset
@@ -185,7 +190,8 @@ class TapeReader:
     def _look_around(self, log: Log) -> None:
         """Find new streams and new runs."""
         venue = self._dashboard.venue
-        for stream in (f"market.{venue}", f"bars.{venue}", "deliveries"):
+        lines = [stream for kind in LINE_STREAMS for stream in log.streams(f"{kind}.")]
+        for stream in (f"market.{venue}", f"bars.{venue}", "deliveries", *lines):
             self._take_up(log, stream)
         runs = {run.run_id: run for run in self._list_runs() if run.venue == venue and run.mode != "backtest"}
         newest = next(reversed(runs), None)

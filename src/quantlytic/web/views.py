@@ -14,12 +14,14 @@ from quantlytic.model.ledger import LedgerEntry, LedgerKind
 from quantlytic.model.losses import Losses
 from quantlytic.model.quote import Quote
 from quantlytic.model.run import Run
+from quantlytic.model.strategychange import StrategyChange
 from quantlytic.model.time import NS_PER_MS, duration_text
 from quantlytic.model.trade import Trade
 from quantlytic.store.log.port import Batch
 from quantlytic.web.account import Row, RunView
 from quantlytic.web.candles import CandleSeries
 from quantlytic.web.feed import FeedMeter
+from quantlytic.web.models import ModelsView
 from quantlytic.web.outbox import Mail
 
 RECENT_NOTES = 50
@@ -53,6 +55,7 @@ class Dashboard:
         self._deliveries: deque[Row] = deque(maxlen=RECENT_NOTES)
         self._mails: tuple[Mail, ...] = ()
         self._failed_deliveries = 0
+        self._models = ModelsView(venue)
         self._sent: Row = {}
         self._handlers: dict[type[Event], Callable[[Any, int], None]] = {
             Trade: self._trade, Quote: self._quote, BookDelta: self._book, Bar: self._bar,
@@ -71,8 +74,15 @@ class Dashboard:
         view = self.add_run(run_id)
         for event in batch.events:
             view.apply(event)
+            if isinstance(event, StrategyChange):
+                self._models.strategy(event)
         if batch.events:
             view.active_since = max(view.active_since, seen_ns)
+
+    def apply_line(self, kind: str, line: str, batch: Batch) -> None:
+        """Take in a batch of a line of models: of its "forecasts", or of its "shadows"."""
+        take = self._models.forecasts if kind == "forecasts" else self._models.shadows
+        take(line, batch.events)
 
     def add_run(self, run_id: str) -> RunView:
         """The view of a run, made when it is not there."""
@@ -155,6 +165,8 @@ class Dashboard:
             "ledger": {kind: dict(counts) for kind, counts in self._ledger.items()},
             "notes": list(self._notes),
             "notices": self._notices(),
+            "lines": self._models.lines(),
+            "changes": self._models.changes(),
             "warnings": self._warnings(now_ns),
         }
 

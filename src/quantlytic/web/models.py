@@ -1,0 +1,301 @@
+"""The lines of models: which model forecasts what, how well it keeps up, who challenges it, and what was changed when."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+
+from quantlytic.model.event import Event
+from quantlytic.model.forecast import Forecast, ModelChange
+from quantlytic.model.strategychange import StrategyChange
+from quantlytic.model.time import NS_PER_MS
+
+Row = dict[str, Any]
+
+WINDOW = 500
+"""So many forecasts of a line are looked back at."""
+COURSE = 60
+"""So many forecasts of an instrument are drawn."""
+KEPT_CHANGES = 20
+SHOWN_INSTRUMENTS = 60
+MOVING, DRIFTED = 0.1, 0.25
+"""Population stability indices: by custom, below the first nothing has changed, above the second much has (Siddiqi, 2006)."""
+MODEL, CHALLENGER, STRATEGY = "model", "challenger", "strategy"
+
+
+class LineView:
+    """Folds `forecasts.LINE` and `shadows.LINE`, of the instruments of one venue."""
+
+    def __init__(self, line: str, venue: str) -> None:
+        self.line = line
+        self.last_time = 0
+        self._prefix = f"{venue}:"
+        self._slots: dict[str, _Slot] = {}
+        self._for_all: ModelChange | None = None  # what came before the first forecast of an instrument
+        self._latencies: deque[int | None] = deque(maxlen=WINDOW)
+        self._challengers: dict[str, _Challenger] = {}
+        self._ended: Row | None = None
+        self._trained: ModelChange | None = None
+        self._changes: dict[str, deque[Row]] = {role: deque(maxlen=KEPT_CHANGES) for role in (MODEL, CHALLENGER)}
+        self._numbers = {MODEL: 0, CHALLENGER: 0}
+        self._row: Row | None = None
+
+    def forecast(self, event: Event) -> None:
+        """Take in an event of `forecasts.LINE`."""
+        if isinstance(event, Forecast) and event.instrument.startswith(self._prefix):
+            self._row = None
+            if event.instrument not in self._slots:
+                slot = self._slots[event.instrument] = _Slot()
+                if self._for_all is not None:
+                    slot.put(self._for_all)
+            self._slots[event.instrument].take(event)
+            self.last_time = max(self.last_time, event.close_time)
+            self._latencies.append(None if math.isnan(event.value) else event.latency_ns)
+        elif isinstance(event, ModelChange):
+            self._row = None
+            self._note(event, MODEL)
+            if event.cause != "refused":
+                self._put_in_force(event)
+
+    def shadow(self, event: Event) -> None:
+        """Take in an event of `shadows.LINE`."""
+        if isinstance(event, Forecast):
+            self._row = None
+            self._challenger(event.model_id).take(event)
+        elif isinstance(event, ModelChange):
+            self._row = None
+            self._challenge(event)
+            if event.cause != "judged":
+                self._note(event, CHALLENGER)
+
+    def row(self) -> Row:
+        """What the page shows, ready for JSON. Times are ms UTC; ids of models as short as they are told elsewhere."""
+        if self._row is None:
+            shown = sorted(self._slots.items())[:SHOWN_INSTRUMENTS]
+            times = sorted(one for one in self._latencies if one is not None)
+            drifts = [slot.drift for slot in self._slots.values() if not math.isnan(slot.drift)]
+            drift = max(drifts, default=None)
+            self._row = {
+                "line": self.line, "time_ms": _ms(self.last_time), "in_force": self._in_force(),
+                "instruments": [{"instrument": name, **slot.row()} for name, slot in shown],
+                "more_instruments": len(self._slots) - len(shown),
+                "looked_at": len(self._latencies), "with_value": len(times),
+                "latency_p50_ms": _share(times, 0.5), "latency_p99_ms": _share(times, 0.99),
+                "drift": drift, "drift_word": drift_word(drift),
+                "challengers": [one.row() for one in self._challengers.values()], "ended": self._ended,
+                "training": _told(self._trained),
+            }  # fmt: skip
+        return self._row
+
+    def changes(self) -> list[Row]:
+        """The last changes of models, and of challengers."""
+        return [row for kept in self._changes.values() for row in kept]
+
+    # ---- inside
+
+    def _put_in_force(self, change: ModelChange) -> None:
+        if change.instrument:
+            self._slots.setdefault(change.instrument, _Slot()).put(change)
+            return
+        self._for_all = change
+        for slot in self._slots.values():
+            slot.put(change)
+
+    def _in_force(self) -> list[Row]:
+        """Model by model: where it serves, and the change that put it there."""
+        found: dict[tuple[str, int], Row] = {}
+        for name, slot in sorted(self._slots.items()):
+            model, change = slot.model, slot.change
+            key = (model, change.event_time if change else 0)
+            row = found.setdefault(key, {
+                "model": short(model), "instruments": [], "is_all": False,
+                "since_ms": _ms(change.event_time) if change else None,
+                "cause": change.cause if change else "", "reason": change.reason if change else "",
+            })  # fmt: skip
+            row["instruments"].append(name)
+        for row in found.values():
+            row["is_all"] = len(row["instruments"]) == len(self._slots)
+        return list(found.values())
+
+    def _challenge(self, event: ModelChange) -> None:
+        cause = event.cause
+        if cause in ("trained", "failed"):
+            self._trained = event
+            if cause == "failed" or event.old == event.new:
+                return
+        if cause == "judged":
+            if event.new in self._challengers:
+                self._challengers[event.new].judged = event
+        elif cause == "trained":
+            seated = {one: known for one, known in self._challengers.items() if known.forecasts or known.seated}
+            self._challengers = seated  # of those that were never asked only the last is left
+            self._challenger(event.new).trained = event
+        elif cause == "refused" or not event.new:  # never asked, or asked no more
+            gone = event.new or event.old
+            for one in (gone, event.old):
+                self._challengers.pop(one, None)
+            self._ended = {
+                "model": short(gone),
+                "cause": cause,
+                "reason": event.reason,
+                "time_ms": _ms(event.event_time),
+            }
+        else:
+            if event.old != event.new:
+                self._challengers.pop(event.old, None)
+            self._challenger(event.new).seated = event
+
+    def _challenger(self, model_id: str) -> _Challenger:
+        return self._challengers.setdefault(model_id, _Challenger(model_id))
+
+    def _note(self, event: ModelChange, role: str) -> None:
+        self._numbers[role] += 1
+        self._changes[role].append({
+            "id": f"{role}/{self.line}/{self._numbers[role]}", "kind": role, "of": self.line, "instrument": event.instrument,
+            "time_ms": _ms(event.event_time), "old": short(event.old), "new": short(event.new), "cause": event.cause,
+            "reason": event.reason,
+        })  # fmt: skip
+
+
+class ModelsView:
+    """All lines, and all changes: of models, of challengers, and of strategies."""
+
+    def __init__(self, venue: str) -> None:
+        self._venue = venue
+        self._lines: dict[str, LineView] = {}
+        self._strategies: dict[str, deque[Row]] = {}
+
+    def forecasts(self, line: str, events: Iterable[Event]) -> None:
+        """Take in events of `forecasts.LINE`."""
+        view = self._line(line)
+        for event in events:
+            view.forecast(event)
+
+    def shadows(self, line: str, events: Iterable[Event]) -> None:
+        """Take in events of `shadows.LINE`."""
+        view = self._line(line)
+        for event in events:
+            view.shadow(event)
+
+    def strategy(self, event: StrategyChange) -> None:
+        """Take in a run's change of strategy, or that it was refused."""
+        kept = self._strategies.setdefault(event.run, deque(maxlen=KEPT_CHANGES))
+        row = {
+            "id": f"{STRATEGY}/{event.run}/{event.request}", "kind": STRATEGY, "of": event.run, "instrument": "",
+            "time_ms": _ms(event.event_time), "old": _strategy(event.old), "new": _strategy(event.new),
+            "cause": "refused" if event.refusal else "command", "reason": event.refusal or event.reason,
+        }  # fmt: skip
+        if all(one["id"] != row["id"] for one in kept):
+            kept.append(row)
+
+    def lines(self) -> list[Row]:
+        """A row a line that forecasts, or has, the last active first."""
+        views = sorted(self._lines.values(), key=lambda view: (-view.last_time, view.line))
+        return [view.row() for view in views if view.last_time]
+
+    def changes(self) -> list[Row]:
+        """The last ones, newest first."""
+        rows = [row for view in self._lines.values() for row in view.changes()]
+        rows += [row for kept in self._strategies.values() for row in kept]
+        return sorted(rows, key=lambda row: (row["time_ms"], row["id"]), reverse=True)[:KEPT_CHANGES]
+
+    def _line(self, line: str) -> LineView:
+        if line not in self._lines:
+            self._lines[line] = LineView(line, self._venue)
+        return self._lines[line]
+
+
+class _Slot:
+    """An instrument: its last forecasts, the model that gave them and the change that put it in force."""
+
+    def __init__(self) -> None:
+        self.model = ""
+        self.change: ModelChange | None = None
+        """None where it was not read: it is too long ago."""
+        self.drift = math.nan
+        self._last: Forecast | None = None
+        self._course: deque[float | None] = deque(maxlen=COURSE)
+
+    def put(self, change: ModelChange) -> None:
+        self._serve(change.new)
+        self.change = change
+
+    def take(self, event: Forecast) -> None:
+        self._serve(event.model_id)
+        self._last = event
+        if not math.isnan(event.drift):
+            self.drift = event.drift
+        self._course.append(_figure(event.value))
+
+    def _serve(self, model_id: str) -> None:
+        if model_id != self.model:
+            self.model, self.change, self.drift = model_id, None, math.nan
+
+    def row(self) -> Row:
+        last = self._last
+        return {
+            "model": short(self.model), "value": _figure(last.value) if last else None,
+            "time_ms": _ms(last.close_time) if last else None, "reason": last.reason if last else "",
+            "drift": _figure(self.drift), "course": list(self._course),
+        }  # fmt: skip
+
+
+class _Challenger:
+    """A model that forecasts beside the champion, or is about to."""
+
+    def __init__(self, model_id: str) -> None:
+        self.model_id = model_id
+        self.forecasts = 0
+        self.trained: ModelChange | None = None
+        self.seated: ModelChange | None = None
+        self.judged: ModelChange | None = None
+        self._instruments: set[str] = set()
+
+    def take(self, event: Forecast) -> None:
+        self.forecasts += 1
+        self._instruments.add(event.instrument)
+
+    def row(self) -> Row:
+        why = self.trained or self.seated
+        return {
+            "model": short(self.model_id), "instruments": sorted(self._instruments), "forecasts": self.forecasts,
+            "is_whole": self.seated is not None, "reason": why.reason if why else "",
+            "since_ms": _ms(self.seated.event_time) if self.seated else None, "judged": _told(self.judged),
+        }  # fmt: skip
+
+
+def short(model_id: str) -> str:
+    """A model's id as it is told."""
+    return model_id[:12]
+
+
+def drift_word(index: float | None) -> str:
+    """What a population stability index means; "" for none."""
+    if index is None:
+        return ""
+    return "calm" if index < MOVING else "moving" if index <= DRIFTED else "drifted"
+
+
+def _strategy(name: str) -> str:
+    return name.replace("\\", "/").rpartition("/")[2]
+
+
+def _told(event: ModelChange | None) -> Row | None:
+    if event is None:
+        return None
+    return {"cause": event.cause, "model": short(event.new), "reason": event.reason, "time_ms": _ms(event.event_time)}
+
+
+def _share(ordered: list[int], share: float) -> float | None:
+    """The value that this share is not above, ms; None of nothing."""
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)] / NS_PER_MS if ordered else None
+
+
+def _figure(value: float) -> float | None:
+    return float(f"{value:.6g}") if math.isfinite(value) else None
+
+
+def _ms(time_ns: int) -> float:
+    return time_ns / NS_PER_MS
