@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from quantlytic.model.bar import BAR, blank_bars
+from quantlytic.model.bar import BAR, EVENT_FIELDS, blank_bars
 from quantlytic.model.errors import DataError, InputError
 from quantlytic.model.instrument import Instrument
 from quantlytic.model.time import iso
@@ -101,8 +101,11 @@ class Bars:
         if np.isinf(given).any():
             row = int(np.argmax(np.isinf(given)))
             raise InputError(f"the forecast of row {row} is infinite: it is a number, or NaN for none")
-        array = self.array.copy()
-        array["forecast"] = np.where(np.isnan(given), np.nan, given)  # one NaN: equal forecasts are equal bytes
+        array = blank_bars(len(self))  # also the padding between fields, and one NaN: equal bars are equal bytes
+        for name in EVENT_FIELDS:
+            array[name] = self.array[name]
+        known = ~np.isnan(given)
+        array["forecast"][known] = given[known]
         return Bars(array, self.instruments, label or self.label)
 
     def check(self) -> None:

@@ -23,7 +23,8 @@ class Slice(Record):
         self.count = 0
 
     def bar(self, instrument: int) -> Any:
-        """The instrument's last bar: `.open_time`, `.close_time`, `.open`, `.high`, `.low`, `.close`, `.volume`."""
+        """The instrument's last bar: `.open_time`, `.close_time`, `.open`, `.high`, `.low`, `.close`, `.volume`,
+        `.forecast`."""
         if not 0 <= instrument < self.instruments:
             raise IndexError("slice: no such instrument")
         return at(self, SLICE_BYTES + instrument * BAR_BYTES, BAR_ROW)
@@ -46,6 +47,10 @@ class Slice(Record):
 
     def volume(self, instrument: int) -> float:
         return self.bar(instrument).volume
+
+    def forecast(self, instrument: int) -> float:
+        """What a model expected after that bar; NaN for nothing."""
+        return self.bar(instrument).forecast
 
 
 SLICE = layout_of(Slice())

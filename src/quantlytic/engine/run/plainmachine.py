@@ -110,6 +110,9 @@ class PlainSlice:
     def volume(self, instrument: int) -> float:
         return float(self.bar(instrument).volume)
 
+    def forecast(self, instrument: int) -> float:
+        return float(self.bar(instrument).forecast)
+
 
 class Stage:
     """Puts a cast on an arena."""

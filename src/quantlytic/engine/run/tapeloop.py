@@ -260,6 +260,7 @@ def _enter_slice(desk: Any, bar: Any) -> None:
     last.volume = bar.volume
     last.quote_volume = bar.quote_volume
     last.trades = bar.trades
+    last.forecast = bar.forecast
 
 
 def _meet_quote(account: Any, desk: Any, event: Any, matching: bool) -> None:
