@@ -95,6 +95,31 @@ def test_words_that_are_wrong(files: Path, home: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
+def test_options_that_come_too_late_are_named(files: Path, home: Path) -> None:
+    assert "too late" not in call(files, "--date", DAY, "--task", "plan")
+    told = call(files, "--date", DAY, "--task", "plan", "--accept", "usa:AAPL@2017-08-30")
+    assert told.endswith(
+        "! came too late for tasks that were done before: --instrument (plan); --again begins the day anew\n"
+    )
+    late = json.loads(call(files, "--date", DAY, "--task", "plan", "--json"))["not_used"]
+    assert late == {"--instrument": "plan"}
+
+
+def test_a_day_of_no_tracked_instrument_cannot_be_accepted(files: Path, home: Path) -> None:
+    for text in ("foo", "usa:AAPPL@2017-08-30"):
+        with pytest.raises(InputError, match=r"is not tracked; .* one of: usa:AAPL, binance:BTCUSDT"):
+            call(files, "--date", DAY, "--accept", "usa:AAPL@2017-08-29", "--accept", text, "--dry-run")
+    with open_control(home) as control:
+        assert control.preferences.get("daily.accepted", []) == [], "all or nothing"
+
+
+def test_the_help_names_every_task_and_one_is_no_plural(files: Path, home: Path) -> None:
+    said = CliRunner().invoke(command, ["--help"]).stdout
+    assert [name for name in TASKS if f" {name} " not in said] == []
+    options = ["--source", f"files:{files}", "--date", DAY, "--dry-run", "--instrument", "usa:AAPL"]
+    assert f"{DAY}: 1 instrument, 1 with" in CliRunner().invoke(command, options, catch_exceptions=False).stdout
+
+
 def test_killed_in_every_task(files: Path, home: Path, tmp_path: Path) -> None:
     """SIGKILL at a random instant of each task; then the day is finished, and is what it would have been."""
     seed = 20261121

@@ -313,6 +313,32 @@ def test_an_instruments_own_limits_are_what_is_different_from_every() -> None:
             Limits(instruments={BTC: wrong})
 
 
+def test_a_refusal_says_which_setting_its_value_and_where_it_is_changed() -> None:
+    own = {BTC: {"max_order_notional": 150.0}}
+    made = gate({"max_order_notional": 5_000.0, "max_open_orders": 3}, instruments=own, max_open_orders=0)
+    refused = made.check(order(), 0)
+    assert refused is not None
+    assert refused.text.endswith("; to change that: max_open_orders (now 0) under [account.limits] in quantlytic.toml")
+    made = gate({"max_order_notional": 5_000.0}, instruments=own)
+    refused = made.check(order(quantity=60.0, instrument=ETH), 0)
+    assert refused is not None
+    assert refused.text == (
+        "order 1 of r (BUY 60 box:ETHUSDT) refused: it is worth up to 6,000.00; 5,000.00 is allowed for one order; "
+        "to change that: max_order_notional (now 5000) under [account.limits.every] in quantlytic.toml"
+    )
+    refused = made.check(order(quantity=2.0), 0)
+    assert refused is not None
+    assert refused.text.endswith(
+        'max_order_notional (now 150) under [account.limits.instruments."box:BTCUSDT"] in quantlytic.toml'
+    )
+    refused = gate(price=None).check(order(), 0)
+    assert refused is not None
+    assert refused.text.endswith("max_price_age_s (now none) under [account.limits.every] in quantlytic.toml")
+    refused = made.check(order(quantity=-1.0), 0)
+    assert refused is not None
+    assert "to change that" not in refused.text
+
+
 def test_instruments_of_several_currencies_are_refused() -> None:
     with pytest.raises(InputError, match="BTC, USDT"):
         RiskGate("main", Limits(), [*INSTRUMENTS, Instrument("box:ETHBTC", "ETH", "BTC")])

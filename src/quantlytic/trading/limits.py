@@ -80,6 +80,21 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         for instrument in self.instruments:
             self.of(instrument)
 
+    def where(self, limit: str, allowed: float, instrument: str) -> str:
+        """Where the limit that allows so much is set, and so how it is changed: what a refusal ends with; "" for what is no
+        setting."""
+        is_whole = limit in Limits.__struct_fields__ and limit != "instruments"
+        if limit in InstrumentLimits.__struct_fields__ and not (is_whole and getattr(self, limit) == allowed):
+            own = limit in self.instruments.get(instrument, {})
+            section = f'account.limits.instruments."{instrument}"' if own else "account.limits.every"
+            value = getattr(self.of(instrument), limit)
+        elif is_whole:
+            section, value = "account.limits", getattr(self, limit)
+        else:
+            return ""
+        shown = str(value).lower() if isinstance(value, bool | None) else f"{value:.10g}"
+        return f"; to change that: {limit} (now {shown}) under [{section}] in quantlytic.toml"
+
     def of(self, instrument: str) -> InstrumentLimits:
         """The limits of one instrument. Raises InputError for one that is misspelt."""
         own = self.instruments.get(instrument)

@@ -147,9 +147,10 @@ class RiskGate:
         price = f" at {order.price:,.10g}" if order.type in _LIMITED else ""
         side = order.side.name if isinstance(order.side, Side) else str(order.side)
         what = f"{side} {order.quantity:,.10g} {order.instrument}{price}"
+        how = self._limits.where(limit, allowed, order.instrument)
         return RiskBreach(
             self._account, order.run, order.order_id, order.instrument, now_ns, limit, allowed, asked,
-            f"order {order.order_id} of {order.run} ({what}) refused: {words}",
+            f"order {order.order_id} of {order.run} ({what}) refused: {words}{how}",
         )  # fmt: skip
 
     def is_reducing(self, order: Order) -> bool:

@@ -45,18 +45,25 @@ def command(
 ) -> None:  # fmt: skip
     """Fetch the day's bars, check and repair them, average, run strategies, recommend, and queue the digests.
 
+    \b
+    Tasks, in this order:
+    plan       which instruments, from when on      enrich     averages of 7 to 200 days
+    backfill   the whole history of new ones        signals    strategies over the day's bar
+    pull       the new rows of known ones           recommend  which strategy suits which instrument
+    check      against calendar and vendors' errors digest     one message a subscriber
+    repair     bars, actions, ledger into the lake
+
     Each task is done once for each day: the same command again does what is left, and nothing where all is done. Ended in the
-    middle, by whatever, it goes on at the task where it was.
+    middle, by whatever, it goes on at the task where it was. An option comes too late for a task that is done: that is said, and
+    --again begins the day anew.
     """
     from quantlytic.app.config import load_settings
-    from quantlytic.daily.accepted import accept
     from quantlytic.daily.runner import begin_again, run_day
 
     settings = load_settings()
     day, close = open_day(settings, day_text, source, {name: value for name, value in given.items() if value})
     try:
-        for text in accepts:
-            accept(day.control, text)
+        _accept(day, accepts)
         if dry_run:
             _tell_plan(day, as_json)
             return
@@ -66,10 +73,15 @@ def command(
             told = None if as_json else progress.told
             day = _with_progress(day, progress)
             outcomes = run_day(day, task, told)
+        given |= {"source": source, "accepts": accepts}
+        late = _too_late([name for name, value in given.items() if value], outcomes)
         if as_json:
-            click.echo(json.dumps({"date": day.name, "tasks": [_row(one) for one in outcomes]}))
+            click.echo(json.dumps({"date": day.name, "tasks": [_row(one) for one in outcomes], "not_used": late}))
         else:
             _print(day, outcomes)
+            if late:
+                said = ", ".join(f"{option} ({done})" for option, done in late.items())
+                click.echo(f"! came too late for tasks that were done before: {said}; --again begins the day anew")
     finally:
         close()
 
@@ -155,9 +167,8 @@ def _tell_plan(day: Day, as_json: bool) -> None:
         click.echo(json.dumps({"date": day.name, "left": [name for name in TASKS if name not in done], "works": rows}))
         return
     new = [one.instrument for one in works if one.is_new]
-    click.echo(
-        f"{day.name}: {len(works)} instruments, {sum(one.is_due for one in works)} with a session, {len(new)} new"
-    )
+    count = f"{len(works)} instrument{'s' if len(works) != 1 else ''}"
+    click.echo(f"{day.name}: {count}, {sum(one.is_due for one in works)} with a session, {len(new)} new")
     for one in works:
         said = "whole history" if one.is_new else "rows"
         click.echo(
@@ -166,6 +177,38 @@ def _tell_plan(day: Day, as_json: bool) -> None:
     for task in TASKS.values():
         click.echo(f"{task.name:<10} {'done already' if task.name in done else task.says}")
     click.echo("nothing was done: --dry-run")
+
+
+def _accept(day: Day, accepts: tuple[str, ...]) -> None:
+    """Enter what a person has found to be right. Raises InputError for what is no tracked instrument's day; then nothing is."""
+    from quantlytic.daily.accepted import accept
+    from quantlytic.daily.tracked import tracked
+
+    names = tracked(day.control, day.settings)
+    for text in accepts:
+        name = text.rpartition("@")[0]
+        if name not in names:
+            raise InputError(
+                f"--accept {text}: {name or text!r} is not tracked; write VENUE:SYMBOL@2026-11-20 with one of: "
+                f"{', '.join(names) or 'none is tracked yet'}"
+            )
+    for text in accepts:
+        accept(day.control, text)
+
+
+_OPTION_OF = {
+    "source": ("--source", "pull"), "instruments": ("--instrument", "plan"), "strategies": ("--strategy", "signals"),
+    "candidates": ("--candidate", "recommend"), "folds": ("--folds", "recommend"), "draws": ("--draws", "recommend"),
+    "accepts": ("--accept", "repair"),
+}  # fmt: skip
+"""Parameter -> the option, and the task that reads it."""
+
+
+def _too_late(given: list[str], outcomes: list[Outcome]) -> dict[str, str]:
+    """Option -> the task that would have read it, of those whose task was done before this call."""
+    done = {one.record.task for one in outcomes if one.was_done}
+    options = [_OPTION_OF[name] for name in given]
+    return {option: task for option, task in options if task in done}
 
 
 def _row(outcome: Outcome) -> dict[str, Any]:
