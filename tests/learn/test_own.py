@@ -24,6 +24,7 @@ from quantlytic.learn.spec import parse_spec
 from quantlytic.model.errors import InputError, MismatchError
 from quantlytic.research.data.demo import demo_bars
 from quantlytic.store.barwriter import write_bars
+from quantlytic.store.control import open_control
 
 
 @pytest.fixture
@@ -104,6 +105,8 @@ def test_trained_promoted_and_its_source_is_in_its_id(folder: Path) -> None:
     assert other.manifest.file_sha256 == one.manifest.file_sha256
     assert other.manifest.model_id != one.manifest.model_id
     assert len(list((folder / "home" / "tuning").iterdir())) == 2  # what the other file tried is not taken for its own
+    with open_control(folder / "home") as control:
+        assert len(control.trials.list(one.manifest.data.sha256)) == 12
 
 
 def test_what_cannot_be_exported_is_trained_and_not_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

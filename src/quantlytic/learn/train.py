@@ -108,7 +108,7 @@ def train(
         sha256 = tape_hash(data_hash(bars), tape)
         trials = _trials(spec, kind, line, problem, sha256, home, work, told)
         if trials:
-            _enter(spec, line, problem, bars, sha256, trials, home, now_ns)
+            _enter(spec, kind, line, problem, bars, sha256, trials, home, now_ns)
         found, artifact = _finish(spec, kind, line, bars, problem, sha256, trials, now_ns, parent)
         if artifact is not None:
             registry.put(artifact)
@@ -217,15 +217,17 @@ def _out_of_sample(spec: TrainSpec, kind: ModelKind, problem: Problem, settings:
 
 
 def _enter(
-    spec: TrainSpec, line: str, problem: Problem, bars: Bars, sha256: str, trials: list[Tried], home: Path, now_ns: int
-) -> None:
+    spec: TrainSpec, kind: ModelKind, line: str, problem: Problem, bars: Bars, sha256: str, trials: list[Tried],
+    home: Path, now_ns: int,
+) -> None:  # fmt: skip
     """Every setting tried is a trial: entered in the ledger once, however often the search is begun again."""
     from quantlytic.store.control import open_control
     from quantlytic.store.control.records import Trial
 
-    code = hashlib.sha256(
-        json.dumps([problem.code_hash, msgspec.to_builtins(spec.label), spec.model.kind]).encode()
-    ).hexdigest()
+    parts = [problem.code_hash, msgspec.to_builtins(spec.label), kind.name]
+    if isinstance(kind, OwnModel):
+        parts.append(kind.source_hash)
+    code = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
     times, sketch = bars.array, sketch_of(bars)
     with open_control(home) as control:
         known = {(one.code, tuple(sorted(one.params.items()))) for one in control.trials.list(sha256)}
