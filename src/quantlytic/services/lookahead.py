@@ -19,7 +19,7 @@ from quantlytic.engine.successor import Successor
 from quantlytic.model.bar import Bar
 from quantlytic.model.book import BookDelta
 from quantlytic.model.codec import decode, encode
-from quantlytic.model.errors import InputError, StoreError, StrategyError
+from quantlytic.model.errors import InputError, StrategyError
 from quantlytic.model.event import Event
 from quantlytic.model.ledger import LedgerEntry, LedgerKind
 from quantlytic.model.run import Run
@@ -29,9 +29,10 @@ from quantlytic.model.time import NS_PER_MS, NS_PER_S
 from quantlytic.model.trade import Trade
 from quantlytic.research.runs.paper import BarEvent, Rows, forecast_of
 from quantlytic.research.runs.succession import mark, restored, succeed
-from quantlytic.services.announcements import Announcements, Deed, Said, merged
+from quantlytic.services.announcements import Announcements, Deed, merged
 from quantlytic.services.followed import Followed
 from quantlytic.services.inbox import Inbox
+from quantlytic.services.lookaheadstate import LookaheadState
 from quantlytic.store.log.port import Log
 
 CHECK_EVERY_NS = 250 * NS_PER_MS
@@ -42,25 +43,6 @@ _COMMIT_EVERY = 20_000  # market events: what lies between is read again after a
 _AT_ONCE = 5_000  # market events a pump
 _SPAN_OF_A_MINUTE, _WIDEST = 0.02, 0.5  # shares of the price that are looked at on either side
 _MOVES, _MEMORY = 8.0, 0.1  # and no fewer than so many usual moves of a bar, an exponential average
-
-
-class _Snapshot(msgspec.Struct, array_like=True):
-    session: bytes
-    builder: bytes
-    watermark: int
-    open: list[Said]
-    next_id: int
-    closing: list[tuple[str, int]]
-    decided: dict[str, tuple[BarEvent, int]]  # instrument -> its last bar decided on, and that one's offset
-    looked: dict[str, list[Bar]]  # the bars as they were at the last look: looked at again after a restart
-    checked: dict[str, int]
-    due: dict[str, int]
-    moves: dict[str, float]
-    decisions: int = 0  # how far the strategist's have been read
-    change: bytes = b""  # of strategy, the last one
-
-
-_SNAPSHOT = msgspec.msgpack.Decoder(_Snapshot)
 
 
 class Lookahead:
@@ -388,7 +370,7 @@ class Lookahead:
     # ---- state
 
     def _commit(self) -> None:
-        snapshot = _Snapshot(
+        snapshot = LookaheadState(
             self._session.save(), self._builder.save(), self._watermark, self._told.open, self._told.next_id, self._closing,
             self._decided, self._looked, self._checked, self._due, self._moves, self._followed.decisions_position,
             b"" if self._change is None else encode(self._change),
@@ -401,13 +383,7 @@ class Lookahead:
         self._outputs, self._uncommitted = [], 0
 
     def _restore(self, snapshot: bytes) -> None:
-        try:
-            saved = _SNAPSHOT.decode(snapshot)
-        except msgspec.MsgspecError:
-            raise StoreError(
-                f"{self.name}: the saved state is of another version; go on without look-ahead (QUANTLYTIC_LOOKAHEAD__ENABLED="
-                "false), or with the version that wrote it"
-            ) from None
+        saved = LookaheadState.of(snapshot, self.name)
         if saved.change:
             change = decode(saved.change)
             assert isinstance(change, StrategyChange)
