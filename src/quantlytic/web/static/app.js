@@ -4,6 +4,7 @@ import { CandleChart, CurveChart } from './charts.js';
 import * as format from './format.js';
 import { Link } from './link.js';
 import { openMail } from './mail.js';
+import { changeColumns, drawLines } from './models.js';
 import { State } from './state.js';
 import { Table } from './tables.js';
 
@@ -74,6 +75,7 @@ const tables = {
     time, row => ({ text: row.detail ? `${LEDGER[row.kind]}: ${row.detail}` : LEDGER[row.kind], tone: 'long' }),
     row => `${format.symbol(row.instrument)} ${row.stream}`, row => format.count(row.count),
   ], () => 'Nothing to note: no gap, no duplicate, no reconnect.'),
+  changes: new Table('changes', changeColumns(now), () => 'No change yet.'),
 };
 
 /** How far the last price is from what would make the strategy do it. */
@@ -178,6 +180,11 @@ const draw = {
     tables.ledger.render(Object.entries(ledger).map(([kind, counts]) => ({ kind, ...counts })), row => row.kind);
   },
   notes: () => tables.notes.render([...state.view.notes].reverse(), row => row.id),
+  lines: () => drawLines(state.view.lines, now()),
+  changes() {
+    get('changes-card').hidden = !state.view.changes.length;
+    tables.changes.render(state.view.changes, row => row.id);
+  },
   notices: () => tables.mails.render(state.view.notices, row => row.id),
   warnings() {
     const { warnings } = state.view;
@@ -220,7 +227,7 @@ function sizeMs(series) {
 
 function drawAll() {
   for (const table of Object.values(tables)) table.clear();
-  for (const part of ['runs', 'charts', 'run', 'signals', 'fills', 'orders', 'feed', 'ledger', 'notes', 'notices', 'warnings']) draw[part]();
+  for (const part of ['runs', 'charts', 'run', 'signals', 'fills', 'orders', 'feed', 'ledger', 'notes', 'lines', 'changes', 'notices', 'warnings']) draw[part]();
 }
 
 /** The mark of life: a lost server, an unreadable tape, a silent market and a live one look different and read different. */

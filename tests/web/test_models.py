@@ -1,0 +1,203 @@
+"""The lines of models, as the page shows them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from quantlytic.model.event import Event
+from quantlytic.model.forecast import Forecast, ModelChange
+from quantlytic.model.strategychange import StrategyChange
+from quantlytic.model.time import NS_PER_MS, NS_PER_S
+from quantlytic.store.log.batch import EventBatch
+from quantlytic.web.models import COURSE, KEPT_CHANGES, WINDOW, ModelsView, drift_word
+from quantlytic.web.views import Dashboard
+
+A, B = "box:A", "box:B"
+OLD, NEW = "0" * 64, "1" * 64
+NAN = math.nan
+
+
+def forecast(
+    second: int, value: float = 0.5, model: str = OLD, name: str = A, *, reason: str = "", latency_ms: float = 1.0,
+    drift: float = NAN,
+) -> Forecast:  # fmt: skip
+    end = second * NS_PER_S
+    return Forecast(
+        "l", name, end - NS_PER_S, end, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1, value, model, reason, second, int(1e6 * latency_ms),
+        drift,
+    )  # fmt: skip
+
+
+def change(second: int, cause: str, old: str = OLD, new: str = NEW, *, name: str = "", reason: str = "") -> ModelChange:
+    return ModelChange("l", name, second * NS_PER_S, old, new, cause, reason, second)
+
+
+def view_of(forecasts: Sequence[Event] = (), shadows: Sequence[Event] = ()) -> ModelsView:
+    view = ModelsView("box")
+    view.forecasts("l", forecasts)
+    view.shadows("l", shadows)
+    return view
+
+
+def test_a_line_without_forecasts_is_not_shown() -> None:
+    assert view_of().lines() == []
+    assert view_of([change(1, "command")]).lines() == []
+    assert view_of([forecast(1, name="binance:A")]).lines() == []  # another venue's
+
+
+def test_which_model_is_in_force_where_and_since_when() -> None:
+    view = view_of([
+        change(1, "command", "", OLD, reason="first"), forecast(1), forecast(1, name=B),
+        change(3, "promotion", name=B, reason="better"), forecast(3), forecast(3, model=NEW, name=B),
+        change(4, "refused", OLD, "2" * 64, reason="cut off"), forecast(4), forecast(4, model=NEW, name=B),
+    ])  # fmt: skip
+    (line,) = view.lines()
+    assert line["in_force"] == [
+        {"model": "0" * 12, "instruments": [A], "is_all": False, "since_ms": 1000.0, "cause": "command", "reason": "first"},
+        {"model": "1" * 12, "instruments": [B], "is_all": False, "since_ms": 3000.0, "cause": "promotion", "reason": "better"},
+    ]  # fmt: skip
+    assert [row["cause"] for row in view.changes()] == ["refused", "promotion", "command"]
+    view.forecasts(
+        "l", [change(5, "demoted", OLD, "", name=A, reason="it raised"), forecast(5, NAN, "", reason="it raised")]
+    )
+    (line,) = view.lines()
+    assert (line["in_force"][0]["model"], line["in_force"][0]["cause"]) == ("", "demoted")
+    assert (line["instruments"][0]["value"], line["instruments"][0]["reason"]) == (None, "it raised")
+
+
+def test_what_was_before_the_history_that_is_read_is_not_guessed() -> None:
+    (line,) = view_of([forecast(7), forecast(8)]).lines()
+    assert [(row["model"], row["since_ms"], row["is_all"]) for row in line["in_force"]] == [("0" * 12, None, True)]
+    (line,) = view_of([forecast(7)], [forecast(7, model=NEW)]).lines()
+    assert [(one["forecasts"], one["is_whole"]) for one in line["challengers"]] == [(1, False)]
+
+
+def test_latency_and_drift_of_the_last_forecasts() -> None:
+    events = [forecast(k, latency_ms=900.0) for k in range(1, 10)]
+    events += [forecast(k + 10, latency_ms=k) for k in range(1, WINDOW + 1)]
+    events += [forecast(1_000, NAN, reason="warming up", latency_ms=0.001), forecast(1_000, name=B, drift=0.3)]
+    view = view_of(events)
+    (line,) = view.lines()
+    assert (line["looked_at"], line["with_value"]) == (WINDOW, WINDOW - 1)
+    assert (line["latency_p50_ms"], line["latency_p99_ms"]) == (pytest.approx(251), pytest.approx(496))
+    assert (line["drift"], line["drift_word"]) == (0.3, "drifted")
+    assert len(line["instruments"][0]["course"]) == COURSE
+    assert line["instruments"][0]["course"][-1] is None
+    view.forecasts("l", [forecast(1_001, model=NEW, name=B)])  # another model's drift is not known yet
+    assert view.lines()[0]["drift"] is None
+    assert [drift_word(one) for one in (None, 0.0999, 0.1, 0.25, 0.2501)] == ["", "calm", "moving", "moving", "drifted"]
+
+
+def test_a_challengers_way() -> None:
+    view = view_of([forecast(1), forecast(1, name=B)])
+    view.shadows("l", [change(1, "trained", "", NEW, reason="100 new bars")])
+    (one,) = view.lines()[0]["challengers"]
+    assert (one["model"], one["forecasts"], one["reason"], one["since_ms"]) == ("1" * 12, 0, "100 new bars", None)
+    view.shadows("l", [change(2, "command", "", NEW), forecast(2, model=NEW), forecast(2, model=NEW, name=B)])
+    view.shadows("l", [change(3, "judged", NEW, NEW, reason="after 50 outcomes: not yet")])
+    line = view.lines()[0]
+    assert line["challengers"] == [{
+        "model": "1" * 12, "instruments": [A, B], "forecasts": 2, "is_whole": True, "reason": "100 new bars", "since_ms": 2000.0,
+        "judged": {"cause": "judged", "model": "1" * 12, "reason": "after 50 outcomes: not yet", "time_ms": 3000.0},
+    }]  # fmt: skip
+    assert line["training"]["reason"] == "100 new bars"
+    view.shadows(
+        "l", [change(4, "failed", "", "", reason="training failed"), change(5, "promotion", NEW, "", reason="better")]
+    )
+    line = view.lines()[0]
+    assert line["challengers"] == []
+    assert line["ended"] == {"model": "1" * 12, "cause": "promotion", "reason": "better", "time_ms": 5000.0}
+    assert line["training"]["cause"] == "failed"
+    assert "judged" not in [row["cause"] for row in view.changes()]
+
+
+def test_of_challengers_that_were_never_asked_the_last_is_left() -> None:
+    trained = [change(k, "trained", str(k - 1) * 64, str(k) * 64) for k in range(1, 10)]
+    (line,) = view_of([forecast(1)], trained).lines()
+    assert [one["model"] for one in line["challengers"]] == ["9" * 12]
+    (line,) = view_of([forecast(1)], [*trained, change(10, "refused", "", "9" * 64, reason="cut off")]).lines()
+    assert line["challengers"] == []
+
+
+def test_changes_of_strategies_are_among_the_changes() -> None:
+    dashboard = Dashboard("box", [NS_PER_S], stale_after_s=2.0)
+    done = StrategyChange("r", "1", 5 * NS_PER_S, 3, "sma-cross", "{}", "./mine.py:Mine", "{}", "keep", "calmer", "ann")
+    refused = msgspec.structs.replace(done, request="2", event_time=6 * NS_PER_S, refusal="it cannot be read")
+    dashboard.apply_run("r", EventBatch([done, refused, done], range(3), 3))
+    dashboard.apply_line("forecasts", "l", EventBatch([change(1, "command"), forecast(1)], range(2), 2))
+    dashboard.apply_line("shadows", "l", EventBatch([change(9, "trained")], range(1), 1))
+    state = dashboard.state(0)
+    found = [(row["kind"], row["cause"], row["reason"]) for row in state["changes"]]
+    assert found == [
+        ("challenger", "trained", ""), ("strategy", "refused", "it cannot be read"), ("strategy", "command", "calmer"),
+        ("model", "command", ""),
+    ]  # fmt: skip
+    assert state["changes"][1]["new"] == "mine.py:Mine"
+    assert [line["line"] for line in state["lines"]] == ["l"]
+    assert dashboard.drain(0)["lines"] == state["lines"]
+    assert "lines" not in dashboard.drain(0)
+
+
+MODELS = st.sampled_from(["", "a" * 64, "b" * 64, "c" * 64])
+NAMES = st.sampled_from([A, B, "binance:A"])
+SECONDS = st.integers(1, 50)
+FORECASTS = st.builds(
+    forecast, SECONDS, st.one_of(st.floats(0, 1), st.just(NAN)), MODELS, NAMES, reason=st.sampled_from(["", "warming up"]),
+    latency_ms=st.floats(0.01, 50), drift=st.one_of(st.floats(0, 1), st.just(NAN)),
+)  # fmt: skip
+CAUSES = st.sampled_from(
+    ["command", "promotion", "rollback", "refused", "demoted", "expired", "trained", "failed", "judged"]
+)
+CHANGES = st.builds(change, SECONDS, CAUSES, MODELS, MODELS, name=st.sampled_from(["", A, B]), reason=st.just("why"))
+STRATEGIES = st.builds(
+    lambda second, refusal: StrategyChange(
+        "r", str(second), second * NS_PER_S, 1, "a", "{}", "b", "{}", "keep", "why", "ann", refusal=refusal
+    ),
+    SECONDS, st.sampled_from(["", "no"]),
+)  # fmt: skip
+STREAMS = st.lists(
+    st.one_of(
+        st.tuples(st.just("forecasts"), st.one_of(FORECASTS, CHANGES)),
+        st.tuples(st.just("shadows"), st.one_of(FORECASTS, CHANGES)),
+        st.tuples(st.just("run"), STRATEGIES),
+    ),
+    max_size=80,
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(STREAMS, st.lists(st.integers(0, 80), max_size=5))
+def test_in_pieces_or_stream_by_stream_it_is_the_same(events: list[tuple[str, Event]], cuts: list[int]) -> None:
+    """Whatever was looked at in between, and however the reader's passes lay between the streams."""
+    pieces, whole = ModelsView("box"), ModelsView("box")
+    for k, (kind, event) in enumerate(events):
+        _give(pieces, kind, [event])
+        if k in cuts:
+            pieces.lines()
+            pieces.changes()
+    for kind in ("shadows", "forecasts", "run"):
+        _give(whole, kind, [event for one, event in events if one == kind])
+    assert pieces.lines() == whole.lines()
+    assert pieces.changes() == whole.changes()
+    assert msgspec.json.decode(msgspec.json.encode(pieces.lines())) == pieces.lines()
+    assert len(pieces.changes()) <= KEPT_CHANGES
+    for line in pieces.lines():
+        assert sorted(name for row in line["in_force"] for name in row["instruments"]) == [
+            row["instrument"] for row in line["instruments"]
+        ]
+        assert line["time_ms"] <= 50 * NS_PER_S / NS_PER_MS
+
+
+def _give(view: ModelsView, kind: str, events: Sequence[Event]) -> None:
+    if kind == "run":
+        for event in events:
+            assert isinstance(event, StrategyChange)
+            view.strategy(event)
+    else:
+        getattr(view, kind)("l", events)
