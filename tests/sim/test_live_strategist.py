@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.services.swapline import ask, changes, means
 from tests.sim.liveworld import BAR_NS, BTC, Killed, start_box, world
 
 from quantlytic.model.bar import Bar
@@ -18,6 +19,7 @@ from quantlytic.model.event import Event
 from quantlytic.model.order import Order
 from quantlytic.model.run import Run
 from quantlytic.model.side import Side
+from quantlytic.research.runs.liveparity import check_live_parity
 from quantlytic.research.runs.paper import Rows, paper_session
 from quantlytic.services.strategist import Strategist
 from quantlytic.store.log.port import Log
@@ -101,3 +103,51 @@ def test_decisions_follow_from_the_tape_and_dust_does_not_bind(box: ExchangeServ
         orders = [event for event in decided if isinstance(event, Order)]
         sides = [order.side for order in orders if order.order_id in {fill.order_id for fill in live.fills()}]
         assert sides[:4] == [Side.BUY, Side.SELL, Side.BUY, Side.SELL]  # though each fee leaves dust
+
+
+class Giving(Real):
+    """One that may give way to another."""
+
+    folder: Path
+
+    def __init__(self, log: Log, run: Run, *_: Any) -> None:
+        super().__init__(log, run)
+        self._service.close()
+        self._service = Strategist(log, run, paper_session(run, compiled=False), means(self.folder))
+
+
+def test_another_strategy_takes_over_an_account(box: ExchangeServer, tmp_path: Path) -> None:
+    """Everything sold at the venue, by its answer; then the new one trades. The executor is killed now and then."""
+    seed = 5
+    print(f"seed {seed}")
+    dice = random.Random(seed)
+    Giving.folder = tmp_path / "log"
+    with world(tmp_path, box, "a1", seed, strategist=Giving, run=RUN) as live:
+
+        def fate(where: str) -> None:
+            if dice.random() < 0.03:
+                raise Killed(where)
+
+        live.fate = fate
+        box.faults.set({"order_timeout": 0.2, "drop.user": 0.2})
+        for k in range(60):
+            if k in (24, 44):
+                ask(live.log, RUN, "sma-cross", "close" if k == 24 else "keep", k, fast=3, slow=4 + k // 8, weight=0.4)
+            live.add_bar(live.price() * (1 + 0.001 * ((k % 12) - 6) * (-1) ** (k // 12)))
+            live.until(lambda k=k: live.dice.bars > k, what="decision")  # type: ignore[misc]
+            if k % 6 == 0:
+                time.sleep(0.01)
+        box.faults.clear()
+        live.fate = lambda _: None
+        live.until(live.is_calm)
+        live.check({"USDT": 100_000.0})
+        first, second = changes(live.log, RUN)
+        assert (first.position, second.position, first.refusal, second.refusal) == ("close", "keep", "", "")
+        equity = {one.bar_offset: one for one in live.events(RUN.executions_stream) if isinstance(one, Equity)}
+        assert equity[first.bar_offset].position > 0.0, "there was nothing to sell"
+        assert abs(equity[first.bar_offset + 2].position) < 1e-4
+        assert [order for order in live.events(RUN.decisions_stream) if isinstance(order, Order)][
+            -1
+        ].bar_offset > second.bar_offset
+        parity = check_live_parity(live.log, RUN, paper_session(RUN, compiled=False))
+        assert (parity.mismatches, parity.first_mismatch) == (0, None)
