@@ -213,6 +213,25 @@ def test_state_goes_on_after_a_restart() -> None:
         features.live().restore(saved[: len(saved) // 2])
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("gaps", ["refuse", "restart", "span"])
+@pytest.mark.parametrize("rows", [0, 1, 2, 100, 2_500])
+def test_a_history_given_at_once_leads_to_the_same(rows: int, gaps: str, compiled: bool) -> None:
+    if not compiled and rows > 100:
+        return
+    parts = [made_bars(rows + 50, f"x:{name}", seed, seed) for seed, name in enumerate("ABC")]
+    parts[1] = without(parts[1], [7, 8, 9, 30])
+    bars = Bars.merge(parts)
+    features = _set(ACROSS, bars, gaps=gaps, compiled=compiled)
+    first = bars.array[:rows]
+    late = np.concatenate([first, first[rows // 2 : rows // 2 + 3]])  # bars that come again are left out
+    live, stepped = features.live_after(late), features.live()
+    for row in first:
+        stepped.update(row)
+    following = bars.array[rows:]
+    assert [live.update(row).tobytes() for row in following] == [stepped.update(row).tobytes() for row in following]
+
+
 def test_a_hole_is_refused_or_begins_anew() -> None:
     bars = made_bars(100)
     holed = without(bars, [50, 51])

@@ -6,14 +6,15 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from quantlytic.learn.registry import Registry
 from quantlytic.learn.serving import Fault, Feed, Line, Serving, check_scope, feed_key
 from quantlytic.learn.staleness import staleness
-from quantlytic.model.bar import Bar
+from quantlytic.model.bar import BAR, Bar, bar_row
 from quantlytic.model.errors import DataError, InputError, StoreError, StrategyError
 from quantlytic.model.instrument import Instrument
 from quantlytic.model.run import Run
@@ -22,15 +23,16 @@ from quantlytic.store.log.port import Log
 if TYPE_CHECKING:
     from quantlytic.store.lake import Lake
 
-WARM_BARS = 100_000
-"""The most bars of history that features are fed: seventy days of minutes of one instrument."""
+WARM_BARS = 50_000
+"""The most bars of history that features are fed: five weeks of minutes of one instrument."""
 WARM_TAPED = 5_000
 """The most events of the bars' stream that features of trades and quotes are warmed over."""
 CLOSE_EVENTS = 50
 """So few events behind, the features of a new model are left to catch up between two events."""
 TIMES_SLOWER = 10
 _PASSES = 20
-_READ = 5000
+_READ = 1000
+_REST_S = 0.001
 _NEVER_NS = 10**12
 
 Position = Callable[[], int]
@@ -139,25 +141,49 @@ class Loader:
     def feed_history(self, feed: Feed, log: Log, until: int) -> None:
         """Give a fresh feed the bars on disk that come before offset `until` of the line's bars. One with features of trades
         or quotes is given those bars whose events are still in the log."""
+        if feed.market is not None:
+            feed.position = max(log.bounds(self.line.bars_stream)[0], until - WARM_TAPED)
+            return catch_up(feed, self.line, log, until)
+        rows = self._logged(feed, log, until)
+        if len(rows) < WARM_BARS and (lake := self._open_lake()) is not None:
+            rows = np.concatenate([self._older(feed, log, lake, until, rows), rows])
+        feed.warm(rows)
+        feed.position = until
+        return None
+
+    def _logged(self, feed: Feed, log: Log, until: int) -> NDArray[Any]:
+        """The bars of the log, a little at a time: whoever forecasts meanwhile is not to wait."""
+        stream, size = self.line.bars_stream, self.line.bar_size_ns
+        index = {f"{self.line.venue}:{one.symbol}": k for k, one in enumerate(feed.trained)}
+        parts, at = [np.zeros(0, BAR)], max(log.bounds(stream)[0], until - 2 * WARM_BARS)
+        while at < until and (batch := log.read(stream, at, min(_READ, until - at))).events:
+            bars = [e for e in batch.events if isinstance(e, Bar) and e.close_time - e.open_time == size]
+            rows = [bar_row(bar, index[bar.instrument]) for bar in bars if bar.instrument in index]
+            parts.append(np.array(rows, BAR))
+            at = batch.next_offset
+            time.sleep(_REST_S)
+        return np.concatenate(parts)[-WARM_BARS:]
+
+    def _older(self, feed: Feed, log: Log, lake: Lake, until: int, logged: NDArray[Any]) -> NDArray[Any]:
+        """What is in the lake of the time before the log's."""
         from quantlytic.research.runs.beginning import history
 
         line = self.line
-        if feed.market is not None:
-            feed.position = max(log.bounds(line.bars_stream)[0], until - WARM_TAPED)
-            return catch_up(feed, line, log, until)
+        instruments = tuple(Instrument(f"{line.venue}:{one.symbol}") for one in feed.trained)
         run = Run(
-            run_id=f"forecasts.{line.name}", mode="paper", venue=line.venue, strategy="", params={},
-            instruments=tuple(_at(line.venue, one) for one in feed.trained), bar_size_ns=line.bar_size_ns, cash=0.0,
-            fee_bps=0.0, first_bar_offset=until, code_hash="",
+            run_id=f"forecasts.{line.name}", mode="paper", venue=line.venue, strategy="", params={}, instruments=instruments,
+            bar_size_ns=line.bar_size_ns, cash=0.0, fee_bps=0.0, first_bar_offset=log.bounds(line.bars_stream)[0],
+            code_hash="",
         )  # fmt: skip
-        rows = history(run, log, self._open_lake())
+        rows = history(run, log, lake)
         following = _next_closes(line, log, until)
         now_ns = self._clock_ns()
-        ends = np.array([following.get(one.id, now_ns + 1) for one in run.instruments], np.int64)
-        for row in rows[rows["close_time"] < ends[rows["instrument"]]][-WARM_BARS:]:
-            feed.live.update(row)
-        feed.position = until
-        return None
+        ends = [following.get(one.id, now_ns + 1) for one in instruments]
+        for k in range(len(instruments)):
+            own = logged["close_time"][logged["instrument"] == k]
+            ends[k] = min(ends[k], int(own[0])) if len(own) else ends[k]
+        older: NDArray[Any] = rows[rows["close_time"] < np.array(ends, np.int64)[rows["instrument"]]][-WARM_BARS:]
+        return older
 
 
 def catch_up(feed: Feed, line: Line, log: Log, until: int) -> None:
@@ -179,10 +205,6 @@ def take_quietly(feed: Feed, bar: Bar, log: Log) -> None:
         feed.take(bar, log)
     except DataError:
         return
-
-
-def _at(venue: str, trained: Instrument) -> Instrument:
-    return Instrument(f"{venue}:{trained.symbol}")
 
 
 def _next_closes(line: Line, log: Log, offset: int) -> dict[str, int]:

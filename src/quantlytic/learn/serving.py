@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from quantlytic.learn.artifact import Artifact, Manifest
 from quantlytic.learn.drift import Drift
@@ -75,6 +77,7 @@ class Feed:
             )
         self.key = feed_key(manifest)
         self.position = 0
+        self._features = features
         self.live: LiveFeatures = features.live()
         words = features.graph.events
         self.market = MarketReader(f"market.{line.venue}", words) if words else None
@@ -94,6 +97,10 @@ class Feed:
                 raise DataError("features of trades and quotes need the log they are in")
             self._hear(self.market, log, bar)
         return self.live.update(bar if known == bar.instrument else msgspec.structs.replace(bar, instrument=known))
+
+    def warm(self, rows: NDArray[Any]) -> None:
+        """Begin anew after rows of BAR, whose `instrument` is an index of `trained`, in the order they came."""
+        self.live = self._features.live_after(rows)
 
     def _hear(self, market: MarketReader, log: Log, bar: Bar) -> None:
         if not market.has_begun:  # also after a restart: what was waiting for its bar is read once more

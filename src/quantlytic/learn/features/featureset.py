@@ -27,6 +27,7 @@ from quantlytic.model.instrument import Instrument
 from quantlytic.model.time import iso
 
 GAPS = ("refuse", "restart", "span")
+_TURN = 1000  # rows: some tenths of a millisecond of machine code
 _RULES = 1  # counts up when the rules of computing change: what was trained before then no longer fits
 
 
@@ -114,6 +115,34 @@ class FeatureSet:
             self.graph, self.instruments, self.names, self.size, self.age, self.code_hash, self.compiled
         )
 
+    def live_after(self, rows: NDArray[Any]) -> LiveFeatures:
+        """`live()` as it is when it has been given these rows of BAR, one after the other; much sooner. `instrument` is the
+        set's index. A row that is not after the last one of its instrument is left out, a hole is as it is live. Not for
+        features of trades or quotes."""
+        assert not self.graph.events, "the events of these rows are not known"
+        live, lanes = self.live(), dict[int, tuple[Lane, NDArray[np.int64]]]()
+        for k in range(len(self.instruments)):
+            mine = rows[rows["instrument"] == k]
+            times = mine["close_time"]
+            mine = mine[times > np.append(np.iinfo(np.int64).min, np.maximum.accumulate(times)[:-1])[: len(times)]]
+            if len(mine):
+                lane = self._lane(np.ascontiguousarray(mine, BAR), {})
+                starts = self._begins(lane.bars)
+                self._over(lane, False, starts, _TURN)
+                lanes[k] = lane, starts
+        known = {k: Known(lane.bars["close_time"], lane.out) for k, (lane, _) in lanes.items()}
+        for k, (lane, starts) in lanes.items():
+            if self.graph.seen:
+                times, plain = lane.bars["close_time"], lane.state.copy()
+                seen_over(self.graph.seen, k, len(self.instruments), times, known, self.age, lane.seen)
+                self._over(lane, True, starts, _TURN)
+                for node in self.graph.nodes:
+                    if not node.across:
+                        part = slice(node.offset, node.offset + node.layout.size)
+                        lane.state[part] = plain[part]
+            live.go_on_from(k, lane)
+        return live
+
     @property
     def size(self) -> int:
         """The bar size by which holes are found, ns; 0 when they do not matter."""
@@ -134,6 +163,11 @@ class FeatureSet:
         if len(array) > 1 and (np.diff(array["close_time"]) <= 0).any():
             raise DataError(f"{bars.label or 'bars'}: {bars.instruments[k].id} has bars that are not in order of time")
         starts = self._starts(array, bars, k)
+        lane = self._lane(array, events)
+        self._over(lane, False, starts)
+        return lane, mine, starts
+
+    def _lane(self, array: NDArray[Any], events: dict[str, NDArray[Any]]) -> Lane:
         fields = np.empty((len(FIELDS), len(array)))
         for number in self.graph.fields:
             fields[number] = array[FIELDS[number]]
@@ -142,19 +176,25 @@ class FeatureSet:
             bounds[word], sorted_events[word] = _within(array, events[word], EVENTS[word])
         seen = np.full((len(self.graph.seen), len(array)), np.nan)
         out = np.empty((len(array), len(self.graph.nodes)))
-        lane = Lane(self.graph, array, fields, seen, out, bounds, sorted_events, self.compiled)
-        self._over(lane, False, starts)
-        return lane, mine, starts
+        return Lane(self.graph, array, fields, seen, out, bounds, sorted_events, self.compiled)
 
-    def _over(self, lane: Lane, across: bool, starts: NDArray[np.int64]) -> None:
+    def _over(self, lane: Lane, across: bool, starts: NDArray[np.int64], turn: int = 0) -> None:
+        """Over all rows; `turn`: so many at a time, between which other threads have theirs."""
         ends = np.append(starts[1:], len(lane.bars))
         for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
             lane.reset()
-            lane.advance(across, start, end - start)
+            for first in range(start, end, turn or max(end - start, 1)):
+                lane.advance(across, first, min(turn or end, end - first))
 
-    def _starts(self, array: NDArray[Any], bars: Bars, k: int) -> NDArray[np.int64]:
+    def _begins(self, array: NDArray[Any]) -> NDArray[np.int64]:
         """The rows at which features begin: the first, and each after a hole."""
         holes = np.flatnonzero(np.diff(array["open_time"]) >= 2 * self.size) + 1 if self.size else np.zeros(0, np.int64)
+        return np.append(0, holes).astype(np.int64)
+
+    def _starts(self, array: NDArray[Any], bars: Bars, k: int) -> NDArray[np.int64]:
+        """The same; DataError for a hole where holes are refused."""
+        starts = self._begins(array)
+        holes = starts[1:]
         if len(holes) and self.gaps == "refuse":
             at = int(holes[0])
             raise DataError(
@@ -162,7 +202,7 @@ class FeatureSet:
                 f"first from {iso(int(array['close_time'][at - 1]))[:19]} to {iso(int(array['open_time'][at]))[:19]}: mend "
                 'the data, or say gaps = "restart" (windows begin anew after a hole) or "span" (they go on over it)'
             )
-        return np.append(0, holes).astype(np.int64)
+        return starts
 
     def _places(self, bars: Bars) -> list[int]:
         """Each instrument of the bars as one of the set's."""

@@ -102,6 +102,15 @@ class LiveFeatures:
         """Take a quote: a row of QUOTE, or the event."""
         self._take("quote", quote)
 
+    def go_on_from(self, index: int, lane: Lane) -> None:
+        """Be where a lane over the history of that instrument has ended."""
+        self._lanes[index].state[:] = lane.state
+        opened, closed = lane.bars["open_time"].tolist(), lane.bars["close_time"].tolist()
+        self._opened[index], self._closed[index] = opened[-1], closed[-1]
+        if self._board is not None:
+            for row in range(max(0, len(closed) - 2), len(closed)):
+                self._board.put(index, closed[row], lane.out[row])
+
     def forget_events(self) -> None:
         """Drop trades and quotes that wait for their bar: they will be given again."""
         for words in self._waiting:
