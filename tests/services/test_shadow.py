@@ -511,6 +511,44 @@ def test_a_registry_that_is_away_is_told_and_waited_for(stage: Stage, monkeypatc
     assert len(stage.forecasts) == 10
 
 
+def test_a_registry_that_is_away_at_the_start_ends_no_contest(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = knowing(1.0)
+    promoted(stage.registry, made, CHALLENGER)
+    shadow = stage.start(GATE)
+    stage.run(60)
+    before = shadow.challenges[CHALLENGER].contest.outcomes
+
+    def away(*_: object) -> None:
+        raise StoreError("the bucket does not answer")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Registry, "get", away)
+        shadow = stage.start(GATE)
+        assert shadow.last_failure == "the bucket does not answer"
+        stage.run(10)
+        assert shadow.challenges == {}
+    stage.now_s += 60.0
+    stage.run(10)
+    assert shadow.challenges[CHALLENGER].contest.outcomes == before + 9
+    values = expected(stage.log, LINE, made)
+    assert len(stage.forecasts) == 2 * 70
+    for one in stage.forecasts:
+        assert one.value == values[one.bar_offset] or one.reason
+    stage.run(60)
+    assert stage.registry.alias(POOLED) == made.model_id
+
+
+def test_a_damaged_alias_is_told_and_costs_nothing(stage: Stage) -> None:
+    promoted(stage.registry, knowing(1.0), CHALLENGER)
+    shadow = stage.start(GATE)
+    stage.run(5)
+    path = stage.folder / "lake" / "aliases" / "trend" / "pooled" / "challenger" / "00000002.json"
+    path.write_bytes(b"{")
+    stage.run(5)
+    assert "is damaged" in shadow.last_failure
+    assert len(stage.forecasts) == 20
+
+
 def test_a_full_disk_loses_nothing(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     promoted(stage.registry, knowing(1.0), CHALLENGER)
     shadow = stage.start(GATE)

@@ -63,6 +63,7 @@ class Shadow:
         self._challenges: dict[str, Challenge] = {}
         self._feeds: dict[str, Feed] = {}
         self._bars = 0  # bars.VENUE was taken up to here
+        self._saved = _Saved({}, {}, {}, 0)
         self._outputs: list[Event] = []
         self._look_at_s = self._retry_at_s = self._judge_at_s = 0.0
         self._writer = log.writer(self.name)
@@ -124,18 +125,20 @@ class Shadow:
             return
         self._look_at_s = self._timer_s() + self._check_s
         try:
-            asked = wishes(self._loader.registry.latest(self._line.name), self._line, (CHALLENGER,))
-            for wish in asked:
-                seat = self._seats.get(wish.alias)
-                if seat is None or wish.change.number > seat.number:
+            for alias, seat in self._seats.items():
+                if seat.model_id and alias not in self._challenges:  # the registry was away when this began
+                    self._resume(alias, seat, event.bar_offset)
+            for wish in wishes(self._loader.registry.latest(self._line.name), self._line, (CHALLENGER,)):
+                known = self._seats.get(wish.alias)
+                if known is None or wish.change.number > known.number:
                     self._seat(wish, event)
-        except StoreError as error:
+        except QuantlyticError as error:
             self._trouble(error)
         else:
             self.last_failure = ""
 
     def _seat(self, wish: Wish, event: Forecast) -> None:
-        before = self._challenges.pop(wish.alias, None)
+        before = self._challenges.get(wish.alias)
         model_id, old = wish.change.model_id, before.seat.model_id if before else ""
         seat = Seat(wish.change.number, model_id, wish.instruments)
         try:
@@ -145,6 +148,7 @@ class Shadow:
             challenge = self._challenge(seat, serving)
         except (Refused, DataError) as refusal:
             seat.model_id = ""
+            self._challenges.pop(wish.alias, None)
             self._tell(seat.instruments, event, old, model_id, "refused", str(refusal))
         else:
             self._challenges[wish.alias] = challenge
@@ -281,26 +285,40 @@ class Shadow:
         self._outputs, self._committed = [], self._position
 
     def _restore(self, saved: _Saved) -> None:
-        self._seats, self._bars = saved.seats, saved.bars
+        self._seats, self._bars, self._saved = saved.seats, saved.bars, saved
         for alias, seat in self._seats.items():
-            if not seat.model_id:
-                continue
-            try:
-                serving = self._loader.load_again(seat.model_id, self._feeds)
-                challenge = self._challenge(seat, serving)
-                serving.drift.restore(saved.drifts[seat.model_id])
-                self._rejoin(challenge)
-            except (Refused, DataError, KeyError):
-                seat.number -= 1  # as if it had just been named: it is loaded anew, or refused in words
-                continue
+            if seat.model_id:
+                try:
+                    self._resume(alias, seat, self._bars)
+                except StoreError as error:
+                    self._trouble(error)
+
+    def _resume(self, alias: str, seat: Seat, position: int) -> None:
+        """Go on with a challenger of the snapshot, before the bar at that offset. StoreError when that cannot be done now."""
+        try:
+            serving = self._loader.load_again(seat.model_id, self._feeds)
+            challenge = self._challenge(seat, serving)
+            if (state := self._saved.drifts.get(seat.model_id)) is not None:
+                serving.drift.restore(state)
+            self._rejoin(challenge)
+            self._warm(serving.feed, position)
+        except (Refused, DataError):
+            seat.model_id, seat.number = "", seat.number - 1  # as if just named: it is loaded anew, or refused in words
+        else:
             self._challenges[alias] = challenge
-        self._tidy()
-        for key, feed in self._feeds.items():
-            try:
-                feed.live.restore(saved.feeds.get(key, b""))
-                feed.position = self._bars
-            except DataError:
-                self._loader.feed_history(feed, self._log, self._bars)
+        finally:
+            self._tidy()  # features that nobody goes on with are not kept half warm
+
+    def _warm(self, feed: Feed, position: int) -> None:
+        if feed.position == position:
+            return  # it is at work already
+        try:
+            if position != self._saved.bars:
+                raise DataError("bars have passed since")
+            feed.live.restore(self._saved.feeds.get(feed.key, b""))
+            feed.position = position
+        except DataError:
+            self._loader.feed_history(feed, self._log, position)
 
     def _rejoin(self, challenge: Challenge) -> None:
         """Read the contest so far from the two streams; features again only where labels judge one of them."""
