@@ -76,6 +76,10 @@ def make_app(reader: TapeReader, hub: Hub, venue: str, halt: HaltDesk | None = N
     def snapshot(run: str | None = None, series: str | None = None) -> Response:
         return Response(reader.snapshot(run, series), media_type="application/json")
 
+    @app.get("/api/models")
+    def models() -> Response:
+        return Response(msgspec.json.encode(reader.models()), media_type="application/json")
+
     @app.get("/api/mails/{name}")
     def mail(name: str) -> Response:
         found = reader.open_mail(name)

@@ -22,7 +22,7 @@ KEPT_CHANGES = 20
 SHOWN_INSTRUMENTS = 60
 MOVING, DRIFTED = 0.1, 0.25
 """Population stability indices: by custom, below the first nothing has changed, above the second much has (Siddiqi, 2006)."""
-MODEL, CHALLENGER, STRATEGY = "model", "challenger", "strategy"
+MODEL, STRATEGY = "model", "strategy"
 
 
 class LineView:
@@ -38,8 +38,8 @@ class LineView:
         self._challengers: dict[str, _Challenger] = {}
         self._ended: Row | None = None
         self._trained: ModelChange | None = None
-        self._changes: dict[str, deque[Row]] = {role: deque(maxlen=KEPT_CHANGES) for role in (MODEL, CHALLENGER)}
-        self._numbers = {MODEL: 0, CHALLENGER: 0}
+        self._changes: deque[Row] = deque(maxlen=KEPT_CHANGES)
+        self._number = 0
         self._row: Row | None = None
 
     def forecast(self, event: Event) -> None:
@@ -55,7 +55,7 @@ class LineView:
             self._latencies.append(None if math.isnan(event.value) else event.latency_ns)
         elif isinstance(event, ModelChange):
             self._row = None
-            self._note(event, MODEL)
+            self._note(event)
             if event.cause != "refused":
                 self._put_in_force(event)
 
@@ -67,8 +67,6 @@ class LineView:
         elif isinstance(event, ModelChange):
             self._row = None
             self._challenge(event)
-            if event.cause != "judged":
-                self._note(event, CHALLENGER)
 
     def row(self) -> Row:
         """What the page shows, ready for JSON. Times are ms UTC; ids of models as short as they are told elsewhere."""
@@ -90,8 +88,8 @@ class LineView:
         return self._row
 
     def changes(self) -> list[Row]:
-        """The last changes of models, and of challengers."""
-        return [row for kept in self._changes.values() for row in kept]
+        """The last changes of models, oldest first. What becomes of challengers is in `row`."""
+        return list(self._changes)
 
     # ---- inside
 
@@ -150,17 +148,17 @@ class LineView:
     def _challenger(self, model_id: str) -> _Challenger:
         return self._challengers.setdefault(model_id, _Challenger(model_id))
 
-    def _note(self, event: ModelChange, role: str) -> None:
-        self._numbers[role] += 1
-        self._changes[role].append({
-            "id": f"{role}/{self.line}/{self._numbers[role]}", "kind": role, "of": self.line, "instrument": event.instrument,
+    def _note(self, event: ModelChange) -> None:
+        self._number += 1
+        self._changes.append({
+            "id": f"{MODEL}/{self.line}/{self._number}", "kind": MODEL, "of": self.line, "instrument": event.instrument,
             "time_ms": _ms(event.event_time), "old": short(event.old), "new": short(event.new), "cause": event.cause,
             "reason": event.reason,
         })  # fmt: skip
 
 
 class ModelsView:
-    """All lines, and all changes: of models, of challengers, and of strategies."""
+    """All lines, and the changes of models and of strategies."""
 
     def __init__(self, venue: str) -> None:
         self._venue = venue

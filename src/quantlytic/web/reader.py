@@ -107,6 +107,11 @@ class TapeReader:
         with self._lock:
             return self._dashboard.feed.view(self._now_ns())
 
+    def models(self) -> Row:
+        """The lines of models and the last changes, as on the page."""
+        with self._lock:
+            return copy.deepcopy(self._dashboard.models())
+
     def held(self) -> list[Row]:
         """What the live runs hold, by instrument."""
         with self._lock:

@@ -131,6 +131,10 @@ class Dashboard:
             if abs(quantity) > 1e-12
         ]
 
+    def models(self) -> Row:
+        """`lines`: what forecasts, and how well; `changes`: the last ones of models and strategies, newest first."""
+        return {"lines": self._models.lines(), "changes": self._models.changes()}
+
     def totals(self) -> dict[str, Row]:
         """Run -> its counts, equity and positions."""
         return {run_id: view.summary(self._marks) for run_id, view in self.runs.items()}
@@ -165,8 +169,7 @@ class Dashboard:
             "ledger": {kind: dict(counts) for kind, counts in self._ledger.items()},
             "notes": list(self._notes),
             "notices": self._notices(),
-            "lines": self._models.lines(),
-            "changes": self._models.changes(),
+            **self.models(),
             "warnings": self._warnings(now_ns),
         }
 

@@ -27,12 +27,10 @@ export const changeColumns = now => [
   row => ({ text: [row.cause, row.reason].filter(Boolean).join(': '), tone: 'long' }),
 ];
 
-const TROUBLE = new Set(['refused', 'demoted', 'expired', 'failed']);
+const TROUBLE = new Set(['refused', 'demoted', 'expired']);
 
 function changeWords({ cause, old, new: next }) {
-  if (cause === 'failed') return '✕ training failed';
   if (cause === 'refused') return `✕ ${next || old} refused${old && next && old !== next ? `, ${old} goes on` : ''}`;
-  if (cause === 'trained' && old === next) return `${next || 'nothing'}: nothing new`;
   return `${TROUBLE.has(cause) ? '✕ ' : ''}${old || 'none'} → ${next || 'none'}`;
 }
 
@@ -76,7 +74,7 @@ function challenger(one, line, when) {
   const count = `${one.is_whole ? '' : 'at least '}${format.count(one.forecasts)} forecast${one.forecasts === 1 ? '' : 's'}`;
   const where = one.instruments.length && one.instruments.length < line.instruments.length ? ` for ${one.instruments.map(format.symbol).join(', ')}` : '';
   return [
-    `${one.model}: ${one.forecasts ? `${count}${where}` : 'about to begin'}${one.since_ms == null ? '' : ` since ${when(one.since_ms)}`}${one.reason ? ` (${one.reason})` : ''}`,
+    `${one.model}: ${one.forecasts ? `${count}${where}` : 'about to begin'}${one.since_ms == null ? '' : ` since ${when(one.since_ms)}`}${one.reason && one.model !== line.training?.model ? ` (${one.reason})` : ''}`,
     one.judged && `Last look, ${when(one.judged.time_ms)}: ${one.judged.reason}`,
   ];
 }
@@ -100,7 +98,7 @@ function rows(body, line, when) {
     if (!row) {
       row = body.insertRow();
       row.dataset.instrument = one.instrument;
-      for (const kind of ['', 'number', '', 'figure', 'extra', 'long']) row.insertCell().className = kind;
+      for (const kind of ['', 'number', '', 'figure', 'extra', 'long why']) row.insertCell().className = kind;
       row.cells[2].append(course());
     }
     known.delete(one.instrument);
@@ -115,6 +113,7 @@ function rows(body, line, when) {
     text(row.cells[5], one.time_ms == null ? 'no bar yet' : one.reason);
   }
   for (const row of known.values()) row.remove();
+  body.parentElement.classList.toggle('all-well', line.instruments.every(one => one.value != null));
 }
 
 function text(element, words) {
