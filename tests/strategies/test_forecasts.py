@@ -176,8 +176,6 @@ def test_the_rule_picks_the_side() -> None:
     assert both[55] == 1
     assert both[-1] == -1
     assert sides(MetaLabel(fast=2, slow=51), told, closes)[-1] == 0
-    against = sides(MetaLabel(fast=2, slow=51, against=True, short=True), told, closes)
-    assert (against[55], against[-1]) == (-1, 1)
 
 
 def test_the_size_of_the_bet() -> None:

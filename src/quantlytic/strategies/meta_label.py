@@ -19,11 +19,10 @@ class MetaLabel(Strategy):
     bet: 2 N(z) - 1 with z = (p - 1/2) / sqrt(p (1 - p))).
 
     `fast`, `slow`: the periods of the averages, as in the feature that is the label's `signal`; their ranges do not overlap.
-    `against`: takes the other side, as one who expects prices to come back does. `least`: a side is taken at this probability
-    of paying or above; `band`: and left below `least` - `band`, or when the averages change sides. `sized`: the share of equity
-    is `weight` times the size of the bet, times `scale`, `weight` at the most; else all of `weight`. `step`: a position is made
-    larger or smaller only when it is this far from the share wanted. `patience`: bars without a forecast after which it is
-    closed. `weight`: the share of equity that is held. `short`: takes short sides too, where the account may.
+    `least`: a side is taken at this probability of paying or above; `band`: and left below `least` - `band`, or when the
+    averages change sides. `sized`: the share of equity is `weight` times the size of the bet, times `scale`, `weight` at the
+    most; else all of `weight`. `step`: a position is made larger or smaller only when it is this far from the share wanted.
+    `patience`: bars without a forecast after which it is closed. `weight`: the share of equity that is held. `short`: takes short sides too, where the account may.
 
     Example:
         >>> import math
@@ -37,7 +36,6 @@ class MetaLabel(Strategy):
 
     fast: int = param(20, low=2, high=50)
     slow: int = param(100, low=51, high=300)
-    against: bool = param(False)
     least: float = param(0.55, low=0.5, high=0.8)
     band: float = param(0.05, low=0.0, high=0.2)
     sized: bool = param(False)
@@ -63,25 +61,31 @@ class MetaLabel(Strategy):
         self.silent = 0
         if not self.slow_ma.ready:
             return
-        rule = int(fast > slow) - int(fast < slow)
-        if self.against:
-            rule = -rule
-        side = int(broker.is_long) - int(broker.is_short)
-        if rule != 0 and bar.forecast >= self.least and (rule > 0 or self.short):
-            self.take(rule, bar.forecast, side, broker)
-        elif side != 0 and (rule != side or bar.forecast < self.least - self.band):
-            broker.close()
-        elif side != 0:
-            self.take(side, bar.forecast, side, broker)
+        if bar.forecast >= self.least and fast > slow and not broker.is_long:
+            broker.target_weight(self.share_of(bar.forecast))
+        elif bar.forecast >= self.least and fast < slow and self.short and not broker.is_short:
+            broker.target_weight(-self.share_of(bar.forecast))
+        elif (
+            bar.forecast < self.least - self.band
+            or (broker.is_long and fast < slow)
+            or (broker.is_short and fast > slow)
+        ):
+            if not broker.is_flat:
+                broker.close()
+        elif not broker.is_flat:
+            self.resize(bar.forecast, broker)
 
-    def take(self, wanted: int, probability: float, side: int, broker: Any) -> None:
-        """Hold the share that the probability is worth on that side."""
-        share = wanted * self.weight
-        if self.sized:
-            share *= min(max(self.scale * self.bet(probability), 0.0), 1.0)
+    def resize(self, probability: float, broker: Any) -> None:
+        share = self.share_of(probability) * (1.0 if broker.is_long else -1.0)
         held = broker.position * broker.price / broker.equity
-        if side != wanted or abs(share - held) > self.step:
+        if abs(share - held) > self.step:
             broker.target_weight(share)
+
+    def share_of(self, probability: float) -> float:
+        """The share of equity for a side of this probability."""
+        if not self.sized:
+            return self.weight
+        return self.weight * min(max(self.scale * self.bet(probability), 0.0), 1.0)
 
     def bet(self, probability: float) -> float:
         """2 N(z) - 1, from -1 to 1."""

@@ -73,17 +73,17 @@ class MLSignal(Strategy):
         self.silent = 0
         if self.returns:
             forecast = 0.5 + forecast * 5_000.0 / self.certain_bps
-        if forecast >= self.up:
-            self.take(1, forecast, side, broker)
-        elif forecast <= self.down and self.short:
-            self.take(-1, forecast, side, broker)
-        elif (side > 0 and (forecast < self.up - self.band or forecast <= self.down)) or (
-            side < 0 and forecast > self.down + self.band
+        if forecast >= self.up and not broker.is_long:
+            self.enter(1, forecast, broker)
+        elif forecast <= self.down and self.short and not broker.is_short:
+            self.enter(-1, forecast, broker)
+        elif (broker.is_long and forecast < self.up - self.band) or (
+            broker.is_short and forecast > self.down + self.band
         ):
-            if self.bars_in >= self.hold:
+            if self.may_leave(broker):
                 broker.close()
         elif side != 0:
-            self.take(side, forecast, side, broker)
+            self.resize(side, forecast, broker)
 
     def look(self, close: float) -> None:
         """Measure how far prices move."""
@@ -94,13 +94,18 @@ class MLSignal(Strategy):
         self.last = close
         self.seen += 1
 
-    def take(self, wanted: int, forecast: float, side: int, broker: Any) -> None:
-        """Hold the share that the forecast is worth on that side."""
-        if side == -wanted and self.bars_in < self.hold:
-            return
-        share = wanted * self.share_of(0.5 + wanted * (forecast - 0.5))
+    def may_leave(self, broker: Any) -> bool:
+        """Whether what is held, if anything is, was held for long enough."""
+        return broker.is_flat or self.bars_in >= self.hold
+
+    def enter(self, side: int, forecast: float, broker: Any) -> None:
+        if self.may_leave(broker):
+            broker.target_weight(side * self.share_of(0.5 + side * (forecast - 0.5)))
+
+    def resize(self, side: int, forecast: float, broker: Any) -> None:
+        share = side * self.share_of(0.5 + side * (forecast - 0.5))
         held = broker.position * broker.price / broker.equity
-        if side != wanted or abs(share - held) > self.step:
+        if abs(share - held) > self.step:
             broker.target_weight(share)
 
     def share_of(self, probability: float) -> float:
