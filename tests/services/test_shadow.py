@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import random
+import subprocess
+import sys
+import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -625,3 +630,72 @@ def test_a_model_that_was_really_trained_becomes_champion(stage: Stage) -> None:
     assert shadow.challenges[CHALLENGER].contest.outcomes == 94, "five bars it has learned from"
     stage.run(600)
     assert stage.registry.alias(POOLED) == model_id, stage.words[-1]
+
+
+PROCESS = """
+import sys
+from pathlib import Path
+from tests.learn.servable import LINE
+from quantlytic.learn.loading import Loader
+from quantlytic.learn.promotion import Gate
+from quantlytic.learn.registry import Registry
+from quantlytic.services.shadow import Shadow
+from quantlytic.store.log import open_log
+folder = Path(sys.argv[1])
+open_a_log = lambda: open_log("sqlite", folder=folder / "log")
+loader = Loader(Registry(folder / "lake"), LINE, open_a_log, compiled=False)
+gate = Gate(outcomes=120, looks=3, cost_bps=0.0, max_latency_ms=1_000.0)
+shadow = Shadow(open_a_log(), LINE, loader, gate=gate, check_s=0.05)
+print("ready", flush=True)
+while True:
+    if not shadow.pump():
+        shadow.wait(0.05)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_killed_at_any_moment_each_bar_has_one_shadow_forecast_and_the_alias_is_valid(stage: Stage) -> None:
+    seed = 20261122
+    print("seed", seed)
+    rng = random.Random(seed)
+    made = [knowing(0.1 + 0.05 * k) for k in range(4)] + [knowing(1.0)]
+    kills = int(os.environ.get("SHADOW_KILLS", "20"))
+    asked = 0
+    for kill in range(kills):
+        with subprocess.Popen(
+            [sys.executable, "-c", PROCESS, str(stage.folder)], stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]
+        ) as process:
+            assert process.stdout is not None
+            if rng.random() < 0.8:
+                assert process.stdout.readline() == b"ready\n"
+            for _ in range(rng.randrange(1, 6)):
+                stage.feed(rng.randrange(1, 8), stage.registry.alias(POOLED))
+                if asked < len(made) and kill >= asked * kills // (2 * len(made)):
+                    promoted(stage.registry, made[asked], CHALLENGER)
+                    asked += 1
+                time.sleep(rng.random() * 0.8)
+            process.kill()
+    stage.now_s = 1e9
+    shadow = stage.start(GATE)
+    stage.pump()
+    stage.run(60, stage.registry.alias(POOLED))
+    seen = Counter((one.instrument, one.close_time) for one in stage.forecasts)
+    assert set(seen.values()) == {1}
+    offsets = [one.bar_offset for one in stage.forecasts]
+    assert offsets == sorted(offsets)
+    values = {one.model_id: expected(stage.log, LINE, one) for one in made}
+    for one in stage.forecasts:
+        assert one.value == values[one.model_id][one.bar_offset] or one.reason, one
+    held = stage.log.read("bars.box", 0, 10**6)
+    bars = [at for at, one in zip(held.offsets, held.events, strict=True) if isinstance(one, Bar)]
+    ended = [one.bar_offset for one in stage.words if not one.new]
+    last = max(ended, default=10**9)
+    assert offsets == [at for at in bars if offsets[0] <= at <= offsets[-1]], "none is left out in between"
+    assert offsets[-1] == min(bars[-1], last)
+    assert asked == len(made)
+    assert stage.registry.alias(POOLED) in {stage.champion, *(one.model_id for one in made)}
+    for role in ("champion", "challenger"):
+        stage.registry.get(stage.registry.alias(f"trend/pooled/{role}") or "")
+    contest = next(iter(shadow.challenges.values()), None)
+    print("words:", [one.cause for one in stage.words], "outcomes:", contest and contest.contest.outcomes)
