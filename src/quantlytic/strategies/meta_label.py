@@ -22,7 +22,8 @@ class MetaLabel(Strategy):
     `least`: a side is taken at this probability of paying or above; `band`: and left below `least` - `band`, or when the
     averages change sides. `sized`: the share of equity is `weight` times the size of the bet, times `scale`, `weight` at the
     most; else all of `weight`. `step`: a position is made larger or smaller only when it is this far from the share wanted.
-    `patience`: bars without a forecast after which it is closed. `weight`: the share of equity that is held. `short`: takes short sides too, where the account may.
+    `patience`: bars without a forecast after which it is closed. `weight`: the share of equity that is held. `short`: takes
+    short sides too, where the account may.
 
     Example:
         >>> import math
