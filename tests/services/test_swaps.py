@@ -24,7 +24,7 @@ from quantlytic.research.runs.beginning import begin, begun_session
 from quantlytic.research.runs.liveparity import check_live_parity
 from quantlytic.research.runs.paper import paper_session
 from quantlytic.research.runs.parity import check_parity, events_of
-from quantlytic.research.runs.succession import as_it_is, first_strategy
+from quantlytic.research.runs.succession import as_it_is, first_strategy, is_now
 from quantlytic.services.recovery import recover_strategist
 
 RUN = paper_run("sma-cross")
@@ -210,6 +210,10 @@ def test_code_of_ones_own_is_kept_old_and_new(tmp_path: Path) -> None:
         now = as_it_is(run, log)
         assert (now.strategy, now.params, now.code_hash) == (name, {"buy": 1.0}, change.code_hash)
         assert now.run_id == run.run_id
+        elsewhere = msgspec.structs.replace(now, strategy="other/place/mine.py:Mine", run_id="", first_bar_offset=0)
+        assert is_now(run, log, elsewhere)
+        assert not is_now(run, log, run)
+        assert not is_now(run, log, msgspec.structs.replace(elsewhere, params={"buy": 2.0}))
 
 
 BROKEN = {

@@ -14,13 +14,13 @@ from quantlytic.engine.strategy import Strategy
 from quantlytic.model.errors import InputError
 from quantlytic.model.run import Run
 from quantlytic.model.strategychange import POSITIONS, StrategyChange, StrategyRequest
+from quantlytic.research.runs.beginning import past
 from quantlytic.research.runs.succession import (
     as_it_is,
     changes_of,
     code_of_file,
     first_strategy,
     params_text,
-    past,
     strategy_named,
     successor,
     why_not,

@@ -17,8 +17,9 @@ from quantlytic.engine.successor import Successor
 from quantlytic.model.errors import QuantlyticError
 from quantlytic.model.run import Run
 from quantlytic.model.strategychange import CLOSE, StrategyChange, StrategyRequest
+from quantlytic.research.runs.beginning import past
 from quantlytic.research.runs.paper import Array
-from quantlytic.research.runs.succession import code_of_file, packed, params_text, past, successor, why_not
+from quantlytic.research.runs.succession import code_of_file, packed, params_text, successor, why_not
 from quantlytic.services.inbox import Inbox
 from quantlytic.store.log.port import Log
 from quantlytic.strategies.catalogue import source_hash

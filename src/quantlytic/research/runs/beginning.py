@@ -13,7 +13,7 @@ from quantlytic.model.errors import DataError, Fenced, InputError
 from quantlytic.model.run import Run
 from quantlytic.model.time import duration_text, iso
 from quantlytic.research.runs.paper import BarEvent, Rows, paper_session
-from quantlytic.research.runs.recorded import bar_rows, bars_table
+from quantlytic.research.runs.recorded import bar_rows, bars_table, run_bars
 from quantlytic.research.runs.succession import first_strategy
 from quantlytic.store.log.port import Log
 
@@ -163,7 +163,9 @@ def history(run: Run, log: Log, lake: Lake | None) -> NDArray[Any]:
         position = batch.next_offset
     if run.forecasts:
         plain = msgspec.structs.replace(run, forecasts="")
-        old.append(history(msgspec.structs.replace(plain, first_bar_offset=log.bounds(plain.bars_stream)[1]), log, lake))
+        old.append(
+            history(msgspec.structs.replace(plain, first_bar_offset=log.bounds(plain.bars_stream)[1]), log, lake)
+        )
     array = np.concatenate([rows.bars(events), *old])
     if not _is_new(
         array
@@ -171,6 +173,20 @@ def history(run: Run, log: Log, lake: Lake | None) -> NDArray[Any]:
         array = array[np.lexsort((array["instrument"], array["close_time"]))]
         array = array[_is_new(array)]
     return array[-MOST_BARS:]
+
+
+def past(run: Run, log: Log, lake: Lake | None, until: int, most_gap_ns: int | None = None) -> NDArray[Any]:
+    """All bars that the run would have seen before the offset `until` of its bars, had it always run: those on disk before it
+    began, then its own, as they were taken. What lies before a hole of more than `most_gap_ns` (as for a run that begins) is
+    left out, and all but the last `MOST_BARS`."""
+    own, offsets = run_bars(run, log, lake)
+    own = own[: int(np.searchsorted(offsets, until))]
+    before = history(run, log, lake)
+    if len(own):
+        before = before[before["close_time"] <= own["open_time"][0]]
+    bars = np.append(before, own)
+    holes = np.flatnonzero(np.diff(bars["close_time"]) > (most_gap_ns or most_gap_of(run)))
+    return bars[holes[-1] + 1 if len(holes) else 0 :][-MOST_BARS:]
 
 
 def most_gap_of(run: Run) -> int:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import numpy as np
 
 from quantlytic.engine.held import HeldSession
 from quantlytic.engine.plain import PythonStrategy
@@ -28,7 +27,6 @@ from quantlytic.research.runs.paper import Array, session_of
 from quantlytic.strategies.catalogue import find, reads_forecasts
 
 if TYPE_CHECKING:
-    from quantlytic.store.lake import Lake
     from quantlytic.store.log.port import Log
 
 _PARAMS = msgspec.json.Decoder(dict[str, float])
@@ -98,6 +96,17 @@ def as_it_is(run: Run, log: Log) -> Run:
     return msgspec.structs.replace(run, strategy=last.new, params=params_of(last.new_params), code_hash=last.code_hash)
 
 
+def is_now(run: Run, log: Log, draft: Run) -> bool:
+    """Whether a run, with the strategy that is in force now, is what a draft asks for: then it is the one that goes on. Own files
+    are known by their text and the class, wherever they lie; id and first bar do not count."""
+    now = as_it_is(run, log)
+    names = [
+        one.strategy.partition(".py")[2] + ".py" if ".py" in one.strategy else one.strategy for one in (now, draft)
+    ]
+    rest = [name for name in Run.__struct_fields__ if name not in ("run_id", "first_bar_offset", "strategy")]
+    return names[0] == names[1] and all(getattr(now, name) == getattr(draft, name) for name in rest)
+
+
 def first_strategy(run: Run, log: Log, folder: Path | None = None) -> type[Strategy]:
     """The class that the run began with: as it was, if it was kept when another one took over."""
     changes = changes_of(run, log)
@@ -156,23 +165,6 @@ def packed(states: bytes) -> str:
 def unpacked(text: str) -> bytes:
     """The inverse of `packed`."""
     return zlib.decompress(base64.b85decode(text))
-
-
-def past(run: Run, log: Log, lake: Lake | None, until: int, most_gap_ns: int | None = None) -> Array:
-    """All bars that the run would have seen before the offset `until` of its bars, had it always run: those on disk before it
-    began, then its own, as they were taken. What lies before a hole of more than `most_gap_ns` (as for a run that begins) is
-    left out, and all but the last `MOST_BARS`."""
-    from quantlytic.research.runs.beginning import MOST_BARS, history, most_gap_of
-    from quantlytic.research.runs.recorded import run_bars
-
-    own, offsets = run_bars(run, log, lake)
-    own = own[: int(np.searchsorted(offsets, until))]
-    before = history(run, log, lake)
-    if len(own):
-        before = before[before["close_time"] <= own["open_time"][0]]
-    bars = np.append(before, own)
-    holes = np.flatnonzero(np.diff(bars["close_time"]) > (most_gap_ns or most_gap_of(run)))
-    return bars[holes[-1] + 1 if len(holes) else 0 :][-MOST_BARS:]
 
 
 @functools.cache
