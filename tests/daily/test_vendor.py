@@ -157,6 +157,36 @@ def test_splits_of_raw_prices_that_were_adjusted_are_left_alone(market_data: Pat
     assert np.allclose(found.rows["volume"], adjusted["volume"])
 
 
+@pytest.mark.parametrize(
+    ("symbol", "days"),
+    [
+        ("AAPL", ["2000-06-21", "2005-02-28", "2014-06-09", "2020-08-31"]), ("BAC", ["2004-08-30"]),
+        ("EEM", ["2003-04-11", "2005-06-09", "2008-07-24"]), ("GOOG", ["2014-04-03"]), ("IBM", ["1999-05-27"]),
+        ("QQQ", ["2000-03-20"]), ("WM", ["2008-09-26"]), ("SPY", []),
+    ],
+)  # fmt: skip
+def test_real_splits_that_nobody_states_are_doubted(market_data: Path, symbol: str, days: list[str]) -> None:
+    """Raw prices of LEAN's sample data, whose splits lie in files of their own. EEM's of 2003 is another security of that
+    name, WM's a crash of 91 % in a night: nothing but a person can tell."""
+    frame = pl.read_parquet(market_data / "equity_daily_lean.parquet").filter(pl.col("symbol") == symbol).sort("ts")
+    found = judged(history(frame), "USD")
+    told = [str(datetime.date(1970, 1, 1) + datetime.timedelta(days=one.time // DAY_NS)) for one in found.doubts]
+    assert (told, found.repairs) == (days, ())
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10_000), at=st.integers(5, 294), ratio=st.sampled_from([0.1, 0.5, 2.0, 3.0, 4.0, 7.0]))
+def test_a_split_is_doubted_until_it_is_stated(seed: int, at: int, ratio: float) -> None:
+    rows = walk(seed)
+    rows["dividend"] = 0.0
+    for name in ("open", "high", "low", "close", "adj_close"):
+        rows[name][at:] /= ratio
+    (doubt,) = [one for one in judged(rows, "USD").doubts if one.about == "prices"]
+    assert doubt.time == rows["time"][at]
+    rows["split"][at] = ratio
+    assert not [one for one in judged(rows, "USD").doubts if one.about == "prices"], "the rows before it are brought to the new units"
+
+
 def walk(seed: int, count: int = 300, noise: float = 0.015) -> NDArray[Any]:
     """A random walk with quarterly dividends, adjusted as a vendor would."""
     random = np.random.default_rng(seed)

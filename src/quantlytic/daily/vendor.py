@@ -9,7 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from quantlytic.daily.rules import capital_gain, dividend_double, dividend_factor, dividend_unit, split, unit, whole
+from quantlytic.daily.rules import (
+    capital_gain,
+    dividend_double,
+    dividend_factor,
+    dividend_unit,
+    split,
+    unit,
+    unstated,
+    whole,
+)
 from quantlytic.daily.rules.finding import Doubt, Finding
 
 Rule = Callable[[NDArray[Any], str], Finding]
@@ -17,6 +26,7 @@ Rule = Callable[[NDArray[Any], str], Finding]
 RULES: dict[str, Rule] = {
     split.RULE: lambda rows, _currency: split.repair_splits(rows),
     unit.RULE: unit.repair_units,
+    unstated.RULE: lambda rows, _currency: unstated.doubt_unstated_splits(rows),
     dividend_double.RULE: lambda rows, _currency: dividend_double.repair_doubles(rows),
     dividend_unit.RULE: dividend_unit.repair_units,
     capital_gain.RULE: lambda rows, _currency: capital_gain.repair_gains(rows),
@@ -39,5 +49,7 @@ def judged(rows: NDArray[Any], currency: str = "", names: tuple[str, ...] = tupl
     with np.errstate(invalid="ignore", divide="ignore"):
         for name in names:
             one = RULES[name](found.rows, currency)
-            found = Finding(one.rows, found.repairs + one.repairs, found.doubts + one.doubts)
+            known = {doubt.time for doubt in found.doubts if doubt.about == "prices"}  # one doubt of a step is enough
+            new = tuple(doubt for doubt in one.doubts if doubt.about != "prices" or doubt.time not in known)
+            found = Finding(one.rows, found.repairs + one.repairs, found.doubts + new)
     return found
