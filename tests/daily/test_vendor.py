@@ -184,7 +184,9 @@ def test_a_split_is_doubted_until_it_is_stated(seed: int, at: int, ratio: float)
     (doubt,) = [one for one in judged(rows, "USD").doubts if one.about == "prices"]
     assert doubt.time == rows["time"][at]
     rows["split"][at] = ratio
-    assert not [one for one in judged(rows, "USD").doubts if one.about == "prices"], "the rows before it are brought to the new units"
+    assert not [one for one in judged(rows, "USD").doubts if one.about == "prices"], (
+        "the rows before it are brought to the new units"
+    )
 
 
 def walk(seed: int, count: int = 300, noise: float = 0.015) -> NDArray[Any]:
