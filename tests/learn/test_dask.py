@@ -17,6 +17,7 @@ KINDS = {
     "logistic": ("", "c = {low = 0.001, high = 10.0, log = true}"),
     "mlp": ("epochs = 2", "hidden = {low = 4, high = 16}"),
     "keras": ("epochs = 2", "hidden = {low = 4, high = 16}"),
+    "torch": ("epochs = 2", "hidden = {low = 4, high = 16}"),
     "river-logistic": ("", "learning_rate = {low = 0.001, high = 0.1, log = true}"),
     "river-tree": ("grace_period = 50", "tau = {low = 0.05, high = 0.5}"),
     "mine.py:Piped": ("", "C = {low = 0.001, high = 10.0, log = true}"),
@@ -38,8 +39,8 @@ def scheduler() -> Iterator[str]:
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
 @pytest.mark.parametrize("kind", KINDS)
 def test_serially_on_two_workers_and_on_dask(tmp_path: Path, scheduler: str, kind: str) -> None:
-    if kind == "keras":
-        pytest.importorskip("keras")
+    if kind in ("keras", "torch"):
+        pytest.importorskip(kind)
     bars = demo_bars(600, seed=3, instruments=2)
     write_bars(tmp_path / "bars.parquet", bars.array, bars.instruments)
     (tmp_path / "mine.py").write_text(SOURCE)

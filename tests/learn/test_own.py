@@ -21,7 +21,7 @@ from quantlytic.learn.models.own import OwnModel
 from quantlytic.learn.registry import Registry
 from quantlytic.learn.runtime import ServedModel
 from quantlytic.learn.spec import parse_spec
-from quantlytic.model.errors import InputError, MismatchError
+from quantlytic.model.errors import DataError, InputError, MismatchError
 from quantlytic.research.data.demo import demo_bars
 from quantlytic.store.barwriter import write_bars
 from quantlytic.store.control import open_control
@@ -178,3 +178,14 @@ def test_bytes_that_are_no_model(folder: Path) -> None:
     fitted = kind.fit(inputs, (signal > 0).astype(float), weights, 1, {"column": 0, "odds": 0.6}, UP)
     with pytest.raises(CannotExport, match="no ONNX model"):
         fitted.export()
+
+
+def test_settings_without_numbers_are_given_up_and_the_search_goes_on(folder: Path) -> None:
+    search = SEARCH.replace("c = {low = 0.001, high = 10.0, log = true}", "C = {choices = [0.1, 100.0]}")
+    (one,) = trained(folder, of_spec("Brittle") + search)
+    assert one.manifest.params["C"] == 0.1
+    assert {trial.pruned for trial in one.trials if trial.params["C"] > 1} == {True}
+    with pytest.raises(DataError, match="none of 6 settings gave forecasts"):
+        trained(folder, of_spec("Brittle") + search.replace("0.1, ", "10.0, "))
+    with pytest.raises(DataError, match="in fold 1, gives no numbers"):
+        trained(folder, of_spec("Brittle", "C = 5.0"))

@@ -14,7 +14,8 @@ from quantlytic.model.errors import StoreError
 
 
 class Tried(NamedTuple):
-    """One setting: the metric after each fold (fewer than all where it was given up), what was searched, and its number."""
+    """One setting: the metric after each fold (fewer than all, or none, where it was given up), what was searched, and its
+    number."""
 
     number: int
     params: dict[str, Any]

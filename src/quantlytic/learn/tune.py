@@ -33,6 +33,10 @@ _JUDGES = 4  # finished trials that a median is taken of
 Progress = Callable[[int, int], None]
 
 
+class NoNumbers(DataError):
+    """A model answers with what is no number."""
+
+
 class Job(NamedTuple):
     """What a trial needs, wherever it is computed. `medians`: what the mean up to each fold must not be worse than."""
 
@@ -88,18 +92,23 @@ def tune(
 
 
 def best_of(trials: Sequence[Tried], task: str, metric: str) -> Tried:
-    """The best of those that went through all folds; the earliest of equals."""
+    """The best of those that went through all folds; the earliest of equals. DataError where there is none."""
     whole = [one for one in trials if not one.pruned]
+    if not whole:
+        raise DataError(f"none of {len(trials)} settings gave forecasts that are numbers: search other parameters")
     sign = -1.0 if METRICS[task][metric][1] else 1.0
     return min(whole, key=lambda one: (sign * one.score, one.number))
 
 
 def evaluate(job: Job) -> Tried:
-    """Learn and forecast fold by fold, on one thread."""
+    """Learn and forecast fold by fold, on one thread. Settings with which forecasts are no numbers are given up."""
     found: list[float] = []
     metric, more = METRICS[job.task][job.metric]
     for number in range(len(job.problem.folds)):
-        forecast = forecast_fold(job.problem, number, job.kind, job.settings, job.seed, job.task)
+        try:
+            forecast = forecast_fold(job.problem, number, job.kind, job.settings, job.seed, job.task)
+        except NoNumbers:
+            return Tried(job.number, job.params, found, True)
         value = metric(forecast, job.problem.labels[job.problem.folds[number].test])
         if not np.isfinite(value):
             raise DataError(f"{job.metric} has no value in fold {number + 1}: it has one class, or nothing moves there")
@@ -127,13 +136,13 @@ def fit_fold(problem: Problem, number: int, kind: ModelKind, settings: dict[str,
 
 
 def answers(fitted: Fitted, inputs: Inputs, who: str) -> Values:
-    """f8[n]: a model's answers to f4[n, k]. DataError, begun with `who`, for what is no number."""
+    """f8[n]: a model's answers to f4[n, k]. NoNumbers, begun with `who`, for what is none."""
     if not len(inputs):
         return np.zeros(0)
     with one_thread():
         found = fitted.predict(inputs)
     if not np.isfinite(found).all():
-        raise DataError(f"{who} gives no numbers: take other parameters, or scale its features")
+        raise NoNumbers(f"{who} gives no numbers: take other parameters, or scale its features")
     return found
 
 

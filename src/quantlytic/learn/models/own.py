@@ -141,7 +141,7 @@ class FittedOwn:
             values = values[:, -1]
         if values.shape != (len(inputs),):
             raise InputError(f"model {self._kind.name}: {method} gives {values.shape} for {len(inputs)} rows")
-        if self._task == UP and not ((values >= 0) & (values <= 1)).all():
+        if self._task == UP and ((values < 0) | (values > 1)).any():
             raise InputError(
                 f"model {self._kind.name}: {method} gives numbers outside 0 to 1, which are no probabilities"
             )
