@@ -141,7 +141,7 @@ def test_without_a_champion_always_up_in_a_rising_market_is_no_skill() -> None:
     assert "the base rate's" in verdict.reason
 
 
-def test_looks_are_few_and_each_has_its_share_of_alpha() -> None:
+def test_looks_are_few_and_share_alpha() -> None:
     gate = Gate(outcomes=100, looks=3, alpha=0.05)
     seen, looked = [], 0
     contest = Contest(UP, 1, "champion", 0.0)
@@ -154,8 +154,7 @@ def test_looks_are_few_and_each_has_its_share_of_alpha() -> None:
     assert seen == [122, 200, 400], "the first one waited for the drift to be known"
     verdicts = [gate.judge(an_edge(), k, 1) for k in range(3)]
     assert [one.final for one in verdicts] == [False, False, True]
-    assert "limit 2.5 %" in verdicts[0].reason
-    assert "limit 0.625 %" in verdicts[2].reason
+    assert all("limit 1.67 %" in one.reason for one in verdicts)
 
 
 def test_limits_that_cannot_be_are_refused() -> None:

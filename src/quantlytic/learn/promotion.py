@@ -34,9 +34,8 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
     overlap), the deflated Sharpe ratio of following it after costs is high, its features have not drifted, and it answers in
     time.
 
-    It is looked at `looks` times, with `outcomes`, 2, 4 ... times as many outcomes known, and `alpha`, the probability of
-    promoting one that is no better, is spent on them by halves: alpha/2 at the first look, alpha/4 at the second (Bonferroni;
-    the idea of spending: Lan and DeMets, Biometrika 70, 1983). Looking at every bar until luck passes by is not possible.
+    It is looked at `looks` times, with `outcomes`, 2, 4 ... times as many outcomes known. `alpha`, the probability of promoting
+    one that is no better, is divided among the looks (Bonferroni): looking at every bar until luck passes by is not possible.
     `max_drift`: of the population stability index. `max_latency_ms`: of the 99th percentile. `cost_bps`: of what is traded.
     """
 
@@ -67,7 +66,7 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
 
     def judge(self, contest: Contest, looked: int, trials: int) -> Verdict:
         """The look after `looked` others. `trials`: how many settings the challenger was picked from."""
-        level = self.alpha / 2 ** (looked + 1)
+        level = self.alpha / self.looks
         findings = [
             _better(contest, level),
             _pays(contest, level, trials),
