@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -102,6 +103,7 @@ def minute_of(text: str) -> float:
     return 60.0 * time.hour + time.minute
 
 
+@cache
 def offsets_of(zone: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """When the zone's distance from UTC changes, and to what, ns, from 1970 to 2100; found by halving between days."""
     try:
@@ -126,5 +128,6 @@ def offsets_of(zone: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
                 middle = (low + high) // 2
                 low, high = (low, middle) if offset(middle) != offset(low) else (middle, high)
             found.append((high, offset(high)))
-    times, shifts = np.array(found, np.int64).T
-    return times * NS_PER_S, shifts * NS_PER_S
+    times, shifts = np.array(found, np.int64).T * NS_PER_S
+    times.flags.writeable = shifts.flags.writeable = False  # all features of a zone share them
+    return times, shifts
