@@ -14,6 +14,7 @@ from quantlytic.model.equity import Decided
 from quantlytic.model.errors import StoreError
 from quantlytic.model.event import Event
 from quantlytic.model.fill import Fill
+from quantlytic.model.forecast import ModelChange
 from quantlytic.model.halt import Halt
 from quantlytic.model.intent import Intent
 from quantlytic.model.intentwords import is_near
@@ -21,10 +22,12 @@ from quantlytic.model.ledger import LedgerEntry
 from quantlytic.model.run import Run
 from quantlytic.model.side import Side
 from quantlytic.model.signal import Signal
+from quantlytic.model.strategychange import StrategyChange
 from quantlytic.model.time import NS_PER_S, duration_text
 from quantlytic.store.control.control import Control
 from quantlytic.store.control.records import Addressee, Message, message_id_of
 from quantlytic.store.log.port import Log
+from quantlytic.telling.changes import change_letter, of_one_bar
 from quantlytic.telling.chart import chart_of
 from quantlytic.telling.delivery import Bell, Operator
 from quantlytic.telling.letter import Letter, pack, price_text
@@ -51,7 +54,10 @@ _LOOK_S = 1.0  # how often new runs and accounts are looked for
 _HOLD_S = 0.1  # how often held fills are looked at
 _KEEP_S = 30.0  # how often positions without news, and the replicas, are saved
 _BATCH = 2_000
-_TOLD = frozenset({Signal, Fill, Intent, RiskBreach, Halt, Discrepancy, LedgerEntry, Decided})
+_TOLD = frozenset(
+    {Signal, Fill, Intent, RiskBreach, Halt, Discrepancy, LedgerEntry, Decided, ModelChange, StrategyChange}
+)
+_KNOWN = ("account.", "forecasts.", "shadows.")  # the streams that are read whosoever they are
 
 
 @dataclass
@@ -126,7 +132,7 @@ class FanOut:
             for name in (run.decisions_stream, run.executions_stream, f"intents.{run.run_id}"):
                 self._add(name, run, known)
         for name in sorted(known):
-            if name.startswith("account."):
+            if name.startswith(_KNOWN):
                 self._add(name, None, known)
         for venue in sorted(venues):
             for name in (f"market.{venue}", f"bars.{venue}"):
@@ -158,11 +164,13 @@ class FanOut:
             if count < len(events):
                 next_offset, self._is_holding = batch.offsets[count], True
             events = together(events[:count])
+        elif name.startswith(_KNOWN[1:]):
+            events = of_one_bar(events)
         messages: list[Message] = []
         for event in events:
             if type(event) not in _TOLD:  # nearly all of a market's
                 continue
-            occasion = occasion_of(event, stream.run)
+            occasion = occasion_of(event, stream.run, name)
             if occasion is not None:
                 if news := self._is_news(name, event):
                     messages += self._messages(occasion, stream.run, news)
@@ -213,17 +221,22 @@ class FanOut:
             event = occasion.event
             found = [one for one in found if is_near(event, event.seen_price, one.subscription.near_bps)]
             operators = [one for one in operators if is_near(event, event.seen_price, one.near_bps)]
+        if isinstance(occasion.event, ModelChange | StrategyChange):
+            found = []  # what decides is the business of who runs it
         if found or operators:
             try:
                 again = news if isinstance(news, Again) else None
-                letter = self._letter(occasion.event, run, past.lines if past else (), again)
+                letter = self._letter(occasion, run, past.lines if past else (), again)
             except StoreError:
                 raise
             except Exception as error:  # what nobody foresaw is told without words, rather than not at all
                 letter = bare_letter(occasion.kind, occasion.event_time, occasion.instrument, type(error).__name__)
             yield from messages_for(letter, occasion.cause, found, operators, now_ns)
 
-    def _letter(self, event: Event, run: Run | None, record: tuple[str, ...], again: Again | None) -> Letter:
+    def _letter(self, occasion: Occasion, run: Run | None, record: tuple[str, ...], again: Again | None) -> Letter:
+        event = occasion.event
+        if isinstance(event, ModelChange | StrategyChange):
+            return change_letter(event, occasion.stream)
         if isinstance(event, RiskBreach | Halt | Discrepancy):
             return risk_letter(event, again)
         if isinstance(event, LedgerEntry):

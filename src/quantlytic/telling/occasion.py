@@ -8,29 +8,34 @@ from quantlytic.model.breach import RiskBreach
 from quantlytic.model.discrepancy import Discrepancy
 from quantlytic.model.event import Event
 from quantlytic.model.fill import Fill
+from quantlytic.model.forecast import ModelChange
 from quantlytic.model.halt import Halt
 from quantlytic.model.intent import Intent
 from quantlytic.model.ledger import LedgerEntry, LedgerKind
 from quantlytic.model.run import Run
 from quantlytic.model.signal import Signal
+from quantlytic.model.strategychange import StrategyChange
 from quantlytic.model.time import NS_PER_S
+from quantlytic.telling.changes import change_cause
 
 TROUBLE = frozenset({LedgerKind.GAP, LedgerKind.RECONNECT, LedgerKind.CROSSED, LedgerKind.INVALID})
 HOUR_NS = 3_600 * NS_PER_S
 
 
 class Occasion(NamedTuple):
-    """Something to tell. `cause` names it for ever: what has the same cause is told once. `instrument` "": of none, or all."""
+    """Something to tell. `cause` names it for ever: what has the same cause is told once. `instrument` "": of none, or all.
+    `stream`: where it was read."""
 
     kind: str
     cause: str
     event_time: int
     instrument: str
     event: Event
+    stream: str = ""
 
 
-def occasion_of(event: Event, run: Run | None = None) -> Occasion | None:  # noqa: PLR0911 - one a kind of event
-    """What there is to tell about an event of `run`; None for nothing.
+def occasion_of(event: Event, run: Run | None = None, stream: str = "") -> Occasion | None:  # noqa: PLR0911 - one a kind of event
+    """What there is to tell about an event of `run`, in `stream`; None for nothing.
 
     Trouble with data is told once an hour for each kind, stream and instrument: the first time says it all, and a thousand
     mails would hide it. So is an intent, which comes again with each bar while the price is near. (Signals and refusals that
@@ -63,4 +68,6 @@ def occasion_of(event: Event, run: Run | None = None) -> Occasion | None:  # noq
         hour = event.event_time // HOUR_NS
         cause = f"{event.instrument}/{event.stream}/{event.kind.name}/{hour}"
         return Occasion("data", cause, event.event_time, event.instrument, event)
+    if isinstance(event, ModelChange | StrategyChange) and (cause := change_cause(event, stream)):
+        return Occasion("data", cause, event.event_time, "", event, stream)
     return None
