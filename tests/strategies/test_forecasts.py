@@ -195,3 +195,8 @@ def test_silence_closes_it() -> None:
     told = [0.6] * 55 + [math.nan] * 45
     found = sides(strategy, told, closes)
     assert found[54:57] == [1, 1, 0]
+
+
+def test_a_report_says_that_there_were_none() -> None:
+    said = [ql.backtest(MLSignal(), bars, compiled=False).assumptions for bars in (bars_of([0.5] * 9), ql.demo_bars(9))]
+    assert ["It follows forecasts, and these bars have none." in one for one in said] == [False, True]

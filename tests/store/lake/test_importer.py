@@ -96,6 +96,14 @@ def test_bad_bars_are_named_and_nothing_is_taken(tmp_path: Path) -> None:
     assert lake.tables() == []
 
 
+def test_forecasts_are_not_lost_in_silence(tmp_path: Path) -> None:
+    lake, path = Lake(tmp_path / "lake"), tmp_path / "bars.parquet"
+    bars_frame(0, 20).with_columns(forecast=pl.lit(0.5)).write_parquet(path)
+    with pytest.raises(DataError, match="has forecasts, which the lake's bars do not hold"):
+        import_bars(lake, path, "binance")
+    assert lake.tables() == []
+
+
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
 @pytest.mark.parametrize("with_ids", [True, False])
 def test_trades_come_in_once_and_go_out_as_they_came(tmp_path: Path, ending: str, with_ids: bool) -> None:

@@ -39,7 +39,7 @@ from quantlytic.research.honesty.verdict import Verdict
 from quantlytic.research.runs import manifest
 from quantlytic.research.runs.failure import BacktestFailed, failed
 from quantlytic.research.search.arguments import cash_of, strategy_of
-from quantlytic.strategies.catalogue import source_hash
+from quantlytic.strategies.catalogue import reads_forecasts, source_hash
 
 
 def backtest(
@@ -290,6 +290,7 @@ class Result:
         return [
             "The strategy decides at a bar's close, on equity marked at that close.",
             *(str(one["sentence"]) for one in self.bars.source.get("forecasts", ())),
+            *(["It follows forecasts, and these bars have none."] if self._misses_forecasts else []),
             "Market orders fill at the open of the instrument's next bar.",
             "Limits and stops fill when a later bar's high or low reaches them, at their price, or at its open if that is "
             "beyond it.",
@@ -298,6 +299,10 @@ class Result:
             "Nothing is rounded unless an instrument states a tick or lot size.",
             "What is still held at the end is valued at the last close, not sold.",
         ]
+
+    @property
+    def _misses_forecasts(self) -> bool:
+        return not self.bars.has_forecasts and reads_forecasts(type(self.strategy))
 
     def summary(self) -> dict[str, Any]:
         """The run in one flat record, ready for JSON: fixed names, None where a figure is undefined."""

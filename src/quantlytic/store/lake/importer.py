@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import polars as pl
 
+from quantlytic.model.bar import EVENT_FIELDS
 from quantlytic.model.errors import DataError, StoreError
 from quantlytic.model.time import iso
 from quantlytic.store.barfile import read_bars
@@ -37,8 +38,10 @@ def import_bars(lake: Lake, path: Path, venue: str, symbol: str | None = None, s
     Raises InputError and DataError as `read_bars` does, and DataError where the lake has another bar for the same time.
     """
     bars, instruments = read_bars(path, symbol, size_ns)
+    if not np.isnan(bars["forecast"]).all():
+        raise DataError(f"{path} has forecasts, which the lake's bars do not hold: leave out the column `forecast`")
     names = pl.Series([f"{venue}:{instrument.symbol}" for instrument in instruments], dtype=pl.String)
-    columns = {name: pl.Series(name, np.ascontiguousarray(bars[name])) for name in bars.dtype.names or ()}
+    columns = {name: pl.Series(name, np.ascontiguousarray(bars[name])) for name in EVENT_FIELDS}
     columns["instrument"] = names.gather(columns["instrument"].cast(pl.UInt32))
     return _add(lake, "bars", pl.DataFrame(columns), path, f"{venue} {symbol} {size_ns}")
 
