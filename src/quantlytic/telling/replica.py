@@ -1,8 +1,9 @@
-"""A paper run followed from outside: the same strategy on the same bars and fills, so that what it did can be explained.
+"""A run followed from outside: the same strategy on the same bars and fills, so that what it did can be explained.
 
-It reads what the strategist reads and repeats what it decided, in plain Python and with notes (`trace`); it writes nothing and
-nobody waits for it. Where a run cannot be followed (portfolios and timers, a strategy whose file is gone), the alert is told all
-the same, with the bars alone.
+It begins where the run began (warm, if that did), and takes another strategy when the run does. It reads what the strategist
+reads and repeats what it decided, in plain Python and with notes (`trace`); it writes nothing and nobody waits for it. Where
+a run cannot be followed (portfolios and timers, a strategy whose file is gone), the alert is told all the same, with the bars
+alone.
 """
 
 from __future__ import annotations
@@ -10,20 +11,23 @@ from __future__ import annotations
 import inspect
 import math
 from collections import deque
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
+from quantlytic.engine.held import HeldSession
 from quantlytic.engine.indicators.indicator import Indicator
-from quantlytic.engine.market.fees import Fees
 from quantlytic.engine.plain import PythonStrategy
-from quantlytic.engine.session import Session
 from quantlytic.engine.strategy import Strategy
-from quantlytic.model.equity import Equity
+from quantlytic.engine.successor import Successor
+from quantlytic.model.equity import Decided, Equity
 from quantlytic.model.errors import QuantlyticError, StoreError
 from quantlytic.model.event import Event
 from quantlytic.model.run import Run
-from quantlytic.research.runs.paper import BarEvent, Rows
+from quantlytic.model.strategychange import CLOSE, StrategyChange
+from quantlytic.research.runs.beginning import begin_again
+from quantlytic.research.runs.paper import BarEvent, Rows, session_of
+from quantlytic.research.runs.succession import changes_of, first_strategy, mark, params_of, strategy_named, unpacked
 from quantlytic.store.log.port import Log
 from quantlytic.strategies.catalogue import find
 from quantlytic.telling.reason import Format, Reasons
@@ -33,6 +37,7 @@ from quantlytic.telling.vocabulary import Vocabulary
 CHART_BARS = 120
 LONGEST_BARS = 100_000
 """A run with more bars behind it, and no saved state, is not followed from its beginning: that would take minutes."""
+S = TypeVar("S", bound=HeldSession)
 _NOT_PRICES = frozenset({"trend", "bandwidth", "percent_b", "plus_di", "minus_di", "dx", "histogram", "signal"})
 
 
@@ -63,7 +68,7 @@ class Replica:
     """Follows one run up to the bar that is asked for. `saved`: what `save` gave, to go on from there."""
 
     def __init__(self, run: Run, log: Log, saved: bytes | None = None) -> None:
-        self.idea = idea_of(run)
+        self.idea = ""
         self.at = -1
         """Offset of the last bar that it took in."""
         self._run, self._log, self._rows = run, log, Rows(run)
@@ -73,28 +78,22 @@ class Replica:
         self._points: dict[str, deque[Point]] = {one.id: deque(maxlen=CHART_BARS) for one in run.instruments}
         self._before: dict[str, dict[int, Seen]] = {}
         self._after: dict[str, dict[int, Seen]] = {}
-        self._session: Session | None = None
+        self._wished: set[str] = set()  # instruments of its own last signals: others cannot be explained
+        self._decisions_position, self._decided = log.bounds(run.decisions_stream)[0], -1
+        self._changes: dict[int, StrategyChange] = {}
+        self._session: HeldSession | None = None
         """None where the strategy cannot be followed: nothing is explained any more."""
         try:
-            kind, self._notes = traced(find(run.strategy))
-            fees = Fees(maker_bps=run.fee_bps, taker_bps=run.fee_bps)
-            strategy = kind.of_numbers(run.params)
-            if strategy.handlers() <= {"on_bar", "on_fill"} and not isinstance(strategy, PythonStrategy):
-                self._vocabulary = Vocabulary(strategy)
-                self._outputs = _outputs_of(strategy)
-                self._session = Session(strategy, run.instruments, run.cash, fees, compiled=False)
-            if saved is not None:
-                self._restore(saved)
+            self._begin(None if saved is None else _SAVED.decode(saved))
         except Exception:  # whatever is wrong with a strategy, its alerts are told
             self._session = None
+        self.idea = self.idea or idea_of(run.strategy)
         end = log.bounds(run.bars_stream)[1]
         if end - self._bars_position > LONGEST_BARS:
             self._session, self._bars_position = None, end - CHART_BARS * (len(run.instruments) + 1)
 
     def follow(self, offset: int) -> None:
         """Take in all up to the decision on the bar at that offset. To be asked for in rising order."""
-        if self._log.bounds(self._run.commands_stream)[1]:
-            self._session = None  # another strategy may have taken over: better no reason than a wrong one
         try:
             while self._session is not None and self.at < offset and self._step(self._session):
                 pass
@@ -107,7 +106,7 @@ class Replica:
 
     def reason(self, offset: int, instrument: str, price: str, number: Format) -> str:
         """Why the strategy acted on the bar at that offset; "" where that cannot be told."""
-        if self._session is None or self.at != offset:
+        if self._session is None or self.at != offset or instrument not in self._wished:
             return ""
         return Reasons(self._notes, self._vocabulary, self._before.get(instrument, {}), number).sentence(price)
 
@@ -129,8 +128,30 @@ class Replica:
 
     # ---- inside
 
-    def _restore(self, saved: bytes) -> None:
-        found = _SAVED.decode(saved)
+    def _begin(self, saved: _Saved | None) -> None:
+        """Where the run began, or where it was saved."""
+        run = self._run
+        past = [] if saved is None else [one for one in changes_of(run, self._log) if one.bar_offset <= saved.at]
+        if past:
+            self._session = self._traced(Successor, strategy_named(past[-1].new, past[-1].code), past[-1].new_params)
+        else:
+            self._session = self._traced(HeldSession, first_strategy(run, self._log), run.params)
+        if saved is not None:
+            self._restore(saved)
+        elif self._session is not None:
+            begin_again(run, self._session, self._log)
+
+    def _traced(self, kind: type[S], strategy: type[Strategy], params: str | dict[str, float]) -> S | None:
+        """A session of that strategy with notes; None for one that cannot be followed."""
+        self.idea = idea_of(strategy)
+        traced_kind, notes = traced(strategy)
+        own = traced_kind.of_numbers(params_of(params) if isinstance(params, str) else params)
+        if not own.handlers() <= {"on_bar", "on_fill"} or isinstance(own, PythonStrategy):
+            return None
+        self._notes, self._vocabulary, self._outputs = notes, Vocabulary(own), _outputs_of(own)
+        return session_of(kind, self._run, own, compiled=False)
+
+    def _restore(self, found: _Saved) -> None:
         if self._session is not None:
             self._session.restore(found.session)
         self.at = found.at
@@ -142,7 +163,7 @@ class Replica:
             for one, notes in found.before.items()
         }
 
-    def _step(self, session: Session) -> bool:
+    def _step(self, session: HeldSession) -> bool:
         """Repeat the next decision; False when the tape does not hold it yet."""
         while not any(isinstance(event, Equity) for _, event in self._reports):
             if not self._read_reports():
@@ -153,8 +174,12 @@ class Replica:
         equity = taken[-1]
         assert isinstance(equity, Equity)
         bar = self._bar_at(equity.bar_offset)
-        self._decide(session, bar, taken)
-        self._show(bar, self._lines(session, bar.instrument))
+        change = self._change_at(equity.bar_offset)
+        if change is None:
+            self._decide(session, bar, taken)
+        else:
+            self._succeed(session, change, bar, taken)
+        self._show(bar, self._lines(self._session or session, bar.instrument))
         self.at = equity.bar_offset
         return True
 
@@ -176,13 +201,39 @@ class Replica:
         if not points or points[-1].close_time < bar.close_time:
             points.append(Point(bar.close_time, bar.open, bar.high, bar.low, bar.close, lines))
 
-    def _decide(self, session: Session, bar: BarEvent, reports: list[Event]) -> None:
+    def _decide(self, session: HeldSession, bar: BarEvent, reports: list[Event]) -> None:
         row = self._rows.bars([bar])
         self._notes.clear()
         session.apply(self._rows.updates(reports), self._rows.fills(reports), row)
-        session.decide(row)
+        signals = session.decide(row)[0]
+        self._wished = {self._run.instruments[index].id for index in signals["instrument"]}
         self._before[bar.instrument] = self._after.get(bar.instrument, {})
         self._after[bar.instrument] = dict(self._notes.seen)
+
+    def _succeed(self, old: HeldSession, change: StrategyChange, bar: BarEvent, reports: list[Event]) -> None:
+        """Another strategy takes over at this bar, at which nobody is asked."""
+        mark(old, self._rows.updates(reports), self._rows.fills(reports), self._rows.bars([bar]))
+        new = self._traced(Successor, strategy_named(change.new, change.code), change.new_params)
+        self._session, self._wished, self._before, self._after = new, set(), {}, {}
+        if new is not None:
+            new.take_over(old, unpacked(change.state))
+            new.wind_up(change.position == CLOSE)
+
+    def _change_at(self, offset: int) -> StrategyChange | None:
+        """The change of strategy that was made at that bar."""
+        if self._log.bounds(self._run.commands_stream)[1] == 0:  # nobody has ever asked for one
+            return None
+        while self._decided < offset:
+            batch = self._log.read(self._run.decisions_stream, self._decisions_position)
+            if not batch.events:
+                break
+            for event in batch.events:
+                if isinstance(event, StrategyChange) and not event.refusal:
+                    self._changes[event.bar_offset] = event
+                elif isinstance(event, Decided):
+                    self._decided = event.bar_offset
+            self._decisions_position = batch.next_offset
+        return self._changes.pop(offset, None)
 
     def _read_reports(self) -> bool:
         batch = self._log.read(self._run.executions_stream, self._reports_position)
@@ -207,7 +258,7 @@ class Replica:
         assert at == offset, f"offset {offset} of {self._run.bars_stream} is no bar"
         return bar
 
-    def _lines(self, session: Session, instrument: str) -> dict[str, float]:
+    def _lines(self, session: HeldSession, instrument: str) -> dict[str, float]:
         """The strategy's own averages, bands and stops that are prices."""
         found: dict[str, float] = {}
         state = session.state_of(instrument)
@@ -230,10 +281,10 @@ def _outputs_of(strategy: Strategy) -> dict[str, tuple[str, ...]]:
     }
 
 
-def idea_of(run: Run) -> str:
-    """The first sentence that the strategy says of itself; "" where it says none."""
+def idea_of(strategy: str | type[Strategy]) -> str:
+    """The first sentence that a strategy, or the one of that name, says of itself; "" where it says none."""
     try:
-        doc = inspect.cleandoc(find(run.strategy).__doc__ or "")
+        doc = inspect.cleandoc((find(strategy) if isinstance(strategy, str) else strategy).__doc__ or "")
     except QuantlyticError:
         return ""
     first = " ".join(doc.split("\n\n")[0].split())
