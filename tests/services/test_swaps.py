@@ -256,6 +256,7 @@ def test_what_is_wrong_with_it_is_said_in_one_line_and_the_old_one_goes_on(what:
         how = means(tmp_path / "log")
         executor, strategist = pump(log, RUN, fresh(), how, 60)
         ask(log, RUN, "mine.py:Mine", code=code)
+        strategist.pump()
         ask(log, RUN, "sma-cross", number=2, fast=4, slow=9)
         while executor.pump() + strategist.pump():
             pass
@@ -332,3 +333,15 @@ def test_takes_over_from_one_whose_orders_are_still_held(tmp_path: Path) -> None
         recover_strategist(log, run, begun_session(run, log, compiled=False), None, how)
         _, again = pump(log, run, partial(begun_session, run, log, compiled=False), how)
         assert state_of(again) == expected
+
+
+def test_of_several_requests_that_wait_the_last_one_counts(tmp_path: Path) -> None:
+    with logs(tmp_path / "log") as log:
+        write_bars(log, 60, 3)
+        for number, fast in enumerate((3, 4, 5)):
+            ask(log, RUN, "sma-cross", number=number, fast=fast, slow=9)
+        pump(log, RUN, fresh(), means(tmp_path / "log"))
+        *refused, made = changes(log, RUN)
+        assert [one.refusal for one in refused] == ["a later request takes its place"] * 2
+        assert (made.request, made.refusal) == ("q2", "")
+        assert check_parity(log, RUN, fresh()()).mismatches == 0

@@ -60,8 +60,8 @@ class Reigning(NamedTuple):
 
 
 class Swaps:
-    """The requests of one run, one at a time, in their order. The position in them is committed with the answer, so each is
-    answered once, whatever dies in between.
+    """The requests of one run, one at a time, in their order; of several that wait the last one counts. The position in them is
+    committed with the answer, so each is answered once, whatever dies in between.
 
     What costs time (compiling, history) is done in a thread; the bars since then are learnt at the hand-over.
     """
@@ -151,6 +151,9 @@ class Swaps:
 
     def _begin(self, request: StrategyRequest, session: Session, position: int) -> None:
         self._request = request
+        if self._inbox.peek() is not None:
+            self._refusal = "a later request takes its place"
+            return
         if not self._means.in_background:
             self._make(request, session, position)
             return
