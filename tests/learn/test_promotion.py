@@ -124,7 +124,9 @@ def test_the_better_of_two_goes_up_and_the_worse_does_not() -> None:
     turned._rows = [(int(t), b, a, lab, res) for t, a, b, lab, res in zip(*found, strict=True)]
     turned._times = set(found.times.tolist())
     turned.book, turned.latencies_ns, turned.drift = contest.champion_book, [1], 0.0
-    assert "loss" in Gate(outcomes=100).judge(turned, 0, 1).failed
+    verdict = Gate(outcomes=100).judge(turned, 0, 1)
+    assert "loss" in verdict.failed
+    assert verdict.final, "it is not better at all: there is nothing to wait for"
 
 
 def test_without_a_champion_always_up_in_a_rising_market_is_no_skill() -> None:

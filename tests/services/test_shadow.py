@@ -26,6 +26,7 @@ from tests.services.forecasttruth import expected
 from quantlytic.app.commands.challengers import command
 from quantlytic.engine.data.bars import Bars
 from quantlytic.learn.artifact import Artifact, DataFacts
+from quantlytic.learn.challenge import Challenge
 from quantlytic.learn.inputs import inputs_of
 from quantlytic.learn.labels.labelspec import LabelSpec
 from quantlytic.learn.loading import Loader
@@ -150,6 +151,12 @@ class Stage:
         return [one for one in self.events if isinstance(one, ModelChange)]
 
 
+def only(shadow: Shadow) -> Challenge:
+    """The one challenger."""
+    (challenge,) = shadow.challenges.values()
+    return challenge
+
+
 @pytest.fixture
 def stage(tmp_path: Path) -> Iterator[Stage]:
     made = Stage(tmp_path)
@@ -219,22 +226,68 @@ def test_the_better_one_is_promoted_with_the_reason_and_asked_no_more(stage: Sta
     assert len(stage.events) == count
 
 
-def test_one_that_knows_nothing_is_looked_at_thrice_and_let_go(stage: Stage) -> None:
-    made = knowing(-0.3)
+def test_one_that_does_not_pay_is_looked_at_thrice_and_let_go(stage: Stage) -> None:
+    made, dear = knowing(1.0), msgspec.structs.replace(GATE, cost_bps=50.0)
     promoted(stage.registry, made, CHALLENGER)
-    stage.start(GATE)
+    stage.start(dear)
     stage.run(500)
     assert [one.cause for one in stage.words] == ["command", "judged", "judged", "refused"]
     assert [one.reason.partition(" outcomes")[0].rpartition(" ")[2] for one in stage.words[1:]] == ["120", "240", "480"]
-    assert "not promoted (loss, return)" in stage.words[-1].reason
+    assert "not promoted (return)" in stage.words[-1].reason
     assert stage.registry.alias(POOLED) == stage.champion
     count = len(stage.events)
-    stage.start(GATE)
+    stage.start(dear)
     stage.run(30)
     assert len(stage.events) == count, "it is not asked again"
-    promoted(stage.registry, knowing(1.0), CHALLENGER)
+    promoted(stage.registry, knowing(0.9), CHALLENGER)
     stage.run(5)
     assert stage.words[-1].cause == "command", "until the alias changes"
+
+
+def test_one_that_is_worse_has_one_look(stage: Stage) -> None:
+    promoted(stage.registry, knowing(-0.3), CHALLENGER)
+    stage.start(GATE)
+    stage.run(200)
+    assert [one.cause for one in stage.words] == ["command", "refused"]
+    assert "not promoted (loss, return) on 120 outcomes" in stage.words[-1].reason
+
+
+def test_what_is_trained_each_night_does_not_end_the_contests_before_it(stage: Stage) -> None:
+    made = [knowing(0.2 + 0.1 * k) for k in range(6)]
+    shadow = stage.start(GATE)
+    for one in made[:4]:
+        promoted(stage.registry, one, CHALLENGER, by="trainer")
+        stage.run(20)
+    assert list(shadow.challenges) == [one.model_id for one in made[:4]]
+    for one in made[4:]:
+        promoted(stage.registry, one, CHALLENGER, by="trainer")
+        stage.run(10)
+    assert made[5].model_id not in shadow.challenges, "there is no room"
+    stage.run(40)
+    ended = [one for one in stage.words if not one.new]
+    assert ended[0].old == made[0].model_id, "who came first is judged first"
+    assert made[4].model_id not in shadow.challenges
+    assert made[5].model_id in shadow.challenges, "the newest one has its place"
+    again = stage.start(GATE)
+    assert list(again.challenges) == list(shadow.challenges)
+    promoted(stage.registry, knowing(2.0), CHALLENGER)
+    stage.run(3)
+    assert len(again.challenges) == 1, "a person's challenger takes the place of all"
+    assert {one.model_id for one in stage.forecasts[-2:]} == {knowing(2.0).model_id}
+
+
+def test_one_that_does_not_pass_its_look_makes_room_for_a_newer_one(stage: Stage) -> None:
+    dear = msgspec.structs.replace(GATE, cost_bps=50.0)
+    made = [knowing(0.2 + 0.1 * k) for k in range(5)]
+    stage.start(dear)
+    for one in made:
+        promoted(stage.registry, one, CHALLENGER, by="trainer")
+        stage.run(5)
+    stage.run(130)
+    reasons = [one.reason for one in stage.words if not one.new]
+    assert "a newer one takes its place" in reasons[0]
+    judged = [one.cause for one in stage.words].count("judged")
+    assert (len(reasons), judged) == (1, 3), "the others go on"
 
 
 def test_without_a_champion_the_first_must_beat_the_base_rate(stage: Stage) -> None:
@@ -274,7 +327,7 @@ def test_bars_it_has_learned_from_are_no_outcomes(stage: Stage) -> None:
     promoted(stage.registry, made, CHALLENGER)
     shadow = stage.start(GATE)
     stage.run(150)
-    assert shadow.challenges[CHALLENGER].contest.outcomes == 49
+    assert only(shadow).contest.outcomes == 49
     assert len(stage.forecasts) == 300
 
 
@@ -352,7 +405,7 @@ def test_meta_labels_know_their_side_also_after_a_restart(tmp_path: Path) -> Non
             for _ in range(6):
                 stage.run(10)
                 shadow = stage.start() if often else shadow
-            contest = shadow.challenges[CHALLENGER].contest
+            contest = only(shadow).contest
             found.append((contest._rows, contest.book.returns().tolist(), contest.outcomes))
     assert found[0] == found[1]
     assert found[0][2] > 40
@@ -366,11 +419,11 @@ def test_a_contest_that_nobody_ends_does_not_grow_for_ever(stage: Stage, monkeyp
     shadow, most = stage.start(), 0
     for _ in range(13):
         stage.run(10)
-        most = max(most, shadow.challenges[CHALLENGER].contest.outcomes)
+        most = max(most, only(shadow).contest.outcomes)
     assert 40 < most <= 50
-    rows = shadow.challenges[CHALLENGER].contest._rows
+    rows = only(shadow).contest._rows
     again = stage.start()
-    assert again.challenges[CHALLENGER].contest._rows == rows
+    assert only(again).contest._rows == rows
 
 
 def test_the_record_read_from_the_streams_is_the_contest(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -380,7 +433,7 @@ def test_the_record_read_from_the_streams_is_the_contest(stage: Stage, monkeypat
     stage.run(60, value=0.52)
     other = promoted(stage.registry, artifact(8))
     stage.run(60, other, 0.49)
-    contest = shadow.challenges[CHALLENGER].contest
+    contest = only(shadow).contest
     (record,), words = read_records(stage.log, "trend", stage.registry.manifest)
     assert (
         (record.model_id, record.champion, record.outcomes) == (made.model_id, other, contest.outcomes) != ("", "", 0)
@@ -476,7 +529,7 @@ def test_one_that_becomes_slow_or_raises_is_refused_live(stage: Stage) -> None:
         promoted(stage.registry, made, CHALLENGER)
         shadow = stage.start(GATE)
         stage.run(5)
-        serving = shadow.challenges[CHALLENGER].serving
+        serving = only(shadow).serving
 
         def boom(*_: object) -> None:
             raise RuntimeError("boom")
@@ -521,7 +574,7 @@ def test_a_registry_that_is_away_at_the_start_ends_no_contest(stage: Stage, monk
     promoted(stage.registry, made, CHALLENGER)
     shadow = stage.start(GATE)
     stage.run(60)
-    before = shadow.challenges[CHALLENGER].contest.outcomes
+    before = only(shadow).contest.outcomes
 
     def away(*_: object) -> None:
         raise StoreError("the bucket does not answer")
@@ -534,7 +587,7 @@ def test_a_registry_that_is_away_at_the_start_ends_no_contest(stage: Stage, monk
         assert shadow.challenges == {}
     stage.now_s += 60.0
     stage.run(10)
-    assert shadow.challenges[CHALLENGER].contest.outcomes == before + 9
+    assert only(shadow).contest.outcomes == before + 9
     values = expected(stage.log, LINE, made)
     assert len(stage.forecasts) == 2 * 70
     for one in stage.forecasts:
@@ -627,7 +680,7 @@ def test_a_model_that_was_really_trained_becomes_champion(stage: Stage) -> None:
     stage.minutes = 1_495
     shadow = stage.start(GATE)
     stage.run(100)
-    assert shadow.challenges[CHALLENGER].contest.outcomes == 94, "five bars it has learned from"
+    assert only(shadow).contest.outcomes == 94, "five bars it has learned from"
     stage.run(600)
     assert stage.registry.alias(POOLED) == model_id, stage.words[-1]
 

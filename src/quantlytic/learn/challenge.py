@@ -20,11 +20,12 @@ from quantlytic.model.forecast import Forecast
 
 
 class Seat(msgspec.Struct, array_like=True):
-    """What a restart has to know of a challenger's alias: the `number` of its last change, the model that is asked ("" when it
-    is not any more), the line's `instruments` it is asked about; from which offsets of the line's and the shadows' stream on it
-    is (`first`, `shadows_first`; -1 for not yet); and its contest: against whom, from which offset of the line's stream on, and
-    how often it has been looked at."""
+    """What a restart has to know of a challenger: the `alias` it came by and the `number` of that change, the model, the line's
+    `instruments` it is asked about; from which offsets of the line's and the shadows' stream on it is (`first`,
+    `shadows_first`; -1 for not yet); and its contest: against whom, from which offset of the line's stream on, and how often it
+    has been looked at."""
 
+    alias: str
     number: int
     model_id: str
     instruments: tuple[str, ...]

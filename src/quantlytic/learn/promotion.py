@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from quantlytic.learn.contest import Compared, Contest, losses
-from quantlytic.learn.difference import mean_above_zero
+from quantlytic.learn.difference import Difference, mean_above_zero
 from quantlytic.learn.models.model import UP
 from quantlytic.model.errors import InputError
 from quantlytic.research.honesty.overfitting import deflated_sharpe, moments
@@ -36,6 +36,7 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
 
     It is looked at `looks` times, with `outcomes`, 2, 4 ... times as many outcomes known. `alpha`, the probability of promoting
     one that is no better, is divided among the looks (Bonferroni): looking at every bar until luck passes by is not possible.
+    A challenger whose losses are not smaller at all has no further look.
     `max_drift`: of the population stability index. `max_latency_ms`: of the 99th percentile. `cost_bps`: of what is traded.
     """
 
@@ -67,14 +68,15 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
     def judge(self, contest: Contest, looked: int, trials: int) -> Verdict:
         """The look after `looked` others. `trials`: how many settings the challenger was picked from."""
         level = self.alpha / self.looks
+        test = mean_above_zero(contest.differences(), contest.horizon)
         findings = [
-            _better(contest, level),
+            _better(contest, test, level),
             _pays(contest, level, trials),
             _within("drift", "PSI", contest.drift, self.max_drift, ""),
             _within("latency", "p99", _p99_ms(contest), self.max_latency_ms, " ms"),
         ]
         failed = tuple(one.name for one in findings if not one.holds)
-        final = looked + 1 >= self.looks
+        final = looked + 1 >= self.looks or test.mean <= 0.0
         how = "promoted" if not failed else f"not promoted ({', '.join(failed)})"
         text = "; ".join(one.text for one in findings)
         return Verdict(not failed, final, f"{how} on {contest.outcomes:,} outcomes: {text}", failed)
@@ -87,9 +89,8 @@ class _Finding:
     text: str
 
 
-def _better(contest: Contest, level: float) -> _Finding:
+def _better(contest: Contest, test: Difference, level: float) -> _Finding:
     found = contest.compared()
-    test = mean_above_zero(contest.differences(), contest.horizon)
     what = "log loss" if contest.task == UP else "squared error"
     ours, theirs = _mean_losses(found, contest.task)
     against = "the champion's" if contest.opponent else "the base rate's"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import statistics
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 
 import msgspec
@@ -25,11 +27,13 @@ READ_EVENTS = 200
 COMMIT_EVERY = 5_000
 RETRY_S = 5.0
 FOLLOW_NS = 600 * NS_PER_S  # a champion that does not serve by then was refused, or is too old
+TRAINER = "trainer"
 _LOG = logging.getLogger("quantlytic.shadow")
 
 
 class _Saved(msgspec.Struct, array_like=True):
-    seats: dict[str, Seat]
+    seats: list[Seat]
+    handled: dict[str, int]
     feeds: dict[str, bytes]
     drifts: dict[str, bytes]
     bars: int
@@ -39,18 +43,22 @@ _SAVED = msgspec.msgpack.Decoder(_Saved)
 
 
 class Shadow:
-    """Reads `forecasts.LINE`, and has the model of the alias "LINE/.../challenger" forecast the same bars: to `shadows.LINE`.
-    What both said is measured by what then happened; when the `gate` says so, the challenger becomes the champion, with the
+    """Reads `forecasts.LINE`, and has the models of the alias "LINE/.../challenger" forecast the same bars: to `shadows.LINE`.
+    What both said is measured by what then happened; when the `gate` says so, a challenger becomes the champion, with the
     gate's reason (`gate` None: it only measures). One that cannot be loaded, raises, gives no number, is too slow, too old,
     or no better after the last look is told of in one line (a ModelChange there, cause "refused"), and not asked again until
     the alias changes. "judged" tells what a look found.
+
+    A challenger that a person names takes the place of those before it. Those of the trainer are added, so that one that is
+    trained each night does not end the contest of the last; `at_once` of an alias at most: the newest of the others waits,
+    until one is done or has had a look that it did not pass.
 
     It may lag behind, and holds up nobody. Forecasts, position and state are one commit; the contest so far is read again from
     the two streams at a restart. `check_s`: how often the registry is looked at. `last_failure`: one line, "" when all is well.
     """
 
     def __init__(
-        self, log: Log, line: Line, loader: Loader, *, gate: Gate | None = None, check_s: float = 5.0,
+        self, log: Log, line: Line, loader: Loader, *, gate: Gate | None = None, check_s: float = 5.0, at_once: int = 4,
         now_ns: Callable[[], int] = time.time_ns, timer_s: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         self.name = f"shadow.{line.name}"
@@ -59,11 +67,16 @@ class Shadow:
         self._gate, self._check_s, self._now_ns, self._timer_s = gate, check_s, now_ns, timer_s
         if gate is not None:
             gate.check()
-        self._seats: dict[str, Seat] = {}
+        self._at_once = at_once
+        self._handled: dict[str, int] = {}  # alias -> the last change of it that was taken up
+        self._awaited: set[str] = set()  # aliases that mean one for which there is no room
+        self._seats: list[Seat] = []
         self._challenges: dict[str, Challenge] = {}
         self._feeds: dict[str, Feed] = {}
         self._bars = 0  # bars.VENUE was taken up to here
-        self._saved = _Saved({}, {}, {}, 0)
+        self._saved = _Saved([], {}, {}, {}, 0)
+        self._lost: list[tuple[Seat, str]] = []  # could not be gone on with: told with the next bar
+        self._latencies_ns: deque[int] = deque(maxlen=101)  # of the champion
         self._outputs: list[Event] = []
         self._look_at_s = self._retry_at_s = self._judge_at_s = 0.0
         self._writer = log.writer(self.name)
@@ -77,7 +90,7 @@ class Shadow:
 
     @property
     def challenges(self) -> dict[str, Challenge]:
-        """The challengers that are asked, by alias, with what was seen of them so far."""
+        """The challengers that are asked, by model id, with what was seen of them so far."""
         return self._challenges
 
     def pump(self) -> int:
@@ -125,35 +138,51 @@ class Shadow:
             return
         self._look_at_s = self._timer_s() + self._check_s
         try:
-            for alias, seat in self._seats.items():
-                if seat.model_id and alias not in self._challenges:  # the registry was away when this began
-                    self._resume(alias, seat, event.bar_offset)
+            for seat in [one for one in self._seats if one.model_id not in self._challenges]:
+                self._resume(seat, event.bar_offset)  # the registry was away when this began
             for wish in wishes(self._loader.registry.latest(self._line.name), self._line, (CHALLENGER,)):
-                known = self._seats.get(wish.alias)
-                if known is None or wish.change.number > known.number:
+                if wish.change.number > self._handled.get(wish.alias, 0) and self._has_room(wish):
                     self._seat(wish, event)
         except QuantlyticError as error:
             self._trouble(error)
         else:
             self.last_failure = ""
 
+    def _has_room(self, wish: Wish) -> bool:
+        self._awaited.discard(wish.alias)
+        if wish.change.by == TRAINER and len(self._rivals(wish.alias)) >= self._at_once:
+            self._awaited.add(wish.alias)
+        return wish.alias not in self._awaited
+
+    def _rivals(self, alias: str) -> list[Challenge]:
+        return [one for one in self._challenges.values() if one.seat.alias == alias]
+
     def _seat(self, wish: Wish, event: Forecast) -> None:
-        before = self._challenges.get(wish.alias)
-        model_id, old = wish.change.model_id, before.seat.model_id if before else ""
-        seat = Seat(wish.change.number, model_id, wish.instruments)
-        try:
-            serving = self._loader.load(
-                model_id, wish.instruments, feeds=self._feeds, position=lambda: event.bar_offset, last_close=event.close_time
-            )  # fmt: skip
-            challenge = self._challenge(seat, serving)
-        except (Refused, DataError) as refusal:
-            seat.model_id = ""
-            self._challenges.pop(wish.alias, None)
-            self._tell(seat.instruments, event, old, model_id, "refused", str(refusal))
-        else:
-            self._challenges[wish.alias] = challenge
-            self._tell(seat.instruments, event, old, model_id, wish.cause, wish.change.reason)
-        self._seats[wish.alias] = seat
+        model_id, instruments = wish.change.model_id, wish.instruments
+        if model_id not in self._challenges:
+            try:
+                serving = self._loader.load(
+                    model_id, instruments, feeds=self._feeds, position=lambda: event.bar_offset,
+                    champion_ns=int(statistics.median(self._latencies_ns or [0])), last_close=event.close_time,
+                )  # fmt: skip
+                challenge = self._challenge(Seat(wish.alias, wish.change.number, model_id, instruments), serving)
+            except (Refused, DataError) as refusal:
+                self._tell(instruments, event, "", model_id, "refused", str(refusal))
+            else:
+                self._welcome(wish, challenge, event)
+        self._handled[wish.alias] = wish.change.number
+
+    def _welcome(self, wish: Wish, challenge: Challenge, event: Forecast) -> None:
+        old = ""
+        if wish.change.by != TRAINER:
+            for rival in self._rivals(wish.alias):
+                if old:
+                    self._tell(rival.seat.instruments, event, old, "", wish.cause, "another challenger was named")
+                old = rival.seat.model_id
+                self._forget(rival)
+        self._seats.append(challenge.seat)
+        self._challenges[challenge.seat.model_id] = challenge
+        self._tell(wish.instruments, event, old, challenge.seat.model_id, wish.cause, wish.change.reason)
         self._tidy()
 
     def _challenge(self, seat: Seat, serving: Serving) -> Challenge:
@@ -161,12 +190,15 @@ class Shadow:
         self._feeds.setdefault(serving.feed.key, serving.feed)
         return challenge
 
-    def _end(self, alias: str, event: Forecast, cause: str, why: str) -> None:
+    def _end(self, challenge: Challenge, event: Forecast, cause: str, why: str) -> None:
         """It is not asked any more, until the alias changes."""
-        seat = self._challenges.pop(alias).seat
-        self._tell(seat.instruments, event, seat.model_id, "", cause, why)
-        seat.model_id = ""
+        self._tell(challenge.seat.instruments, event, challenge.seat.model_id, "", cause, why)
+        self._forget(challenge)
         self._tidy()
+
+    def _forget(self, challenge: Challenge) -> None:
+        del self._challenges[challenge.seat.model_id]
+        self._seats.remove(challenge.seat)
 
     def _tidy(self) -> None:
         used = {one.serving.feed.key for one in self._challenges.values()}
@@ -175,28 +207,33 @@ class Shadow:
     # ---- bars
 
     def _take(self, event: Forecast, offset: int) -> None:
+        for seat, why in self._lost:
+            self._tell(seat.instruments, event, seat.model_id, "", "refused", why)
+        self._lost.clear()
         rows = {key: self._row(feed, event) for key, feed in self._feeds.items()}
         self._bars = event.bar_offset + 1
-        for alias, challenge in list(self._challenges.items()):
-            if event.instrument not in challenge.seat.instruments:
-                continue
-            row, features_ns = rows[challenge.serving.feed.key]
-            if event.model_id == challenge.seat.model_id:
-                self._end(alias, event, "promotion", f"model {challenge.serving.short} is the champion now")
-                continue
-            if isinstance(row, str):
-                self._end(alias, event, "refused", f"model {challenge.serving.short}: {row}")
-                continue
-            if row is None:
-                continue  # late, or of an instrument it does not know
+        if event.model_id and event.latency_ns:
+            self._latencies_ns.append(event.latency_ns)
+        for challenge in list(self._challenges.values()):
+            if event.instrument in challenge.seat.instruments:
+                self._ask(challenge, event, offset, *rows[challenge.serving.feed.key])
+
+    def _ask(
+        self, challenge: Challenge, event: Forecast, offset: int, row: Values | str | None, features_ns: int
+    ) -> None:
+        if event.model_id == challenge.seat.model_id:
+            self._end(challenge, event, "promotion", f"model {challenge.serving.short} is the champion now")
+        elif isinstance(row, str):
+            self._end(challenge, event, "refused", f"model {challenge.serving.short}: {row}")
+        elif row is not None:  # else the bar is late, or of an instrument it does not know
             try:
                 ours = challenge.forecast(event, row, features_ns)
             except Fault as fault:
-                self._end(alias, event, "refused", str(fault))
-                continue
+                self._end(challenge, event, "refused", str(fault))
+                return
             self._count(challenge, event, offset, ours, row)
             if self._gate is not None and challenge.is_due and self._timer_s() >= self._judge_at_s:
-                self._judge(self._gate, alias, challenge, event)
+                self._judge(self._gate, challenge, event)
 
     def _count(self, challenge: Challenge, event: Forecast, offset: int, ours: Forecast, row: Values) -> None:
         seat = challenge.seat
@@ -208,14 +245,19 @@ class Shadow:
 
     def _row(self, feed: Feed, event: Forecast) -> tuple[Values | str | None, int]:
         """The features after a bar, and how long they took, ns; what to say where their code raises."""
-        if feed.position < event.bar_offset and not feed.ids.keys() <= set(self._line.instruments):
-            catch_up(feed, self._line, self._log, event.bar_offset)
+        row: Values | str | None = None
         began_ns = time.perf_counter_ns()
         try:
+            if feed.position < event.bar_offset and not feed.ids.keys() <= set(self._line.instruments):
+                catch_up(feed, self._line, self._log, event.bar_offset)
+                began_ns = time.perf_counter_ns()
             values = feed.take(event.bar, self._log)
-            row: Values | str | None = None if values is None else values.copy()
+            row = None if values is None else values.copy()
         except DataError:
-            row = None
+            pass  # out of order, or without its trades
+        except StoreError as error:
+            self._trouble(error)
+            return None, 0
         except Exception as error:  # features of one's own may raise anything: the champion goes on
             row = f"its features raised {type(error).__name__}: {' '.join(str(error).split())[:200]}"
         feed.position = event.bar_offset + 1
@@ -223,7 +265,7 @@ class Shadow:
 
     # ---- the gate
 
-    def _judge(self, gate: Gate, alias: str, challenge: Challenge, event: Forecast) -> None:
+    def _judge(self, gate: Gate, challenge: Challenge, event: Forecast) -> None:
         """Look, unless the line is pinned, or has just been given another champion: then later."""
         try:
             verdict = self._verdict(gate, challenge)
@@ -235,12 +277,14 @@ class Shadow:
         if verdict is None:
             self._judge_at_s = self._timer_s() + RETRY_S
             return
+        seat = challenge.seat
         if verdict.promoted:
-            self._end(alias, event, "promotion", verdict.reason)
+            self._end(challenge, event, "promotion", verdict.reason)
         elif verdict.final:
-            self._end(alias, event, "refused", verdict.reason)
+            self._end(challenge, event, "refused", verdict.reason)
+        elif seat.alias in self._awaited:
+            self._end(challenge, event, "refused", f"{verdict.reason}; a newer one takes its place")
         else:
-            seat = challenge.seat
             self._tell(seat.instruments, event, seat.model_id, seat.model_id, "judged", verdict.reason)
 
     def _verdict(self, gate: Gate, challenge: Challenge) -> Verdict | None:
@@ -279,21 +323,20 @@ class Shadow:
         line = self._line
         feeds = {key: feed.live.save() for key, feed in self._feeds.items()}
         drifts = {one.seat.model_id: one.serving.drift.save() for one in self._challenges.values()}
-        snapshot = msgspec.msgpack.encode(_Saved(self._seats, feeds, drifts, self._bars))
+        snapshot = msgspec.msgpack.encode(_Saved(self._seats, self._handled, feeds, drifts, self._bars))
         outputs = {line.shadows_stream: self._outputs} if self._outputs else {}
         self._writer.commit(outputs, {line.forecasts_stream: self._position}, snapshot)
         self._outputs, self._committed = [], self._position
 
     def _restore(self, saved: _Saved) -> None:
-        self._seats, self._bars, self._saved = saved.seats, saved.bars, saved
-        for alias, seat in self._seats.items():
-            if seat.model_id:
-                try:
-                    self._resume(alias, seat, self._bars)
-                except StoreError as error:
-                    self._trouble(error)
+        self._seats, self._handled, self._bars, self._saved = saved.seats, saved.handled, saved.bars, saved
+        for seat in list(self._seats):
+            try:
+                self._resume(seat, self._bars)
+            except StoreError as error:
+                self._trouble(error)
 
-    def _resume(self, alias: str, seat: Seat, position: int) -> None:
+    def _resume(self, seat: Seat, position: int) -> None:
         """Go on with a challenger of the snapshot, before the bar at that offset. StoreError when that cannot be done now."""
         try:
             serving = self._loader.load_again(seat.model_id, self._feeds)
@@ -302,10 +345,11 @@ class Shadow:
                 serving.drift.restore(state)
             self._rejoin(challenge)
             self._warm(serving.feed, position)
-        except (Refused, DataError):
-            seat.model_id, seat.number = "", seat.number - 1  # as if just named: it is loaded anew, or refused in words
+        except (Refused, DataError) as error:
+            self._seats.remove(seat)
+            self._lost.append((seat, str(error)))
         else:
-            self._challenges[alias] = challenge
+            self._challenges[seat.model_id] = challenge
         finally:
             self._tidy()  # features that nobody goes on with are not kept half warm
 
