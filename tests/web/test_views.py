@@ -9,6 +9,7 @@ from quantlytic.model.delivery import Delivery
 from quantlytic.model.equity import Equity
 from quantlytic.model.event import Event
 from quantlytic.model.fill import Fill
+from quantlytic.model.forecast import Forecast
 from quantlytic.model.ledger import LedgerEntry, LedgerKind
 from quantlytic.model.losses import CAME_LATE
 from quantlytic.model.quote import Quote
@@ -181,3 +182,16 @@ def test_a_snapshot_and_its_deltas_make_the_next_snapshot() -> None:
             feed_in(view, events[k : k + 7], 100 + k)
             merge(page, view.drain(NOW))
         assert page == view.state(NOW), f"seed {seed}"
+
+
+def test_a_fill_of_a_run_with_forecasts_is_drawn_on_the_bar_that_its_line_means() -> None:
+    """Its offsets are places in the line's stream, at which bars.VENUE has another bar."""
+    view = dashboard()
+    bars = [Bar(A, NOW + k * S, NOW + (k + 1) * S, 1.0, 1.0, 1.0, 1.0, 1.0) for k in range(3)]
+    view.apply(batch(*bars))
+    fields = [getattr(bars[2], name) for name in bars[2].__struct_fields__]
+    view.apply_line("forecasts", "up", batch(Forecast("up", *fields, 0.6, bar_offset=2), start=1))
+    for name, line, expected in (("plain", "", NOW + S), ("told", "up", NOW + 2 * S)):
+        view.describe_run(Run(name, "paper", "box", "x", {}, (), S, 1e5, 10.0, 0, "", line))
+        view.apply_run(name, batch(Fill(name, 1, 1, A, NOW + 9 * S, Side.BUY, 1.0, 1.0, 0.0, 1)))
+        assert view.runs[name].state({})["fills"][0]["bar_ms"] == expected / 1e6

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from quantlytic.model.bar import Bar
 from quantlytic.model.book import BookDelta
 from quantlytic.model.delivery import Delivery
 from quantlytic.model.event import Event
+from quantlytic.model.forecast import Forecast
 from quantlytic.model.ledger import LedgerEntry, LedgerKind
 from quantlytic.model.losses import Losses
 from quantlytic.model.quote import Quote
@@ -26,6 +28,7 @@ from quantlytic.web.outbox import Mail
 
 RECENT_NOTES = 50
 MAX_SERIES = 100
+MAX_FORECASTS = 20_000  # of a line, whose bars are known by their place in it
 
 
 class Dashboard:
@@ -56,6 +59,7 @@ class Dashboard:
         self._mails: tuple[Mail, ...] = ()
         self._failed_deliveries = 0
         self._models = ModelsView(venue)
+        self._bars_of_lines: dict[str, dict[int, int]] = {}  # line -> offset in forecasts.LINE -> offset in bars.VENUE
         self._sent: Row = {}
         self._handlers: dict[type[Event], Callable[[Any, int], None]] = {
             Trade: self._trade, Quote: self._quote, BookDelta: self._book, Bar: self._bar,
@@ -83,11 +87,17 @@ class Dashboard:
         """Take in a batch of a line of models: of its "forecasts", or of its "shadows"."""
         take = self._models.forecasts if kind == "forecasts" else self._models.shadows
         take(line, batch.events)
+        if kind == "forecasts":
+            known = self._bars_of_lines.setdefault(line, {})
+            pairs = zip(batch.offsets, batch.events, strict=True)
+            known |= {offset: event.bar_offset for offset, event in pairs if isinstance(event, Forecast)}
+            for offset in list(known)[:-MAX_FORECASTS]:
+                del known[offset]
 
     def add_run(self, run_id: str) -> RunView:
         """The view of a run, made when it is not there."""
         if run_id not in self.runs:
-            self.runs[run_id] = RunView(run_id, self._bar_time)
+            self.runs[run_id] = RunView(run_id, partial(self._bar_time, run_id))
         return self.runs[run_id]
 
     def describe_run(self, run: Run) -> None:
@@ -195,7 +205,10 @@ class Dashboard:
         rows += [_undelivered(mail) for mail in self._mails if mail.message_id not in told]
         return sorted(rows, key=lambda row: (row["time_ms"], row["id"]), reverse=True)[:RECENT_NOTES]
 
-    def _bar_time(self, instrument: str, offset: int) -> int | None:
+    def _bar_time(self, run_id: str, instrument: str, place: int) -> int | None:
+        """Of the bar at that place in the run's own stream."""
+        run = self.runs[run_id].run
+        offset = self._bars_of_lines.get(run.forecasts, {}).get(place, -1) if run and run.forecasts else place
         for series in self._by_instrument.get(instrument, ()):
             time = series.bar_time(offset)
             if time is not None:
