@@ -52,7 +52,7 @@ def command(
         if settings.mode != "live":
             raise InputError(f'{run.run_id} trades an account, and these settings are of mode "{settings.mode}"')
         confirm_mode(settings)
-    stores, sources = bootstrap.stores, bootstrap.stores.home / "strategies"
+    stores, sources = bootstrap.stores, bootstrap.stores.strategies
     with stores.open_log() as log:
         request = request_for(
             run, log, strategy, parse_params(params), position=position, reason=reason, by=by or getpass.getuser(),

@@ -40,6 +40,17 @@ class Learning:
         """One a line that is trained here."""
         return [self._trainer(one, one.spec) for one in self._settings.forecasts if one.spec is not None]
 
+    def task(self, name: str) -> str:
+        """What a line forecasts, "up" or "return", by the model that serves now; "" while there is none."""
+        from quantlytic.learn.swap import wishes
+
+        given = next(one for one in self._settings.forecasts if one.line == name)
+        if given.members:
+            return self.task(given.members[0])
+        registry = self._loader(given).registry
+        asked = wishes(registry.latest(name), self._line(given))
+        return registry.manifest(asked[0].change.model_id).task if asked else ""
+
     def _predictor(self, given: ForecastSettings) -> Callable[[Log], Service]:
         from quantlytic.services.predictor import Predictor
 

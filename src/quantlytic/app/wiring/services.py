@@ -148,9 +148,11 @@ class Services:
 
         given = self._settings.lookahead
         every_ns = duration_ns(given.check_every)
+        task = self._learning().task(run.forecasts) if run.forecasts else ""
         return lambda log: Lookahead(
-            log, run, self._session(run, log), GRACE_NS, horizons=given.horizons, check_every_ns=every_ns
-        )
+            log, run, self._session(run, log), GRACE_NS, horizons=given.horizons, check_every_ns=every_ns,
+            forecast_task=task, sources=self._stores.strategies,
+        )  # fmt: skip
 
     def _scheduler(self, log: Log) -> Service:
         from quantlytic.app.commands.daily import open_day
@@ -164,11 +166,13 @@ class Services:
     def _strategist(self, run: Run) -> Build:
         from quantlytic.services.recovery import recover_strategist
         from quantlytic.services.strategist import Strategist
+        from quantlytic.services.swaps import Means
 
         def build(log: Log) -> Service:
-            session = self._session(run, log)
-            recover_strategist(log, run, session, self._stores.lake())
-            return Strategist(log, run, session)
+            session, lake = self._session(run, log), self._stores.lake()
+            means = Means(self._stores.log_handle, lake, self._stores.strategies)
+            recover_strategist(log, run, session, lake, means)
+            return Strategist(log, run, session, means)
 
         return build
 

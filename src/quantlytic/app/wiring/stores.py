@@ -30,6 +30,11 @@ class Stores:
         self._settings = settings
         self.home = settings.home
 
+    @property
+    def strategies(self) -> Path:
+        """Where the code of strategies is kept that took over from others."""
+        return self.home / "strategies"
+
     def make_home(self) -> None:
         """Make the folder that holds everything recorded, readable by this user alone."""
         try:
