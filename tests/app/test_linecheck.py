@@ -75,3 +75,15 @@ def test_instruments_without_one_and_a_damaged_model(tmp_path: Path, log: Log) -
     found = list(examine_line(LINE, registry, log, NOW))
     assert sorted(state for state, _ in found) == ["fail", "ok", "ok"]
     assert ETH not in str(found)
+
+
+def test_another_than_the_one_that_was_named(tmp_path: Path, log: Log) -> None:
+    registry = Registry(tmp_path / "lake")
+    made = promoted(registry, artifact())
+    bar = Forecast("trend", ETH, NOW - MINUTE_NS, NOW, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1, 0.5, "f" * 64)
+    log.writer("predictor.trend").commit({"forecasts.trend": [bar]})
+    found = list(examine_line(LINE, registry, log, NOW))
+    assert [state for state, _ in found] == ["ok", "warn", "ok"]
+    assert found[1][1].startswith(f"trend: ETHUSDT is forecast by {12 * 'f'}, not by {made[:12]}: it was refused")
+    (tmp_path / "lake" / "models" / made / artifact().manifest.file).write_bytes(b"cut")
+    assert next(examine_line(LINE, registry, log, NOW))[0] == "fail"

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.web.conftest import wait_until
 
 from quantlytic.model.event import Event
 from quantlytic.model.forecast import Forecast, ModelChange
 from quantlytic.model.strategychange import StrategyChange
 from quantlytic.model.time import NS_PER_MS, NS_PER_S
 from quantlytic.store.log.batch import EventBatch
+from quantlytic.store.log.sqlite import SqliteLog
 from quantlytic.web.models import COURSE, KEPT_CHANGES, WINDOW, ModelsView, drift_word
+from quantlytic.web.reader import TapeReader
 from quantlytic.web.views import Dashboard
 
 A, B = "box:A", "box:B"
@@ -142,6 +147,23 @@ def test_changes_of_strategies_are_among_the_changes() -> None:
     assert [line["line"] for line in state["lines"]] == ["l"]
     assert dashboard.drain(0)["lines"] == state["lines"]
     assert "lines" not in dashboard.drain(0)
+
+
+def test_the_reader_finds_lines_that_begin_while_it_runs(tmp_path: Path) -> None:
+    log = SqliteLog(tmp_path / "log")
+    reader = TapeReader(
+        lambda: SqliteLog(tmp_path / "log"), Dashboard("box", [NS_PER_S], 2.0), tmp_path, list_runs=tuple, publish=lambda _: None
+    )  # fmt: skip
+    reader.start()
+    wait_until(lambda: not json.loads(reader.snapshot())["loading"])
+    assert reader.models() == {"lines": [], "changes": []}
+    log.writer("predictor.a.b").commit({"forecasts.a.b": [change(1, "command", "", OLD), forecast(1)]})
+    log.writer("shadow.a.b").commit({"shadows.a.b": [change(1, "command", "", NEW), forecast(1, model=NEW)]})
+    wait_until(lambda: any(line["challengers"] for line in reader.models()["lines"]))
+    (line,) = reader.models()["lines"]
+    assert (line["line"], line["in_force"][0]["cause"], line["challengers"][0]["forecasts"]) == ("a.b", "command", 1)
+    reader.stop()
+    log.close()
 
 
 MODELS = st.sampled_from(["", "a" * 64, "b" * 64, "c" * 64])

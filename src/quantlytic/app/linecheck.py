@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from quantlytic.learn.serving import Line
 
 OK, WARN, FAIL = "ok", "warn", "fail"
+FOLLOW_NS = 60 * NS_PER_S
+"""So long may it take until a model that was named serves."""
 
 
 def examine_line(
@@ -24,7 +26,7 @@ def examine_line(
 ) -> Iterator[tuple[str, str]]:
     """What is found of a line, as (state, one sentence): "ok", "warn" (it has no forecasts now) or "fail" (it never will have).
 
-    `folder`: where paths to features of one's own begin. Nothing is compiled, and no model is loaded.
+    `folder`: where paths to features of one's own begin. Nothing is compiled, and no model is run.
     """
     from quantlytic.learn.swap import wishes
 
@@ -33,16 +35,31 @@ def examine_line(
     except QuantlyticError as error:
         yield FAIL, f"{line.name}: {error}"
         return
+    heard = _last_forecasts(line, log)
     missing = set(line.instruments)
     for wish in asked:
         missing -= set(wish.instruments)
         state, said = _fit(line, registry, wish.change.model_id, wish.instruments, now_ns, folder)
         yield state, f"{line.name}: {said}"
+        others = {
+            one: heard[one].model_id[:12] or "nobody"
+            for one in wish.instruments
+            if one in heard
+            and heard[one].model_id != wish.change.model_id
+            and heard[one].close_time > wish.change.time_ns + FOLLOW_NS
+        }
+        if others:
+            served = ", ".join(sorted(set(others.values())))
+            why = "it was refused, demoted, or is too old: the page, and a message, say why"
+            yield (
+                WARN,
+                f"{line.name}: {_symbols(others)} is forecast by {served}, not by {wish.change.model_id[:12]}: {why}",
+            )
     if missing:
         where = "" if len(missing) == len(line.instruments) else f" for {_symbols(missing)}"
         advice = "quantlytic train SPEC, then quantlytic models promote MODEL ALIAS --reason ..."
         yield WARN, f"{line.name}: no champion{where}, so no forecasts: {advice}"
-    state, said = _last(line, log, now_ns)
+    state, said = _last(max(heard.values(), key=lambda one: one.close_time, default=None), now_ns)
     yield state, f"{line.name}: {said}"
 
 
@@ -53,7 +70,7 @@ def _fit(
     from quantlytic.learn.staleness import expires_at, staleness
 
     try:
-        manifest = registry.manifest(model_id)
+        manifest = registry.get(model_id).manifest
         check_scope(manifest, instruments)
         Feed(manifest, line, folder=folder, compiled=False)
     except QuantlyticError as error:
@@ -65,19 +82,22 @@ def _fit(
     return OK, f"{manifest.kind} {model_id[:12]} forecasts {_symbols(instruments)}{lasts}"
 
 
-def _last(line: Line, log: Log, now_ns: int) -> tuple[str, str]:
+def _last_forecasts(line: Line, log: Log) -> dict[str, Forecast]:
+    """Instrument -> its last forecast, of the last few bars of the line."""
     first, end = log.bounds(line.forecasts_stream)
     back = 4 * (len(line.instruments) + 1)  # each bar's forecasts, its mark, and changes between them
-    last: Forecast | None = None
-    for event in log.read(line.forecasts_stream, max(first, end - back)).events if end > first else ():
-        last = event if isinstance(event, Forecast) else last
+    events = log.read(line.forecasts_stream, max(first, end - back)).events if end > first else ()
+    return {one.instrument: one for one in events if isinstance(one, Forecast) and one.instrument in line.instruments}
+
+
+def _last(last: Forecast | None, now_ns: int) -> tuple[str, str]:
     if last is None:
         return OK, "nothing was forecast yet"
     age = f"the last bar it had a word on ended {_age(now_ns - last.close_time)} ago"
     return (WARN, f"{age}; no forecast: {last.reason}") if math.isnan(last.value) else (OK, age)
 
 
-def _symbols(instruments: set[str] | tuple[str, ...]) -> str:
+def _symbols(instruments: Iterable[str]) -> str:
     names = sorted(one.partition(":")[2] for one in instruments)
     return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
 
