@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from tests.research.paperline import archived, logs, paper_run, write_bars
+from tests.services.forecastline import forecast_run, random_line, write_line
 from tests.services.swapline import ask, changes, decided, means, pump, state_of
 from tests.services.test_recovery import lose_snapshot
 
@@ -18,6 +19,7 @@ from quantlytic.engine.held import HeldSession
 from quantlytic.model.bar import Bar
 from quantlytic.model.equity import Decided, Equity
 from quantlytic.model.fill import Fill
+from quantlytic.model.forecast import Forecast
 from quantlytic.model.order import Order, OrderCancel
 from quantlytic.model.run import Run
 from quantlytic.research.runs.beginning import begin, begun_session
@@ -345,3 +347,21 @@ def test_of_several_requests_that_wait_the_last_one_counts(tmp_path: Path) -> No
         assert [one.refusal for one in refused] == ["a later request takes its place"] * 2
         assert (made.request, made.refusal) == ("q2", "")
         assert check_parity(log, RUN, fresh()()).mismatches == 0
+
+
+def test_no_bar_is_learnt_twice(tmp_path: Path) -> None:
+    """A run with forecasts, asked before its first bar: the venue's plain bars are ahead of its line's."""
+    line = random_line(5, 60)
+    bars = [event.bar for event in line if isinstance(event, Forecast)]
+    run = forecast_run(first=0)
+    with logs(tmp_path / "log") as log:
+        log.writer("barmaker.box").commit({"bars.box": bars[:40]})
+        how = means(tmp_path / "log")
+        ask(log, run, "sma-cross", fast=2, slow=5)
+        executor, strategist = pump(log, run, fresh(run), how)
+        write_line(log, line)
+        while executor.pump() + strategist.pump():
+            pass
+        (change,) = changes(log, run)
+        assert change.bars == 40
+        assert check_parity(log, run, fresh(run)()).mismatches == 0

@@ -178,6 +178,8 @@ class Strategist:
         self._log.wait({inbox.stream: inbox.read_position}, timeout_s)
 
     def close(self) -> None:
+        if self._swaps is not None:
+            self._swaps.close()
         self._writer.close()
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from quantlytic.store.lake import Lake
 
 LOOK_S = 0.1  # how often a busy strategist looks for requests
+LAST_S = 10.0
 
 
 class Means(NamedTuple):
@@ -77,6 +78,7 @@ class Swaps:
         self._made: Successor | None = None
         self._bars = 0
         self._since: list[Array] = []
+        self._learnt_ns = np.zeros(len(run.instruments), np.int64)  # by instrument, up to which close
         self._refusal = ""
 
     @property
@@ -120,12 +122,14 @@ class Swaps:
         """What came since, and the bar at hand. False: it raised, or is not let in any more, and is refused."""
         assert self._made is not None
         self.note(row)
+        rows = np.concatenate(self._since)
+        rows = rows[rows["close_time"] > self._learnt_ns[rows["instrument"]]]  # history may have had the first of them
         try:
-            self._made.learn(np.concatenate(self._since))
+            self._made.learn(rows)
             self._refusal = why_not(self._run, session.strategy, self._made.strategy)
         except QuantlyticError as error:
             self._refusal = _one_line(error)
-        self._bars += len(self._since)
+        self._bars += len(rows)
         return not self._refusal
 
     def hand_over(
@@ -142,6 +146,11 @@ class Swaps:
         self._end()
         change = _answer(request, reigning, time, offset, bars=bars, is_held=made.waits, state=packed(states))
         return made, change, wishes
+
+    def close(self) -> None:
+        """Wait a little for a thread that is at it: a process does not end well in the middle of a compiler."""
+        if self._thread is not None:
+            self._thread.join(LAST_S)
 
     # ---- inside
 
@@ -173,6 +182,9 @@ class Swaps:
                 finally:
                     log.close()
                 made.learn(bars)
+                for number in range(len(self._run.instruments)):
+                    mine = bars["close_time"][bars["instrument"] == number]
+                    self._learnt_ns[number] = mine.max(initial=0)
                 self._bars, self._made = len(bars), made
             self._refusal = refusal
         except Exception as error:  # whatever is wrong with it, the old one goes on
