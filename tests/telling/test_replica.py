@@ -16,7 +16,10 @@ from quantlytic.model.run import Run
 from quantlytic.model.signal import Signal
 from quantlytic.research.runs.beginning import begin
 from quantlytic.research.runs.paper import paper_session
+from quantlytic.store.control import open_control
 from quantlytic.store.log.port import Log
+from quantlytic.telling.delivery import Operator
+from quantlytic.telling.fanout import FanOut
 from quantlytic.telling.replica import Replica
 
 
@@ -45,6 +48,17 @@ def reasons(log: Log, run: Run, restart_every: int = 10**9) -> list[tuple[Signal
         if number % restart_every == restart_every - 1:
             replica = Replica(run, log, replica.save())
     return found
+
+
+def subjects(log: Log, run: Run, folder: Path) -> list[str]:
+    """Of the signals' mails, as they come."""
+    boss = Operator("boss", "mail", "boss@localhost", ("signal",))
+    with open_control(folder) as control:
+        for _ in range(2):  # the second begins where the first ended
+            fanout = FanOut(log, control, lambda: [run], operators=(boss,), stale_ns=None)
+            while fanout.pump():
+                pass
+        return [one.subject for one in control.messages.history(None, 1_000)[::-1]]
 
 
 def test_a_run_that_began_warm_is_explained_from_its_first_signal(log: Log, tmp_path: Path) -> None:
@@ -86,3 +100,6 @@ def test_a_run_that_was_given_another_strategy_is_explained_by_that_one(
     assert by_first[-1][0].bar_offset < by_second[0][0].bar_offset
     assert by_second[0][2] != by_first[0][2]
     assert reasons(log, run, restart_every=41) == told
+    names = [subject.split(" (")[1].split(",")[0] for subject in subjects(log, run, tmp_path)]
+    assert names == sorted(names, reverse=True), "each is told under the name of who decided"
+    assert set(names) == {"sma-cross", "rsi-reversion"}

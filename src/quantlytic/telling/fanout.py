@@ -24,6 +24,7 @@ from quantlytic.model.side import Side
 from quantlytic.model.signal import Signal
 from quantlytic.model.strategychange import StrategyChange
 from quantlytic.model.time import NS_PER_S, duration_text
+from quantlytic.research.runs.succession import changed
 from quantlytic.store.control.control import Control
 from quantlytic.store.control.records import Addressee, Message, message_id_of
 from quantlytic.store.log.port import Log
@@ -92,6 +93,7 @@ class FanOut:
         self._positions = control.messages.positions(READER)
         self._streams: dict[str, _Stream] = {}
         self._replicas: dict[str, Replica] = {}
+        self._now: dict[str, Run] = {}  # with the strategy that is in force, of runs that were given another one
         self._wishes: dict[str, Wishes] = {}  # by stream, as are the refusals
         self._refusals: dict[str, Refusals] = {}
         self._look_due_s = self._keep_due_s = timer_s()
@@ -145,9 +147,23 @@ class FanOut:
             self._streams[name] = _Stream(position, run)
             saved = self._saved.get(name)
             if run is not None and name == run.decisions_stream:
+                self._now[run.run_id] = self._as_it_was(run, position)
                 self._wishes[name] = Wishes(run, self._log, self._remind_ns, saved, position)
             elif name.startswith("account."):
                 self._refusals[name] = Refusals(self._remind_ns, saved)
+
+    def _as_it_was(self, run: Run, position: int) -> Run:
+        """The run with the strategy that was in force at that position of its decisions."""
+        now, at = run, self._log.bounds(run.decisions_stream)[0]
+        while at < position and self._log.bounds(run.commands_stream)[1]:  # else nobody has ever asked for another one
+            batch = self._log.read(run.decisions_stream, at)
+            if not batch.events:
+                break
+            for offset, event in zip(batch.offsets, batch.events, strict=True):
+                if offset < position and isinstance(event, StrategyChange) and not event.refusal:
+                    now = changed(run, event)
+            at = batch.next_offset
+        return now
 
     def _read(self, name: str, stream: _Stream) -> int:
         try:
@@ -170,6 +186,8 @@ class FanOut:
         for event in events:
             if type(event) not in _TOLD:  # nearly all of a market's
                 continue
+            if isinstance(event, StrategyChange) and stream.run is not None and not event.refusal:
+                self._now[event.run] = changed(stream.run, event)
             occasion = occasion_of(event, stream.run, name)
             if occasion is not None:
                 if news := self._is_news(name, event):
@@ -211,8 +229,9 @@ class FanOut:
         is_urgent = occasion.kind == "risk"
         if not is_urgent and self._stale_ns is not None and now_ns - occasion.event_time > self._stale_ns:
             return
-        strategy = strategy_name(run.strategy) if run is not None else ""
-        past = self._records.of(run, occasion.instrument) if self._records and run and occasion.instrument else None
+        now = self._now.get(run.run_id, run) if run is not None else None
+        strategy = strategy_name(now.strategy) if now is not None else ""
+        past = self._records.of(now, occasion.instrument) if self._records and now and occasion.instrument else None
         found = self._control.subscribers.for_event(
             occasion.kind, occasion.instrument, strategy, is_recommended=past is not None and past.is_recommended
         )
@@ -242,8 +261,9 @@ class FanOut:
         if isinstance(event, LedgerEntry):
             return data_letter(event)
         assert run is not None
+        now = self._now.get(run.run_id, run)
         if isinstance(event, Fill):
-            return fill_letter(event, run)
+            return fill_letter(event, now)
         assert isinstance(event, Signal | Intent)
         replica = self._replica(run, event.bar_offset)
         instrument = instrument_of(run, event.instrument)
@@ -262,8 +282,8 @@ class FanOut:
             side.name if isinstance(event, Signal) else "", side is Side.BUY,
         )  # fmt: skip
         if isinstance(event, Intent):
-            return intent_letter(event, run, chart)
-        return signal_letter(event, run, reason=reason, idea=replica.idea, record=record, chart=chart, again=again)
+            return intent_letter(event, now, chart)
+        return signal_letter(event, now, reason=reason, idea=replica.idea, record=record, chart=chart, again=again)
 
     def _replica(self, run: Run, offset: int) -> Replica:
         """The run's replica as it was after the bar at that offset; one that is further than that begins anew."""

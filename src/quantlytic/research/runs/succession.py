@@ -90,9 +90,11 @@ def changes_of(run: Run, log: Log) -> list[StrategyChange]:
 def as_it_is(run: Run, log: Log) -> Run:
     """The run with the strategy, parameters and code that are in force now. Its id stays: it is the same run."""
     changes = changes_of(run, log)
-    if not changes:
-        return run
-    last = changes[-1]
+    return changed(run, changes[-1]) if changes else run
+
+
+def changed(run: Run, last: StrategyChange) -> Run:
+    """The run as it is after a change."""
     return msgspec.structs.replace(run, strategy=last.new, params=params_of(last.new_params), code_hash=last.code_hash)
 
 
