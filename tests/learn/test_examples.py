@@ -16,6 +16,7 @@ from quantlytic.store.barwriter import write_bars
 
 SPECS = Path(__file__).parents[2] / "examples" / "specs"
 NAMES = ("logistic", "knn", "lightgbm", "mlp", "keras", "river")
+QUICK = [("logistic", True), ("knn", True), ("lightgbm", False), ("mlp", True), ("river", False)]
 SMALLER = {
     "rows = 5000": "rows = 1000",
     "rounds = 100": "rounds = 10",
@@ -28,8 +29,15 @@ def test_there_is_one_of_each() -> None:
     assert sorted(path.stem for path in SPECS.glob("*.toml")) == sorted(NAMES)
 
 
-@pytest.mark.parametrize("pooled", [True, False])
-@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name == "keras")) for name in NAMES])
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    ("name", "pooled"),
+    [
+        pytest.param(name, pooled, marks=[pytest.mark.slow] * ((name, pooled) not in QUICK))
+        for name in NAMES
+        for pooled in (True, False)
+    ],
+)
 def test_trains_passes_the_gate_and_is_promoted(
     quantlytic: Command, market_data: Path, tmp_path: Path, name: str, pooled: bool
 ) -> None:

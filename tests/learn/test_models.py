@@ -24,7 +24,12 @@ SMALL = {
     "river-tree": {"grace_period": 100, "tau": 0.2},
 }
 OF_TREES = ("lightgbm", "hist-gradient-boosting", "random-forest", "river-tree")
-CASES = [(name, task) for name, kind in MODELS.items() for task in kind.tasks]
+LATER = [("keras", RETURN)]  # TensorFlow takes its time
+CASES = [
+    pytest.param(name, task, marks=[pytest.mark.slow] * ((name, task) in LATER))
+    for name, kind in MODELS.items()
+    for task in kind.tasks
+]
 
 
 def problem(rows: int = 3000, seed: int = 4) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -38,8 +43,8 @@ def problem(rows: int = 3000, seed: int = 4) -> tuple[np.ndarray, np.ndarray, np
 
 @pytest.mark.parametrize(("name", "task"), CASES)
 def test_learns_repeats_and_passes_the_gate(name: str, task: str) -> None:
-    if name == "torch":
-        pytest.importorskip("torch")
+    if name in ("keras", "torch"):
+        pytest.importorskip(name)
     inputs, signal, weights = problem()
     labels = (signal > 0).astype(float) if task == UP else signal * 0.01
     kind = find_model(name)

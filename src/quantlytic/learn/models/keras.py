@@ -51,7 +51,7 @@ class Keras:
             )
         layers = [tuple(layer.get_weights()) for layer in model.layers if layer.get_weights()]
         return FittedNetwork(
-            scaler, layers, params["activation"], target, lambda scaled: model.predict_on_batch(scaled)[:, 0]
+            scaler, layers, params["activation"], target, lambda scaled: model(scaled, training=False).numpy()[:, 0]
         )
 
 
@@ -75,6 +75,7 @@ def _keras() -> Any:
     tensorflow, keras = need("tensorflow", "the model keras"), need("keras", "the model keras")
     if keras.backend.backend() != "tensorflow":
         raise InputError("the model keras runs on tensorflow: unset KERAS_BACKEND")
+    tensorflow.get_logger().setLevel("ERROR")  # that each model is compiled anew is known
     tensorflow.config.experimental.enable_op_determinism()
     try:
         tensorflow.config.set_visible_devices([], "GPU")
