@@ -146,6 +146,9 @@ class TrainingProcess:
             os.setpriority(os.PRIO_PROCESS, process.pid, wanted)
             if hasattr(os, "SCHED_BATCH"):  # Linux: when it wakes it takes the processor from nobody
                 os.sched_setscheduler(process.pid, os.SCHED_BATCH, os.sched_param(0))
+        if (score := Path(f"/proc/{process.pid}/oom_score_adj")).exists():
+            with contextlib.suppress(OSError):  # when memory is short this one goes, and not who forecasts
+                score.write_text("800")
         return process
 
     def _environment(self, given: Mapping[str, str]) -> dict[str, str]:
