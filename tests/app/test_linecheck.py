@@ -84,6 +84,6 @@ def test_another_than_the_one_that_was_named(tmp_path: Path, log: Log) -> None:
     log.writer("predictor.trend").commit({"forecasts.trend": [bar]})
     found = list(examine_line(LINE, registry, log, NOW))
     assert [state for state, _ in found] == ["ok", "warn", "ok"]
-    assert found[1][1].startswith(f"trend: ETHUSDT is forecast by {12 * 'f'}, not by {made[:12]}: it was refused")
+    assert found[1][1].startswith(f"trend: ETHUSDT: forecast by {12 * 'f'}, not by {made[:12]}: it was refused")
     (tmp_path / "lake" / "models" / made / artifact().manifest.file).write_bytes(b"cut")
     assert next(examine_line(LINE, registry, log, NOW))[0] == "fail"

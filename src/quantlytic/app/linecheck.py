@@ -53,7 +53,7 @@ def examine_line(
             why = "it was refused, demoted, or is too old: the page, and a message, say why"
             yield (
                 WARN,
-                f"{line.name}: {_symbols(others)} is forecast by {served}, not by {wish.change.model_id[:12]}: {why}",
+                f"{line.name}: {_symbols(others)}: forecast by {served}, not by {wish.change.model_id[:12]}: {why}",
             )
     if missing:
         where = "" if len(missing) == len(line.instruments) else f" for {_symbols(missing)}"
