@@ -143,6 +143,14 @@ def test_without_a_champion_always_up_in_a_rising_market_is_no_skill() -> None:
     assert "the base rate's" in verdict.reason
 
 
+def test_which_side_a_forecast_takes() -> None:
+    plain, meta, returns = Contest(UP, 1, "", 0.0), Contest(UP, 1, "", 0.0, is_meta=True), Contest(RETURN, 1, "", 0.0)
+    assert [plain.sign(value) for value in (0.6, 0.4, 0.5, math.nan)] == [1.0, -1.0, 0.0, 0.0]
+    assert [meta.sign(0.6, side) for side in (2.0, -1.0, 0.0, math.nan)] == [1.0, -1.0, 0.0, 0.0]
+    assert meta.sign(0.4, 1.0) == 0.0, "a signal that is not expected to pay is not turned around"
+    assert [returns.sign(value) for value in (1e-9, -1e-9, 0.0)] == [1.0, -1.0, 0.0]
+
+
 def test_looks_are_few_and_share_alpha() -> None:
     gate = Gate(outcomes=100, looks=3, alpha=0.05)
     seen, looked = [], 0

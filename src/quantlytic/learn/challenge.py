@@ -109,7 +109,8 @@ class Challenge:
                 self.count(their, mine, row)
 
     def _contest(self) -> Contest:
-        return Contest(self.manifest.task, self.manifest.horizon, self.seat.opponent, self._gate.cost_bps)
+        made, is_meta = self.manifest, self._signal >= 0
+        return Contest(made.task, made.horizon, self.seat.opponent, self._gate.cost_bps, is_meta=is_meta)
 
 
 def signal_column(manifest: Manifest) -> int:

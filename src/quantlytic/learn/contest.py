@@ -32,10 +32,11 @@ class Contest:
     """Gathers the forecasts of both (`take`) and their outcomes (`settle`). `opponent` is the champion's model id, "" where the
     line has none, and the challenger is measured by the base rate.
 
-    Bars on which one of the two says nothing are compared by neither.
+    Bars on which one of the two says nothing are compared by neither. `is_meta`: forecasts judge a signal's side.
     """
 
-    def __init__(self, task: str, horizon: int, opponent: str, cost_bps: float) -> None:
+    def __init__(self, task: str, horizon: int, opponent: str, cost_bps: float, *, is_meta: bool = False) -> None:
+        self._is_meta = is_meta
         self.task, self.horizon, self.opponent = task, horizon, opponent
         self.book, self.champion_book = SignBook(horizon, cost_bps), SignBook(horizon, cost_bps)
         self.latencies_ns: list[int] = []
@@ -72,12 +73,14 @@ class Contest:
             self._times.add(forecast.close_time)
 
     def sign(self, value: float, side: float = 1.0) -> float:
-        """The side that a forecast takes: of the signal's (`side`) for meta-labels, only where it is expected to pay."""
-        if math.isnan(value):
+        """The side that following a forecast takes: +1 long, -1 short, 0 none. With meta-labels the signal's (`side`) where it is
+        expected to pay, and none where it is not."""
+        if math.isnan(value) or math.isnan(side):
             return 0.0
-        if self.task != UP:
-            return math.copysign(1.0, value) if value != 0.0 else 0.0
-        return math.copysign(1.0, value - 0.5) if value != 0.5 and side else 0.0
+        edge = value - 0.5 if self.task == UP else value
+        if self._is_meta:
+            return float(np.sign(side)) if edge > 0.0 else 0.0
+        return float(np.sign(edge))
 
     def compared(self) -> Compared:
         """All outcomes so far, in order of time."""
