@@ -59,10 +59,12 @@ def test_sweep_and_walk_forward(quantlytic: Command, champion: str) -> None:
     given = ["ml-signal", "all.parquet", "--model", champion[:8], "--jobs", "1", "--json"]
     swept = answer(quantlytic("sweep", *given, "-p", "up=0.505,0.51,0.52", "-p", "weight=0.45"))
     assert swept["cells"] == 3
+    assert swept["forecasts"][0]["sentence"] in (Path(swept["folder"]) / "heatmap.html").read_text()
     walked = answer(
         quantlytic("walkforward", *given, "--train", "25d", "--test", "5d", "-p", "up=0.505,0.51", "-p", "weight=0.45")
     )
     assert walked["fills"] > 0
+    assert walked["forecasts"] == swept["forecasts"]
 
 
 def test_a_column_of_the_file_will_do(quantlytic: Command, tmp_path: Path) -> None:

@@ -65,6 +65,17 @@ def with_forecasts(
     return told
 
 
+def forecasts_told(bars: Bars) -> dict[str, Any]:
+    """`{"forecasts": [...]}` for JSON: model, task, in_sample and the sentence about each; {} where no model was asked."""
+    notes = bars.source.get("forecasts")
+    return {"forecasts": notes} if notes else {}
+
+
+def sentences(bars: Bars) -> list[str]:
+    """Where the forecasts came from, and what they are worth as evidence; [] where no model was asked."""
+    return [str(note["sentence"]) for note in bars.source.get("forecasts", ())]
+
+
 def told_again(bars: Bars, home: Path, notes: Sequence[dict[str, Any]]) -> Bars:
     """The bars with forecasts of the models that a manifest names."""
     from quantlytic.learn.registry import Registry

@@ -63,7 +63,8 @@ def forecast_bars(bars: Bars, artifact: Artifact, *, in_sample: bool = False, fo
     before = dict(bars.source).get("forecasts", [])
     sentence = _sentence(manifest, own, given, in_sample)
     note = {"model": artifact.model_id, "task": manifest.task, "in_sample": in_sample, "sentence": sentence}
-    return Bars(told.array, bars.instruments, bars.label, {**bars.source, "forecasts": [*before, note]})
+    label = f"{bars.label or 'bars'}, forecasts of {artifact.model_id[:12]}{' (in sample)' if in_sample else ''}"
+    return Bars(told.array, bars.instruments, label, {**bars.source, "forecasts": [*before, note]})
 
 
 def _as_trained(bars: Bars, manifest: Manifest) -> tuple[Bars, np.ndarray[tuple[int], np.dtype[np.int64]]]:

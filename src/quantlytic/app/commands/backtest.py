@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from quantlytic.app.forecasts import model_options, told_again, with_forecasts
+from quantlytic.app.forecasts import forecasts_told, model_options, sentences, told_again, with_forecasts
 from quantlytic.app.options import check_options, market_of, span_options, trading_options
 from quantlytic.model.errors import InputError, MismatchError
 
@@ -91,8 +91,7 @@ def command(strategy: str | None, report: Path | None, debug: bool, as_json: boo
     path = report if report is not None else None if as_json else folder / "report.html"
     written = None if path is None else result.plot(path, verdict=verdict)
     if as_json:
-        notes = bars.source.get("forecasts")
-        told = {"verdict": verdict.to_dict()} | ({"forecasts": notes} if notes else {})
+        told = {"verdict": verdict.to_dict()} | forecasts_told(bars)
         click.echo(json.dumps(result.summary() | told, allow_nan=False))
     else:
         _print(result, written, verdict.sentence)
@@ -226,8 +225,8 @@ def _print(result: Result, report: Path | None, verdict: str) -> None:
     for row in rows:
         table.add_row(*row)
     print_table(table)
-    for note in result.bars.source.get("forecasts", ()):
-        click.echo("\n" + click.wrap_text(str(note["sentence"]), 100))
+    for sentence in sentences(result.bars):
+        click.echo("\n" + click.wrap_text(sentence, 100))
     if result.rejections:
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in result.rejections.items())
         click.echo(f"\norders rejected: {summary['rejected']:,} ({reasons})")

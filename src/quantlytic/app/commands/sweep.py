@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from quantlytic.app.forecasts import model_options, with_forecasts
+from quantlytic.app.forecasts import forecasts_told, model_options, sentences, with_forecasts
 from quantlytic.app.options import check_options, market_of, span_options, trading_options
 from quantlytic.model.errors import InputError
 
@@ -197,6 +197,7 @@ def _summary(found: Sweep, metric: str, folder: Path, entered: int) -> dict[str,
         "bars": len(found.bars.array),
         "elapsed_s": round(found.elapsed_s, 3),
         "folder": str(folder),
+        **forecasts_told(found.bars),
     }  # fmt: skip
 
 
@@ -217,6 +218,8 @@ def _print(found: Sweep, metric: str, folder: Path, entered: int) -> None:
     names = list(found.axes) or list(found.cells[0])
     for name in ("cell", *names, *(label(one) for one in columns)):
         table.add_column(name, justify="right")
+    for sentence in sentences(found.bars):
+        click.echo(click.wrap_text(sentence, 100) + "\n")
     order = found.ranked(metric)
     for cell in order[:_TOP]:
         params = [f"{found.cells[cell][name]:.6g}" for name in names]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from quantlytic.app.forecasts import model_options, with_forecasts
+from quantlytic.app.forecasts import forecasts_told, model_options, sentences, with_forecasts
 from quantlytic.app.options import check_options, market_of, span_options, trading_options
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def command(strategy: str, file: Path | None, data: Path | None, out: Path | Non
     )
     written = None if out is None else found.plot(out)
     if as_json:
-        click.echo(json.dumps(found.summary(), allow_nan=False))
+        click.echo(json.dumps(found.summary() | forecasts_told(found.bars), allow_nan=False))
     else:
         _print(found, written)
 
@@ -98,6 +98,8 @@ def _print(found: WalkForward, page: Path | None) -> None:
 
     figures = found.metrics
     click.echo(f"\n{found.verdict.sentence}\n")
+    for sentence in sentences(found.bars):
+        click.echo(click.wrap_text(sentence, 100) + "\n")
     table = Table(box=None, pad_edge=False)
     for name in ("from", "to", "parameters", "sharpe in", "out", "return in", "out", "fills"):
         table.add_column(name, justify="left" if name in ("from", "to", "parameters") else "right")
