@@ -35,7 +35,7 @@ def scheduler() -> Iterator[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
 @pytest.mark.parametrize("kind", KINDS)
 def test_serially_on_two_workers_and_on_dask(tmp_path: Path, scheduler: str, kind: str) -> None:
