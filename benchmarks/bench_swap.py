@@ -2,13 +2,13 @@
 
     python benchmarks/bench_swap.py [--json] [--swaps 1000]
 
-A feeder commits a bar each millisecond; the predictor, in a thread of its own as in `up`, commits a forecast of each, and its
-loader thread looks at the registry every 50 ms. Models of several kinds are promoted in turn, one of twenty-five with other
-features, which are warmed with the history in the log; each is fetched, verified, asked, timed and swapped in. Every ten swaps
-there is a pause.
+In one process a thread takes two services in turns, as `up` does: a feeder in the place of the barmaker, which commits a bar
+each millisecond, and the predictor, which commits its forecast; the loader's thread looks at the registry every 50 ms. Another
+process promotes models of several kinds in turn, one of twenty-five with other features, which are warmed with the history in
+the log; each is fetched, verified, asked, timed and swapped in. Every ten swaps there is a pause.
 
 `lateness_ms`: from when a bar was due to when its forecast was committed, in the pauses (`calm`) and while models are loaded and
-swapped (`swapping`); `added` is the difference of the two, `at_swap_added` that of the very bars from which a new model served.
+swapped (`swapping`); `added_ms` is the difference, `at_swap_added_ms` that of the very bars from which a new model served.
 `load_ms`: away from the loop; `swap_us`: between two bars, `other_features_us` with the catching up of features. `forecast_us`:
 from the bar at hand to its forecast, by kind of model (a row of features and the model's answer). Afterwards every bar must have
 one forecast, by the model that the changes say. Goal: p99 added below 5 ms.
@@ -21,6 +21,7 @@ import gc
 import hashlib
 import json
 import random
+import subprocess
 import sys
 import tempfile
 import threading
@@ -45,6 +46,7 @@ from quantlytic.learn.models.catalogue import find_model, settled
 from quantlytic.learn.models.model import UP
 from quantlytic.learn.registry import Registry
 from quantlytic.learn.runtime import load
+from quantlytic.learn.servedline import ServedLine
 from quantlytic.learn.serving import Line
 from quantlytic.model.bar import BAR, Bar
 from quantlytic.model.forecast import Forecast, ModelChange
@@ -57,6 +59,7 @@ SWAPS, ROUND = 1_000, 10
 CALM_S = 0.5
 CHECK_S = 0.05
 GOAL_MS = 5.0
+WARM_UP = 500  # bars
 TICK_NS = NS_PER_MS
 START_NS = 1_700_000_000 * 10**9
 HISTORY, ROWS = 2_000, 4_000
@@ -121,48 +124,35 @@ def model(kind_name: str, specs: tuple[FeatureSpec, ...], seed: int) -> Artifact
 LINE_INSTRUMENTS = (Instrument("bench:BTCUSDT"),)
 
 
-class Feeder(threading.Thread):
-    """Commits a bar each tick, when it is due or as soon after as it can."""
+class Feeder:
+    """Commits a bar each tick, when it is due or as soon after as it can: in the barmaker's place."""
 
-    def __init__(self, open_a_log: Callable[[], Log], first: int) -> None:
-        super().__init__(daemon=True)
-        self._open, self._number = open_a_log, first
+    def __init__(self, log: Log, first: int) -> None:
+        self._writer, self._first = log.writer("barmaker.bench"), first
+        self._began_ns = time.perf_counter_ns()
         self.due_ns: list[int] = []
-        self.stopping = threading.Event()
 
-    def run(self) -> None:
-        with closing(self._open()) as log:
-            writer = log.writer("barmaker.bench")
-            due_ns = time.perf_counter_ns()
-            while not self.stopping.is_set() and self._number < MOST_BARS:
-                due_ns += TICK_NS
-                if (left_ns := due_ns - time.perf_counter_ns()) > 0:
-                    time.sleep(left_ns / 1e9)
-                self.due_ns.append(due_ns)
-                writer.commit({LINE.bars_stream: [bar(self._number)]})
-                self._number += 1
+    def pump(self) -> int:
+        """The bars that are due."""
+        done = len(self.due_ns)
+        due = min((time.perf_counter_ns() - self._began_ns) // TICK_NS, MOST_BARS - self._first)
+        if due > done:
+            self._writer.commit({LINE.bars_stream: [bar(self._first + number) for number in range(done, due)]})
+            self.due_ns += [self._began_ns + (number + 1) * TICK_NS for number in range(done, due)]
+        return due - done
+
+    def wait(self) -> None:
+        """Until the next one is."""
+        left_ns = self._began_ns + (len(self.due_ns) + 1) * TICK_NS - time.perf_counter_ns()
+        time.sleep(max(left_ns, 0) / 1e9)
 
 
-class Forecaster(threading.Thread):
-    """The predictor in its thread, as a host runs it; when each bar's forecast was committed."""
+class Timed:
+    """What a predictor's swaps and loads took."""
 
-    def __init__(self, open_a_log: Callable[[], Log], registry: Registry) -> None:
-        super().__init__(daemon=True)
-        self._open, self._registry = open_a_log, registry
-        self.done_ns: list[int] = []
+    def __init__(self, loader: Loader) -> None:
         self.loads_ms: list[float] = []
         self.swaps_us: list[tuple[bool, float]] = []
-        self.predictor: Predictor | None = None
-        self.ready, self.stopping = threading.Event(), threading.Event()
-
-    @property
-    def handled(self) -> int:
-        """The last change of the alias that was taken up."""
-        assert self.predictor is not None
-        return self.predictor._served.standing.handled.get(ALIAS, 0)
-
-    def run(self) -> None:
-        loader = Loader(self._registry, LINE, self._open, budget_ns=50 * NS_PER_MS)
         load_model = loader.load
 
         def timed_load(*args: Any, **kwargs: Any) -> Any:
@@ -172,74 +162,108 @@ class Forecaster(threading.Thread):
             return found
 
         loader.load = timed_load  # type: ignore[method-assign]
-        with closing(self._open()) as log, closing(Predictor(log, LINE, loader, check_s=CHECK_S)) as predictor:
-            self.predictor = predictor
-            served = predictor._served
-            swap = served._swap
 
-            def timed_swap(*args: Any) -> Any:
-                known, began_ns = set(served._feeds), time.perf_counter_ns()
-                found = swap(*args)
-                took_us = (time.perf_counter_ns() - began_ns) / 1e3
-                self.swaps_us.append((set(served._feeds) <= known, took_us))
-                return found
+    def watch(self, served: ServedLine) -> None:
+        swap = served._swap
 
-            served._swap = timed_swap  # type: ignore[method-assign]
-            self.ready.set()
-            while not self.stopping.is_set():
-                if count := predictor.pump():
-                    self.done_ns += [time.perf_counter_ns()] * count
-                else:
-                    predictor.wait(0.1)
-            while count := predictor.pump():
-                self.done_ns += [time.perf_counter_ns()] * count
+        def timed_swap(*args: Any) -> Any:
+            known, began_ns = set(served._feeds), time.perf_counter_ns()
+            found = swap(*args)
+            took_us = (time.perf_counter_ns() - began_ns) / 1e3
+            self.swaps_us.append((set(served._feeds) <= known, took_us))
+            return found
+
+        served._swap = timed_swap  # type: ignore[method-assign]
+
+
+def log_of(folder: Path) -> Callable[[], Log]:
+    return lambda: open_log("sqlite", folder=folder / "log")
+
+
+def serve(folder: Path) -> None:
+    """Feeder and predictor by turns, until the file `stop` is there; what they saw is left in `seen.json`."""
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    loader = Loader(Registry(folder / "lake"), LINE, log_of(folder), budget_ns=50 * NS_PER_MS)
+    timed, done_ns, stopping = Timed(loader), list[int](), threading.Event()
+    threading.Thread(target=await_file, args=(folder / "stop", stopping), daemon=True).start()
+    with closing(log_of(folder)()) as log, closing(Predictor(log, LINE, loader, check_s=CHECK_S)) as predictor:
+        timed.watch(predictor._served)
+        gc.collect()
+        gc.freeze()  # what was imported is not looked at again; the collector stays on
+        feeder = Feeder(log, HISTORY)
+        while not stopping.is_set() or len(done_ns) < len(feeder.due_ns):
+            fed = 0 if stopping.is_set() else feeder.pump()
+            if count := predictor.pump():
+                done_ns += [time.perf_counter_ns()] * count
+            elif not fed:
+                feeder.wait()
+    seen = {"due_ns": feeder.due_ns, "done_ns": done_ns, "loads_ms": timed.loads_ms, "swaps_us": timed.swaps_us}
+    (folder / "seen.json").write_text(json.dumps(seen))
+
+
+def await_file(path: Path, found: threading.Event) -> None:
+    while not path.exists():
+        time.sleep(0.05)
+    found.set()
+
+
+class Watcher:
+    """Counts the changes of model on the tape."""
+
+    def __init__(self, log: Log) -> None:
+        self._log, self._position = log, 0
+        self.changes = 0
+
+    def await_changes(self, count: int, process: subprocess.Popen[bytes]) -> None:
+        """Until so many were made."""
+        while self.changes < count:
+            batch = self._log.read(LINE.forecasts_stream, self._position, 50_000)
+            self.changes += sum(type(event) is ModelChange for event in batch.events)
+            self._position = batch.next_offset
+            if not batch.events:
+                if process.poll() is not None:
+                    raise RuntimeError("the predictor's process has ended")
+                self._log.wait({LINE.forecasts_stream: self._position}, 0.5)
+            time.sleep(0.005)
 
 
 def replay(folder: Path, swaps: int) -> dict[str, Any]:
     """The figures of one replay."""
-
-    def open_a_log() -> Log:
-        return open_log("sqlite", folder=folder / "log")
-
     registry = Registry(folder / "lake")
     models = [(kind, registry.put(model(kind, SPECS, seed))) for seed in (1, 2) for kind in KINDS]
     wide = ("logistic, other features", registry.put(model("logistic", WIDE, 3)))
     kind_of = {model_id: kind for kind, model_id in (*models, wide)}
-    with closing(open_a_log()) as log:
-        log.writer("barmaker.bench").commit({LINE.bars_stream: [bar(number) for number in range(HISTORY)]})
-    registry.promote(models[0][1], ALIAS, "first", "bench", 1)
-    gc.collect()
-    gc.freeze()  # what trained the models is not looked at again; the collector stays on, as in the services
-    forecaster, feeder = Forecaster(open_a_log, registry), Feeder(open_a_log, HISTORY)
-    forecaster.start()
-    forecaster.ready.wait()
-    feeder.start()
-    time.sleep(1.0)
     calm: list[tuple[int, int]] = []
     source = random.Random(1)
-    for number in range(2, swaps + 2):
-        if number % ROUND == 2:
-            began = len(feeder.due_ns)
-            time.sleep(CALM_S)
-            calm.append((began, len(feeder.due_ns)))
-        one = wide if number % EVERY_WIDE == 0 else models[(number * 3) % len(models)]
-        registry.promote(one[1], ALIAS, "in turn", "bench", number)
-        while forecaster.handled < number and forecaster.is_alive():
-            time.sleep(0.002)
-        time.sleep(source.uniform(0.0, 0.003))
-    feeder.stopping.set()
-    feeder.join()
-    forecaster.stopping.set()
-    forecaster.join()
-    with closing(open_a_log()) as log:
-        events = log.read(LINE.forecasts_stream, 0, 10**7).events
-    changes = check(list(events), len(feeder.due_ns), swaps)
-    lateness = (np.array(forecaster.done_ns) - np.array(feeder.due_ns)) / 1e6
-    return figures(lateness, calm, [at - HISTORY for at in changes], forecaster) | {
-        "forecast_us": latencies(list(events), kind_of),
+    with closing(log_of(folder)()) as log:
+        log.writer("barmaker.bench").commit({LINE.bars_stream: [bar(number) for number in range(HISTORY)]})
+        registry.promote(models[0][1], ALIAS, "first", "bench", 1)
+        process = subprocess.Popen([sys.executable, __file__, "--serve", str(folder)], stdin=subprocess.DEVNULL)
+        try:
+            watcher = Watcher(log)
+            watcher.await_changes(1, process)
+            time.sleep(1.0)
+            for number in range(2, swaps + 2):
+                if number % ROUND == 2:
+                    began_ns = time.perf_counter_ns()
+                    time.sleep(CALM_S)
+                    calm.append((began_ns, time.perf_counter_ns()))
+                one = wide if number % EVERY_WIDE == 0 else models[(number * 3) % len(models)]
+                registry.promote(one[1], ALIAS, "in turn", "bench", number)
+                watcher.await_changes(number, process)
+                time.sleep(source.uniform(0.0, 0.003))
+            (folder / "stop").touch()
+            process.wait(60)
+        finally:
+            process.kill()
+        events = list(log.read(LINE.forecasts_stream, 0, 10**7).events)
+    seen = json.loads((folder / "seen.json").read_text())
+    changes = check(events, len(seen["due_ns"]), swaps)
+    return figures(seen, calm, [at - HISTORY for at in changes]) | {
+        "forecast_us": latencies(events, kind_of),
         "swaps": swaps,
-        "bars": len(lateness),
-        "seconds": (feeder.due_ns[-1] - feeder.due_ns[0]) / 1e9,
+        "bars": len(seen["due_ns"]),
+        "seconds": (seen["due_ns"][-1] - seen["due_ns"][0]) / 1e9,
     }
 
 
@@ -271,26 +295,24 @@ def cuts(values: Any, digits: int = 3) -> dict[str, float]:
     }
 
 
-def figures(
-    lateness: np.ndarray[Any, Any], calm: list[tuple[int, int]], changes: list[int], forecaster: Forecaster
-) -> dict[str, Any]:
-    is_calm = np.zeros(len(lateness), np.bool_)
-    for began, ended in calm:
-        is_calm[began:ended] = True
-    is_calm[:500] = True
-    quiet, busy = cuts(lateness[is_calm]), cuts(lateness[~is_calm])
-    shared = [took for is_shared, took in forecaster.swaps_us if is_shared]
-    other = [took for is_shared, took in forecaster.swaps_us if not is_shared]
-    at_swap = cuts(lateness[changes] - quiet["p50"])
+def figures(seen: dict[str, Any], calm: list[tuple[int, int]], changes: list[int]) -> dict[str, Any]:
+    due = np.array(seen["due_ns"])
+    lateness = (np.array(seen["done_ns"]) - due) / 1e6
+    is_calm = np.zeros(len(due), np.bool_)
+    for began_ns, ended_ns in calm:
+        is_calm |= (due >= began_ns) & (due < ended_ns)
+    is_warm = np.arange(len(due)) >= WARM_UP
+    quiet, busy = cuts(lateness[is_calm & is_warm]), cuts(lateness[~is_calm & is_warm])
+    other = [took for is_shared, took in seen["swaps_us"] if not is_shared]
     return {
         "each_bar_once": True,
         "lateness_ms": {"calm": quiet, "swapping": busy},
         "added_ms": {name: round(busy[name] - quiet[name], 3) for name in busy},
-        "at_swap_added_ms": at_swap,
+        "at_swap_added_ms": cuts(lateness[changes] - quiet["p50"]),
         "goal_added_p99_ms": GOAL_MS,
         "held": busy["p99"] - quiet["p99"] < GOAL_MS,
-        "load_ms": cuts(forecaster.loads_ms),
-        "swap_us": cuts(shared, 1),
+        "load_ms": cuts(seen["loads_ms"]),
+        "swap_us": cuts([took for is_shared, took in seen["swaps_us"] if is_shared], 1),
         "other_features_us": cuts(other, 1) if other else {},
     }
 
@@ -305,21 +327,19 @@ def latencies(events: list[Any], kind_of: dict[str, str]) -> dict[str, dict[str,
 
 def measure(swaps: int = SWAPS) -> dict[str, Any]:
     """The figures; goal: p99 of the lateness added by swapping below 5 ms."""
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
-    try:
-        with tempfile.TemporaryDirectory(prefix="quantlytic-swap-") as folder:
-            return replay(Path(folder), swaps)
-    finally:
-        gc.unfreeze()
-        sys.setswitchinterval(interval)
+    with tempfile.TemporaryDirectory(prefix="quantlytic-swap-") as folder:
+        return replay(Path(folder), swaps)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--swaps", type=int, default=SWAPS)
+    parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
+    if given.serve is not None:
+        serve(given.serve)
+        return
     found = measure(given.swaps)
     if given.json:
         print(json.dumps(found))

@@ -31,7 +31,7 @@ CLOSE_EVENTS = 50
 """So few events behind, the features of a new model are left to catch up between two events."""
 TIMES_SLOWER = 10
 _PASSES = 20
-_READ = 1000
+_READ = 200
 _REST_S = 0.001
 _NEVER_NS = 10**12
 
@@ -84,6 +84,7 @@ class Loader:
         """
         try:
             artifact = self.registry.get(model_id)
+            rest()
             manifest = artifact.manifest
             check_scope(manifest, instruments)
             if last_close and (stale := staleness(manifest, last_close)):
@@ -91,8 +92,10 @@ class Loader:
             feed = feeds.get(feed_key(manifest)) or Feed(
                 manifest, self.line, folder=self._folder, compiled=self._compiled
             )
+            rest()
             serving = Serving(artifact, feed)
-            serving.prove(self._allowed_ns(champion_ns))
+            rest()
+            serving.prove(self._allowed_ns(champion_ns), rest)
             serving.limit_ns = self._allowed_ns(champion_ns or serving.typical_ns)
             if feeds.get(feed.key) is not feed:
                 self._warm(feed, position)
@@ -147,7 +150,7 @@ class Loader:
         rows = self._logged(feed, log, until)
         if len(rows) < WARM_BARS and (lake := self._open_lake()) is not None:
             rows = np.concatenate([self._older(feed, log, lake, until, rows), rows])
-        feed.warm(rows)
+        feed.warm(rows, rest)
         feed.position = until
         return None
 
@@ -161,7 +164,7 @@ class Loader:
             rows = [bar_row(bar, index[bar.instrument]) for bar in bars if bar.instrument in index]
             parts.append(np.array(rows, BAR))
             at = batch.next_offset
-            time.sleep(_REST_S)
+            rest()
         return np.concatenate(parts)[-WARM_BARS:]
 
     def _older(self, feed: Feed, log: Log, lake: Lake, until: int, logged: NDArray[Any]) -> NDArray[Any]:
@@ -184,6 +187,11 @@ class Loader:
             ends[k] = min(ends[k], int(own[0])) if len(own) else ends[k]
         older: NDArray[Any] = rows[rows["close_time"] < np.array(ends, np.int64)[rows["instrument"]]][-WARM_BARS:]
         return older
+
+
+def rest() -> None:
+    """Let other threads have their turn: what is done here in one go, they wait for."""
+    time.sleep(_REST_S)
 
 
 def catch_up(feed: Feed, line: Line, log: Log, until: int) -> None:

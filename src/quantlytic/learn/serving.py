@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,9 +99,9 @@ class Feed:
             self._hear(self.market, log, bar)
         return self.live.update(bar if known == bar.instrument else msgspec.structs.replace(bar, instrument=known))
 
-    def warm(self, rows: NDArray[Any]) -> None:
+    def warm(self, rows: NDArray[Any], rest: Callable[[], object] = int) -> None:
         """Begin anew after rows of BAR, whose `instrument` is an index of `trained`, in the order they came."""
-        self.live = self._features.live_after(rows)
+        self.live = self._features.live_after(rows, rest)
 
     def _hear(self, market: MarketReader, log: Log, bar: Bar) -> None:
         if not market.has_begun:  # also after a restart: what was waiting for its bar is read once more
@@ -153,9 +154,9 @@ class Serving:
         value = self._ask(inputs)
         return value, "", self.drift.add(inputs[0])
 
-    def prove(self, most_ns: int) -> None:
+    def prove(self, most_ns: int, rest: Callable[[], object] = int) -> None:
         """Warm it, see that typical rows have answers, and time one row alone (`typical_ns`, the median). Fault otherwise, or
-        when it takes longer than `most_ns`."""
+        when it takes longer than `most_ns`. `rest` is called between two rows: other threads may be in a hurry."""
         rows = [np.array(row)[None] for row in zip(*self.manifest.feature_deciles, strict=True)]
         took, ends_ns = list[int](), time.perf_counter_ns() + max(20 * most_ns, 200_000_000)
         for _ in range(4):
@@ -163,6 +164,7 @@ class Serving:
                 began_ns = time.perf_counter_ns()
                 self._answer(inputs_of(row))
                 took.append(time.perf_counter_ns() - began_ns)
+                rest()
                 if took[-1] + began_ns > ends_ns:
                     break
         self.typical_ns = int(np.median(took))

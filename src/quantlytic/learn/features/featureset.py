@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,10 +115,10 @@ class FeatureSet:
             self.graph, self.instruments, self.names, self.size, self.age, self.code_hash, self.compiled
         )
 
-    def live_after(self, rows: NDArray[Any]) -> LiveFeatures:
+    def live_after(self, rows: NDArray[Any], rest: Callable[[], object] = int) -> LiveFeatures:
         """`live()` as it is when it has been given these rows of BAR, one after the other; much sooner. `instrument` is the
         set's index. A row that is not after the last one of its instrument is left out, a hole is as it is live. Not for
-        features of trades or quotes."""
+        features of trades or quotes. `rest` is called every thousand rows: other threads may be in a hurry."""
         assert not self.graph.events, "the events of these rows are not known"
         live, lanes = self.live(), dict[int, tuple[Lane, NDArray[np.int64]]]()
         for k in range(len(self.instruments)):
@@ -128,14 +128,14 @@ class FeatureSet:
             if len(mine):
                 lane = self._lane(np.ascontiguousarray(mine, BAR), {})
                 starts = self._begins(lane.bars)
-                self._over(lane, False, starts, _TURN)
+                self._over(lane, False, starts, rest)
                 lanes[k] = lane, starts
         known = {k: Known(lane.bars["close_time"], lane.out) for k, (lane, _) in lanes.items()}
         for k, (lane, starts) in lanes.items():
             if self.graph.seen:
                 times, plain = lane.bars["close_time"], lane.state.copy()
                 seen_over(self.graph.seen, k, len(self.instruments), times, known, self.age, lane.seen)
-                self._over(lane, True, starts, _TURN)
+                self._over(lane, True, starts, rest)
                 for node in self.graph.nodes:
                     if not node.across:
                         part = slice(node.offset, node.offset + node.layout.size)
@@ -178,13 +178,18 @@ class FeatureSet:
         out = np.empty((len(array), len(self.graph.nodes)))
         return Lane(self.graph, array, fields, seen, out, bounds, sorted_events, self.compiled)
 
-    def _over(self, lane: Lane, across: bool, starts: NDArray[np.int64], turn: int = 0) -> None:
-        """Over all rows; `turn`: so many at a time, between which other threads have theirs."""
+    def _over(
+        self, lane: Lane, across: bool, starts: NDArray[np.int64], rest: Callable[[], object] | None = None
+    ) -> None:
+        """Over all rows, with a rest every `_TURN` of them, or without."""
         ends = np.append(starts[1:], len(lane.bars))
         for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
             lane.reset()
-            for first in range(start, end, turn or max(end - start, 1)):
-                lane.advance(across, first, min(turn or end, end - first))
+            turn = _TURN if rest is not None else end - start
+            for first in range(start, end, turn or 1):
+                lane.advance(across, first, min(turn, end - first))
+                if rest is not None:
+                    rest()
 
     def _begins(self, array: NDArray[Any]) -> NDArray[np.int64]:
         """The rows at which features begin: the first, and each after a hole."""
