@@ -41,7 +41,7 @@ def write_bars(log: Log, bars: Bars) -> None:
     writer = log.writer("barmaker.file")
     rows = bars.array.tolist()
     for start in range(0, len(rows), BARS_A_COMMIT):
-        writer.commit({"bars.file": [Bar(names[row[0]], *row[1:]) for row in rows[start : start + BARS_A_COMMIT]]})
+        writer.commit({"bars.file": [Bar(names[row[0]], *row[1:-1]) for row in rows[start : start + BARS_A_COMMIT]]})
     writer.close()
 
 

@@ -284,7 +284,7 @@ def test_portfolios_on_real_bars_of_five_symbols(name: str, market_data: Path, t
     run = Run("x", "paper", "file", name, params, bars.instruments, size_ns, 1e6, 10.0, 0, "")
     events: list[Any] = []
     for index, row in enumerate(bars.array.tolist()):
-        events.append(Bar(ids[row[0]], *row[1:]))
+        events.append(Bar(ids[row[0]], *row[1:-1]))  # without a forecast
         if index + 1 == len(bars) or bars.array["close_time"][index + 1] > row[2]:
             events.append(BarsClosed(size_ns, row[2]))
     with closing(open_log("sqlite", folder=tmp_path)) as log:
