@@ -163,3 +163,19 @@ def _stores(home: object, settings: Settings) -> Iterator[Finding]:
             yield Finding(name, "ok", check())
         except QuantlyticError as error:
             yield Finding(name, "fail", str(error))
+    if settings.forecasts:
+        yield from _lines(bootstrap)
+
+
+def _lines(bootstrap: Bootstrap) -> Iterator[Finding]:
+    """Whether the lines of models can forecast."""
+    from quantlytic.app.wiring.learning import Learning
+
+    settings, venue = bootstrap.settings, bootstrap.edge.venue
+    learning = Learning(settings, bootstrap.stores, venue, [f"{venue}:{one}" for one in settings.venue.symbols])
+    try:
+        with bootstrap.stores.open_log() as log:
+            for state, said in learning.examine(log, time.time_ns()):
+                yield Finding("forecasts", state, said)
+    except QuantlyticError as error:
+        yield Finding("forecasts", "fail", str(error))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,6 @@ from quantlytic.app.config import Settings
 from quantlytic.app.forecastsettings import ForecastSettings
 from quantlytic.app.wiring.stores import Stores
 from quantlytic.model.errors import InputError
-from quantlytic.model.instrument import Instrument
 from quantlytic.model.time import duration_ns, duration_text
 from quantlytic.store.log.port import Log
 
@@ -23,9 +22,9 @@ if TYPE_CHECKING:
 class Learning:
     """The lines of these settings, over the instruments of the venue."""
 
-    def __init__(self, settings: Settings, stores: Stores, venue: str, instruments: tuple[Instrument, ...]) -> None:
+    def __init__(self, settings: Settings, stores: Stores, venue: str, instruments: Sequence[str]) -> None:
         self._settings, self._stores = settings, stores
-        self._venue, self._instruments = venue, instruments
+        self._venue, self._instruments = venue, tuple(instruments)
 
     def predictors(self) -> list[Callable[[Log], Service]]:
         """What writes each line's forecasts: predictors first, then ensembles of them."""
@@ -39,6 +38,14 @@ class Learning:
     def trainers(self) -> list[Callable[[Log], Service]]:
         """One a line that is trained here."""
         return [self._trainer(one, one.spec) for one in self._settings.forecasts if one.spec is not None]
+
+    def examine(self, log: Log, now_ns: int) -> Iterator[tuple[str, str]]:
+        """Whether the lines can forecast, as (state, sentence): see `examine_line`."""
+        from quantlytic.app.linecheck import examine_line
+
+        for one in self._settings.forecasts:
+            if not one.members:
+                yield from examine_line(self._line(one), self._loader(one).registry, log, now_ns, one.folder)
 
     def task(self, name: str) -> str:
         """What a line forecasts, "up" or "return", by the model that serves now; "" while there is none."""
@@ -86,7 +93,7 @@ class Learning:
     def _line(self, given: ForecastSettings) -> Line:
         from quantlytic.learn.serving import Line
 
-        return Line(given.line, self._venue, tuple(one.id for one in self._instruments), duration_ns(given.bar))
+        return Line(given.line, self._venue, self._instruments, duration_ns(given.bar))
 
     def _loader(self, given: ForecastSettings) -> Loader:
         from quantlytic.learn.loading import Loader

@@ -86,7 +86,7 @@ class Services:
 
     def _learning(self) -> Learning:
         run = self._runs.first()
-        return Learning(self._settings, self._stores, run.venue, run.instruments)
+        return Learning(self._settings, self._stores, run.venue, [one.id for one in run.instruments])
 
     def _recorder(self, log: Log) -> Service:
         from quantlytic.services.recorder import Recorder
