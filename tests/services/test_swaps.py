@@ -365,3 +365,26 @@ def test_no_bar_is_learnt_twice(tmp_path: Path) -> None:
         (change,) = changes(log, run)
         assert change.bars == 40
         assert check_parity(log, run, fresh(run)()).mismatches == 0
+
+
+def test_on_forecasts_thresholds_change_and_other_models_strategies_take_over(tmp_path: Path) -> None:
+    """Parameters of one that reads forecasts, then a built-in one that does; history brings the forecasts along."""
+    line, run = random_line(7, 200), forecast_run()
+    with logs(tmp_path / "log") as log:
+        write_line(log, line)
+        how = means(tmp_path / "log")
+        executor, strategist = pump(log, run, fresh(run), how, 80)
+        code = Path(run.strategy.partition(":")[0]).read_text()
+        ask(log, run, run.strategy, "keep", code=code, enter=0.7, weight=0.2)
+        for _ in range(30):
+            executor.pump(), strategist.pump()
+        ask(log, run, "ml-signal", "close", number=2)
+        while executor.pump() + strategist.pump():
+            pass
+        first, second = changes(log, run)
+        assert (first.refusal, second.refusal) == ("", "")
+        late = [one for one in decided(log, run) if isinstance(one, Order) and one.bar_offset > second.bar_offset]
+        assert late, "ml-signal has ordered nothing"
+        parity = check_parity(log, run, fresh(run)())
+        assert (parity.mismatches, parity.first_mismatch) == (0, None)
+        assert strategist._session.strategy.params["up"] > 0.5
