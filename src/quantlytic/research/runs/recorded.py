@@ -138,10 +138,11 @@ def run_bars(run: Run, log: Log, lake: Lake | None) -> tuple[Array, Offsets]:
 
 
 def bars_table(run: Run, lake: Lake) -> pl.LazyFrame:
-    """What the lake has of bars such as the run's, whatever they came from: with forecasts of its line, if it is given them."""
+    """What the lake has of bars such as the run's, whatever they came from; of its line's forecasts, if it is given them, and of
+    none that challengers made in the shadow."""
     import polars as pl
 
-    table, key, owner = ("forecasts", "line", run.forecasts) if run.forecasts else ("bars", "venue", run.venue)
+    table, key, owner = ("forecasts", "source", run.bars_stream) if run.forecasts else ("bars", "venue", run.venue)
     return lake.scan(table).filter(
         pl.col(key) == owner,
         pl.col("instrument").is_in([one.id for one in run.instruments]),
