@@ -160,11 +160,12 @@ def test_a_strategy_that_takes_over(office: Office) -> None:
     assert done.subject == "Strategy changed: mine.py:Mine (paper-1)"
     assert done.lines == (
         "mine.py:Mine decides paper-1 from the next bar on; what it held is sold first.",
-        "Until now it was sma-cross (fast 4, slow 12).",
+        "Until now it was sma-cross.",
     )
     assert ("Why", "calmer Bcc: x") in done.facts
+    assert done.facts[-2:] == (("Parameters", "none"), ("Those of sma-cross", "fast 4, slow 12"))
     assert kept.subject == "Strategy NOT changed: paper-1"
-    assert kept.lines[1:] == ("mine.py: line 3 cannot be compiled.", "sma-cross (fast 4, slow 12) goes on.")
+    assert kept.lines[1:] == ("mine.py: line 3 cannot be compiled.", "sma-cross goes on.")
     assert not any(one.is_urgent for one in (done, kept))
 
 

@@ -167,6 +167,27 @@ def test_the_reader_finds_lines_that_begin_while_it_runs(tmp_path: Path) -> None
 
 
 MODELS = st.sampled_from(["", "a" * 64, "b" * 64, "c" * 64])
+
+
+def test_of_one_strategy_the_parameters_that_differ() -> None:
+    view = ModelsView("box")
+    old, new = '{"up": 0.55, "hold": 1}', '{"up": 0.6, "hold": 1, "weight": 0.4}'
+    view.strategy(StrategyChange("r", "1", 1, 3, "ml-signal", old, "ml-signal", new, "keep", "calmer", "ann"))
+    view.strategy(StrategyChange("r", "2", 2, 4, "ml-signal", "[", "ml-signal", "{}", "keep", "calmer", "ann"))
+    assert [(row["old"], row["new"]) for row in view.changes()] == [
+        ("ml-signal", "ml-signal"), ("ml-signal (up 0.55)", "ml-signal (up 0.6, weight 0.4)"),
+    ]  # fmt: skip
+
+
+def test_a_run_shows_the_strategy_that_decides_now() -> None:
+    dashboard = Dashboard("box", [NS_PER_S], stale_after_s=2.0)
+    change = StrategyChange("r", "1", 1, 3, "sma-cross", "{}", "ml-signal", '{"up": 0.6}', "keep", "calmer", "ann")
+    refused = msgspec.structs.replace(change, request="2", new="turtle", refusal="no")
+    dashboard.apply_run("r", EventBatch([change, refused], range(2), 2))
+    run = dashboard.state(0)["run"]
+    assert (run["strategy"], run["params"]) == ("ml-signal", {"up": 0.6})
+
+
 NAMES = st.sampled_from([A, B, "binance:A"])
 SECONDS = st.integers(1, 50)
 FORECASTS = st.builds(

@@ -13,6 +13,7 @@ from quantlytic.model.time import NS_PER_S
 from quantlytic.telling.letter import Letter, one_line, time_text
 
 DAY_NS = 86_400 * NS_PER_S
+_PARAMS = msgspec.json.Decoder(dict[str, float])
 _ALL = "all its instruments"
 _SERVED = frozenset({"command", "promotion", "rollback", "demoted", "expired", "refused"})
 _ADVICE = {
@@ -113,19 +114,21 @@ def _challenger_letter(event: ModelChange) -> Letter:
 
 
 def _strategy_letter(event: StrategyChange) -> Letter:
-    old, new = _strategy(event.old, event.old_params), _strategy(event.new, event.new_params)
+    old, new = _name(event.old), _name(event.new)
     position = "what it held is sold first" if event.position == CLOSE else "it takes over what is held"
     lines: tuple[str, ...]
     if event.refusal:
-        subject, lines = (
-            f"Strategy NOT changed: {event.run}",
-            (f"{new} was to take over {event.run}", event.refusal, f"{old} goes on."),
-        )
+        subject = f"Strategy NOT changed: {event.run}"
+        lines = (f"{new} was to take over {event.run}", event.refusal, f"{old} goes on.")
     else:
-        subject = f"Strategy changed: {_name(event.new)} ({event.run})"
+        subject = f"Strategy changed: {new} ({event.run})"
         held = "It sends no orders until its indicators are ready." if event.is_held else ""
-        lines = (f"{new} decides {event.run} from the next bar on; {position}", f"Until now it was {old}.", held)
-    facts = (("Why", event.reason or "–"), ("By", event.by or "–"), ("After the bar of", time_text(event.event_time)))
+        until = f"Until now it was {old}." if event.old != event.new else "Its parameters are others."
+        lines = (f"{new} decides {event.run} from the next bar on; {position}", until, held)
+    facts = (
+        ("Why", event.reason or "–"), ("By", event.by or "–"), ("When", time_text(event.event_time)),
+        ("Parameters", _params(event.new_params)), (f"Those of {old}", _params(event.old_params)),
+    )  # fmt: skip
     return _letter(event.event_time, subject, lines, facts, "", event.run)
 
 
@@ -146,13 +149,12 @@ def _facts(event: ModelChange) -> tuple[tuple[str, str], ...]:
     )  # fmt: skip
 
 
-def _strategy(name: str, params: str) -> str:
+def _params(text: str) -> str:
     try:
-        given = msgspec.json.decode(params or "{}", type=dict[str, float])
-    except msgspec.MsgspecError:
-        given = {}
-    said = ", ".join(f"{key} {value:g}" for key, value in sorted(given.items()))
-    return _name(name) + (f" ({said})" if said else "")
+        given = _PARAMS.decode(text)
+    except msgspec.DecodeError:
+        return text
+    return ", ".join(f"{key} {value:g}" for key, value in sorted(given.items())) or "none"
 
 
 def _name(name: str) -> str:

@@ -14,9 +14,11 @@ from quantlytic.model.intent import Intent, IntentOutcome
 from quantlytic.model.order import Order, OrderCancel, OrderStatus, OrderUpdate
 from quantlytic.model.run import Run
 from quantlytic.model.signal import Signal
+from quantlytic.model.strategychange import StrategyChange
 from quantlytic.model.time import NS_PER_MS
 from quantlytic.web.curve import EquityCurve
 from quantlytic.web.intents import IntentView
+from quantlytic.web.models import params_of
 from quantlytic.web.position import PositionBook
 
 Row = dict[str, Any]
@@ -45,6 +47,7 @@ class RunView:
         self._signals: deque[Row] = deque(maxlen=RECENT)
         self._fills: deque[Row] = deque(maxlen=MARKED_FILLS)
         self._orders: dict[int, Row] = {}
+        self._successor: StrategyChange | None = None
         self._counts = {"signals": 0, "orders": 0, "fills": 0, "bars": 0, "rejected": 0}
         self._bars: dict[str, int] = {}
         self._fees = 0.0
@@ -56,6 +59,7 @@ class RunView:
         self._handlers: dict[type[Event], Callable[[Any], None]] = {
             Signal: self._signal, Order: self._order, OrderCancel: self._cancel, OrderUpdate: self._update,
             Fill: self._fill, Equity: self._equity, Intent: self._intents.apply, IntentOutcome: self._intents.apply,
+            StrategyChange: self._strategy,
         }  # fmt: skip
 
     @property
@@ -114,8 +118,7 @@ class RunView:
         start = (run.cash if run else None) or (self._curve.first[1] if self._curve.first else None)
         return {
             "mode": run.mode if run else None,
-            "strategy": run.strategy if run else None,
-            "params": run.params if run else None,
+            **self._decides(),
             "bar_ms": run.bar_size_ns // NS_PER_MS if run else None,
             "counts": dict(self._counts),
             "fees": self._fees,
@@ -170,6 +173,16 @@ class RunView:
         row = self._orders.get(order_id)
         if row is not None:
             self._orders[order_id] = self._changed_orders[order_id] = row | changes
+
+    def _strategy(self, event: StrategyChange) -> None:
+        if not event.refusal:
+            self._successor = event
+
+    def _decides(self) -> Row:
+        """The strategy that decides now: the run's own, or the last that took over."""
+        if (last := self._successor) is not None:
+            return {"strategy": last.new, "params": params_of(last.new_params)}
+        return {"strategy": self.run.strategy if self.run else None, "params": self.run.params if self.run else None}
 
     def _fill(self, event: Fill) -> None:
         book = self._positions.setdefault(event.instrument, PositionBook())

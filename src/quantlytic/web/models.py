@@ -7,12 +7,15 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
+
 from quantlytic.model.event import Event
 from quantlytic.model.forecast import Forecast, ModelChange
 from quantlytic.model.strategychange import StrategyChange
 from quantlytic.model.time import NS_PER_MS
 
 Row = dict[str, Any]
+_PARAMS = msgspec.json.Decoder(dict[str, float])
 
 WINDOW = 500
 """So many forecasts of a line are looked back at."""
@@ -180,9 +183,10 @@ class ModelsView:
     def strategy(self, event: StrategyChange) -> None:
         """Take in a run's change of strategy, or that it was refused."""
         kept = self._strategies.setdefault(event.run, deque(maxlen=KEPT_CHANGES))
+        old, new = _strategies(event)
         row = {
             "id": f"{STRATEGY}/{event.run}/{event.request}", "kind": STRATEGY, "of": event.run, "instrument": "",
-            "time_ms": _ms(event.event_time), "old": _strategy(event.old), "new": _strategy(event.new),
+            "time_ms": _ms(event.event_time), "old": old, "new": new,
             "cause": "refused" if event.refusal else "command", "reason": event.refusal or event.reason,
         }  # fmt: skip
         if all(one["id"] != row["id"] for one in kept):
@@ -276,8 +280,24 @@ def drift_word(index: float | None) -> str:
     return "calm" if index < MOVING else "moving" if index <= DRIFTED else "drifted"
 
 
-def _strategy(name: str) -> str:
-    return name.replace("\\", "/").rpartition("/")[2]
+def params_of(text: str) -> dict[str, float]:
+    """A strategy's parameters as a StrategyChange has them; {} for what is none."""
+    try:
+        return _PARAMS.decode(text)
+    except msgspec.DecodeError:
+        return {}
+
+
+def _strategies(event: StrategyChange) -> tuple[str, str]:
+    """What gave way and what took over: their names, or, of one strategy, the parameters that differ."""
+    names = [name.replace("\\", "/").rpartition("/")[2] for name in (event.old, event.new)]
+    if event.old != event.new:
+        return names[0], names[1]
+    given = [params_of(text) for text in (event.old_params, event.new_params)]
+    differing = sorted(key for key in given[0] | given[1] if given[0].get(key) != given[1].get(key))
+    said = [", ".join(f"{key} {params[key]:g}" for key in differing if key in params) for params in given]
+    old, new = (f"{name} ({words})" if words else name for name, words in zip(names, said, strict=True))
+    return old, new
 
 
 def _told(event: ModelChange | None) -> Row | None:

@@ -27,6 +27,7 @@ export const changeColumns = now => [
   row => ({ text: [row.cause, row.reason].filter(Boolean).join(': '), tone: 'long' }),
 ];
 
+const ENDED = { refused: 'refused', promotion: 'made champion' };
 const TROUBLE = new Set(['refused', 'demoted', 'expired']);
 
 function changeWords({ cause, old, new: next }) {
@@ -52,7 +53,7 @@ function fillBlock(block, line, now) {
   const word = { moving: '◐ moving', drifted: '⚠ drifted' }[line.drift_word] ?? line.drift_word;
   fact('drift', line.drift == null ? 'not known yet: too few bars' : { text: `${word}, PSI ${format.number(line.drift, 3)}`, tone: { moving: 'warn', drifted: 'down' }[line.drift_word] ?? '' });
   fact('challenger', line.challengers.length ? line.challengers.map(one => challenger(one, line, when)) : 'none',
-    line.ended && `The one before, ${line.ended.model}: ${line.ended.cause === 'refused' ? `refused at ${when(line.ended.time_ms)}: ${line.ended.reason}` : `made champion at ${when(line.ended.time_ms)}`}`);
+    line.ended && `The last that ended, ${line.ended.model}: ${ENDED[line.ended.cause] ?? 'asked no more'} at ${when(line.ended.time_ms)}${line.ended.cause === 'promotion' ? '' : `: ${line.ended.reason}`}`);
   const { training } = line;
   fact('training', !training ? 'none seen' : training.cause === 'failed'
     ? { text: `✕ ${when(training.time_ms)} ${training.reason}`, tone: 'down' }
