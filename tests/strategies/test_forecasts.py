@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.telling.test_reason import reasons
 
 import quantlytic as ql
 from quantlytic.engine.session import Session
@@ -200,3 +201,14 @@ def test_silence_closes_it() -> None:
 def test_a_report_says_that_there_were_none() -> None:
     said = [ql.backtest(MLSignal(), bars, compiled=False).assumptions for bars in (bars_of([0.5] * 9), ql.demo_bars(9))]
     assert ["It follows forecasts, and these bars have none." in one for one in said] == [False, True]
+
+
+def test_mails_say_which_forecast_it_was() -> None:
+    bars = ql.demo_bars(1200)
+    told = bars.with_forecasts([0.5 + 0.2 * math.sin(k / 30) for k in range(len(bars))])
+    assert reasons(MLSignal, told, 2) == [
+        "BUY: Forecast (0.55) reached 0.55 at 99.52.",
+        "SELL: Forecast (0.49) fell below 0.50 at 93.27.",
+    ]
+    (first,) = reasons(MetaLabel, told, 1)
+    assert first == "BUY: The forecast (0.55) reached 0.55, and SMA 20 (87.87) is above SMA 100 (87.26) at 87.29."
