@@ -69,11 +69,14 @@ def test_recovers_from_a_lost_snapshot(tmp_path: Path) -> None:
 
 
 def test_begins_warm_with_forecasts_of_its_line_and_bars_without(tmp_path: Path) -> None:
-    """What the line has said before the run began, from lake and log; where it has not, the venue's bars alone."""
+    """What the line has said before the run began, from lake and log; where it has not, the venue's bars alone. What challengers
+    said of the same bars is no part of it."""
     line = random_line(5, 200)
     bars = [event.bar for event in line if isinstance(event, Forecast)]
     with logs(tmp_path / "log") as log:
         log.writer("barmaker.box").commit({"bars.box": bars})
+        shadows = [msgspec.structs.replace(one, value=0.125) for one in line if isinstance(one, Forecast)]
+        log.writer("shadow.demo").commit({"shadows.demo": shadows})
         write_line(log, line[60:100])
         lake = archived(log, tmp_path)
         write_line(log, line[100:])
