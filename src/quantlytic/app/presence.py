@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import socket
+import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,6 +16,8 @@ import msgspec
 from quantlytic.model.errors import InputError, StoreError
 from quantlytic.model.time import NS_PER_S, iso
 
+SHARED = ("watchdog", "scheduler")
+"""Services of which there may be several: they take turns, and are not claimed."""
 _SOMEBODY = "another process"
 
 
@@ -128,6 +131,11 @@ class Presence:
             return os.stat(self._folder / service).st_ino
         except FileNotFoundError:
             return -1
+
+
+def typed_command() -> str:
+    """What this process was started with, as a person would type it."""
+    return " ".join(["quantlytic", *sys.argv[1:]])
 
 
 def service_of(writer: str) -> str:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import ExitStack
 
 import click
 
 EDGES = ("exchange", "web", "alerts")
-SHARED = ("watchdog", "scheduler")
-"""Services of which there may be several: they take turns."""
 
 
 @click.command()
@@ -36,7 +33,7 @@ def command(names: tuple[str, ...], take_over: bool) -> None:
     from quantlytic.app.config import load_settings
     from quantlytic.app.confirm import confirm_mode
     from quantlytic.app.host import Host
-    from quantlytic.app.presence import Presence
+    from quantlytic.app.presence import SHARED, Presence, typed_command
     from quantlytic.app.wiring.services import SERVICES
     from quantlytic.model.errors import InputError
 
@@ -51,7 +48,8 @@ def command(names: tuple[str, ...], take_over: bool) -> None:
     presence = Presence(settings.home)
     if settings.account.model_fields_set:
         bootstrap.account.check()
-    presence.claim([name for name in names if name in SERVICES and name not in SHARED], _typed(), take_over=take_over)
+    own = [name for name in names if name in SERVICES and name not in SHARED]
+    presence.claim(own, typed_command(), take_over=take_over)
     host = Host(bootstrap.stores.log_handle, presence)
     host.stop_on_signals()
     with ExitStack() as edges:
@@ -77,7 +75,3 @@ def command(names: tuple[str, ...], take_over: bool) -> None:
             host.stop()
     if host.failure is not None:
         raise host.failure
-
-
-def _typed() -> str:
-    return " ".join(["quantlytic", *sys.argv[1:]])
