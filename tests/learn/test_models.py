@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
+from quantlytic.learn.extra import need
 from quantlytic.learn.gate import check_export, rows_to_ask
 from quantlytic.learn.inputs import complete, inputs_of
 from quantlytic.learn.models.catalogue import MODELS, find_model, settled
@@ -45,6 +48,8 @@ def problem(rows: int = 3000, seed: int = 4) -> tuple[np.ndarray, np.ndarray, np
 def test_learns_repeats_and_passes_the_gate(name: str, task: str) -> None:
     if name in ("keras", "torch"):
         pytest.importorskip(name)
+        if {"keras": "torch", "torch": "tensorflow"}[name] in sys.modules:
+            pytest.skip("TensorFlow and PyTorch do not go together")
     inputs, signal, weights = problem()
     labels = (signal > 0).astype(float) if task == UP else signal * 0.01
     kind = find_model(name)
@@ -158,3 +163,10 @@ def test_damaged_files_are_refused() -> None:
 
 def test_what_float32_cannot_hold_is_not_complete() -> None:
     assert complete(inputs_of(np.array([[1.0, 2.0], [1e39, 1.0], [np.nan, 1.0]]))).tolist() == [True, False, False]
+
+
+def test_tensorflow_and_pytorch_are_kept_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tensorflow", sys)
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    with pytest.raises(InputError, match="needs torch, and this process has tensorflow"):
+        need("torch", "the model torch")
