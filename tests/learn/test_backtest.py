@@ -84,6 +84,7 @@ def test_only_after_what_it_learned_from_and_until_it_is_too_old(trained: tuple[
     assert (note["model"], note["in_sample"]) == (artifact.model_id, False)
     assert "for 400 of 2,000 bars" in note["sentence"]
     assert "the 1,200 bars until then have no forecast" in note["sentence"]
+    assert "(max_age): the 400 bars after that have none either." in note["sentence"]
 
 
 def test_in_sample_is_said(trained: tuple[Trained, Artifact]) -> None:

@@ -124,6 +124,10 @@ def _sentence(manifest: Manifest, bars: Bars, given: np.ndarray[Any, np.dtype[np
         )
     else:
         rest = f"{learned}, before these bars."
+    until = expires_at(manifest)
+    late = 0 if until is None else int((bars.array["close_time"] > until).sum())
+    if until is not None and late:
+        rest += f" It was good until {iso(until)[:16]} (max_age): the {late:,} bars after that have none either."
     return (
         f"Forecasts are those of model {manifest.model_id[:12]} ({manifest.kind}, {manifest.line}), for {int(given.sum()):,} of "
         f"{len(bars):,} bars. {rest}"
