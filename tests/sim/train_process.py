@@ -56,7 +56,9 @@ def main(folder: Path) -> None:
                 os._exit(1)
             os._exit(0)
         print(child, flush=True)
-        ended = os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)  # its number stays its own until the next one begins
+        ended = os.waitid(
+            os.P_PID, child, os.WEXITED | os.WNOWAIT
+        )  # its number stays its own until the next one begins
         assert ended is not None
         print("killed" if ended.si_code == os.CLD_KILLED else "failed" if ended.si_status else "done", flush=True)
 

@@ -46,7 +46,9 @@ def taped_bars(address: str, bars: Bars, words: Iterable[str], gaps: str) -> tup
         whole &= has
     if not whole.any():
         words = " and ".join(f"{word}s" for word in tape)
-        raise DataError(f"for none of these bars the lake has all {words}: record them first, or leave such features away")
+        raise DataError(
+            f"for none of these bars the lake has all {words}: record them first, or leave such features away"
+        )
     return (bars if whole.all() else dataclasses.replace(bars, array=bars.array[whole])), tape
 
 
