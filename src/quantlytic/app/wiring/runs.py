@@ -68,15 +68,19 @@ class Runs:
         return known[-1]
 
     def _find_or_start(self, control: Control, wanted: StrategySettings, instruments: tuple[Instrument, ...]) -> Run:
-        from quantlytic.strategies.catalogue import find, source_hash
+        from quantlytic.strategies.catalogue import find, reads_forecasts, source_hash
 
-        mode = self._settings.mode
-        strategy = find(wanted.name)(**wanted.params)
+        mode, cls = self._settings.mode, find(wanted.name)
+        if reads_forecasts(cls) and not wanted.forecasts:
+            raise InputError(
+                f"{wanted.name} decides on forecasts: name their line, forecasts = ..., and give it [[forecasts]]"
+            )
+        strategy = cls(**wanted.params)
         draft = Run(
             run_id="", mode=mode, venue=self._edge.venue, strategy=wanted.name,
             params={name: float(value) for name, value in strategy.params.items()}, instruments=instruments,
             bar_size_ns=duration_ns(wanted.bar), cash=wanted.cash, fee_bps=wanted.fee_bps,
-            first_bar_offset=0, code_hash=source_hash(type(strategy)), forecasts=wanted.forecasts,
+            first_bar_offset=0, code_hash=source_hash(cls), forecasts=wanted.forecasts,
         )  # fmt: skip
         run_id = f"{mode}-" + hashlib.sha256(msgspec.json.encode(draft)).hexdigest()[:12]
         for run in control.runs.list(mode):
