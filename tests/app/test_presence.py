@@ -115,6 +115,7 @@ def test_what_is_deposed_ends_alone_and_says_by_whom(tmp_path: Path) -> None:
     until(lambda: len(said) == 2)
     assert not host.stopping.is_set()
     assert host.failure is None
+    assert [meter.name for meter in host.meters] == ["archiver", "barmaker+strategist"]
     by_courier, by_strategist = sorted(said)
     assert by_courier.startswith("courier.mail has ended here: `quantlytic run notifier --take-over` (process")
     assert by_strategist.startswith("strategist.r has ended here: another process has taken its place")

@@ -37,12 +37,12 @@ class Hosted:
 
     def __init__(
         self, open_log: Callable[[], Log], build: Build, on_failure: Callable[[BaseException], None],
-        on_fenced: Callable[[str, Fenced], None], endless: bool,
+        on_fenced: Callable[[str, Fenced], None], on_end: Callable[[str, Fenced], None], endless: bool,
     ) -> None:  # fmt: skip
         self.meter = Meter()
-        self.is_fenced = False
+        self._is_fenced = False
         self._open_log, self._build = open_log, build
-        self._on_failure, self._on_fenced, self._endless = on_failure, on_fenced, endless
+        self._on_failure, self._on_fenced, self._on_end, self._endless = on_failure, on_fenced, on_end, endless
         self._stop = threading.Event()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._serve, daemon=True)
@@ -85,9 +85,9 @@ class Hosted:
     def _failed(self, error: BaseException) -> None:
         if not isinstance(error, Fenced):
             self._on_failure(error)
-        elif not self.is_fenced:
-            self.is_fenced = True
-            self._on_fenced(self.meter.name, error)
+        elif not self._is_fenced:
+            self._is_fenced = True
+            self._on_end(self.meter.name, error)
 
 
 def drain(service: Service) -> None:
@@ -117,26 +117,38 @@ class Host:
         self.failure: BaseException | None = None
         self.meters: list[Meter] = []
         self._hosted: list[Hosted] = []
+        self._deposed, self._counting = 0, threading.Lock()
 
     def add(self, build: Build, endless: bool = False) -> None:
         """Start one more service. `endless`: its source never dries up, so it is not waited for to fall quiet.
 
         Raises what went wrong while building it.
         """
-        hosted = Hosted(self._open_log, build, self._fail, self._fenced, endless)
+        hosted = Hosted(self._open_log, build, self._fail, self._tell, self._ended, endless)
         self.meters.append(hosted.meter)
         hosted.start()
         self._hosted.append(hosted)
         if self.failure is not None:
             raise self.failure
 
-    def _fenced(self, name: str, error: Fenced) -> None:
+    def _ended(self, name: str, error: Fenced) -> None:
+        """A service was deposed. The last one is told of by the failure itself."""
+        with self._counting:
+            self._deposed += 1
+            self.meters[:] = [meter for meter in self.meters if meter.name != name]  # else /health would call it stuck
+            is_last = self._deposed >= len(self._hosted) > 0
+        if is_last:
+            self._fail(Fenced(self._line(name)))
+        else:
+            self._tell(name, error)
+
+    def _tell(self, name: str, _error: Fenced) -> None:
+        if not self.stopping.is_set():
+            self._say(f"{self._line(name)}; what else runs here goes on")
+
+    def _line(self, name: str) -> str:
         who = self._presence.holder(service_of(name)) if self._presence is not None else ""
-        line = f"{name} has ended here: {who or 'another process'} has taken its place, and goes on where it was"
-        if self._hosted and all(hosted.is_fenced for hosted in self._hosted):
-            self._fail(Fenced(line))
-        elif not self.stopping.is_set():
-            self._say(f"{line}; what else runs here goes on")
+        return f"{name} has ended here: {who or 'another process'} has taken its place, and goes on where it was"
 
     def _fail(self, error: BaseException) -> None:
         if self.failure is None:
