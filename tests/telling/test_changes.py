@@ -111,6 +111,11 @@ def test_one_model_taken_from_many_instruments_is_one_message(office: Office) ->
     assert change_cause(cut[0], SERVED) == change_cause(cut[1], SERVED) == change_cause(of_one_bar(cut)[0], SERVED)  # type: ignore[arg-type]
 
 
+def test_an_ensemble_repeats_what_its_members_were_told_of(office: Office) -> None:
+    office.write(SERVED, change("promotion", f"{OLD[:12]}+{OLD[:12]}", f"{OLD[:12]}+{NEW[:12]}", name="box:A"))
+    assert office.told() == []
+
+
 def test_trainings_and_challengers_do_not_flood(office: Office) -> None:
     for minute in range(100):  # the same training, tried again and again; challengers that come and go
         office.write(

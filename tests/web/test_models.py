@@ -83,6 +83,12 @@ def test_what_was_before_the_history_that_is_read_is_not_guessed() -> None:
     assert [(one["forecasts"], one["is_whole"]) for one in line["challengers"]] == [(1, False)]
 
 
+def test_an_ensemble_names_its_members() -> None:
+    both = f"{OLD[:12]}+{NEW[:12]}"
+    (line,) = view_of([change(1, "promotion", "", both, name=A), forecast(1, model=both)]).lines()
+    assert line["in_force"][0]["model"] == line["instruments"][0]["model"] == both
+
+
 def test_latency_and_drift_of_the_last_forecasts() -> None:
     events = [forecast(k, latency_ms=900.0) for k in range(1, 10)]
     events += [forecast(k + 10, latency_ms=k) for k in range(1, WINDOW + 1)]

@@ -34,7 +34,7 @@ def change_cause(event: ModelChange | StrategyChange, stream: str) -> str:
         return f"{event.run}/strategy/{event.request}"
     where = f"{event.line}/model"
     if stream.startswith("forecasts."):
-        if event.cause not in _SERVED:
+        if event.cause not in _SERVED or "+" in event.old + event.new:  # an ensemble's: its members' were told
             return ""
         return f"{where}/{event.event_time}/{event.bar_offset}/{event.cause}/{event.old}/{event.new}"
     if event.cause == "failed":

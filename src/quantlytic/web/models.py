@@ -269,8 +269,8 @@ class _Challenger:
 
 
 def short(model_id: str) -> str:
-    """A model's id as it is told."""
-    return model_id[:12]
+    """A model's id as it is told; an ensemble's has those of its members."""
+    return "+".join(one[:12] for one in model_id.split("+"))
 
 
 def drift_word(index: float | None) -> str:
