@@ -39,14 +39,19 @@ def command(mode: str | None, as_json: bool) -> None:
 
 
 def _with_span(run: RunRecord, bootstrap: Bootstrap) -> RunRecord:
-    """A paper run goes on for as long as anybody wants it to: its times are those of the tape."""
+    """A paper run goes on for as long as anybody wants it to: its times are those of the tape, and so is its strategy, where
+    another one has taken over."""
     from quantlytic.app.span import span_of
+    from quantlytic.research.runs.succession import as_it_is
 
     if run.mode == "backtest" or run.end_ns is not None:
         return run
     with bootstrap.stores.open_log() as log:
         start_ns, end_ns = span_of(log, run)
-    return msgspec.structs.replace(run, start_ns=start_ns, end_ns=end_ns)
+        now = as_it_is(run, log)
+    return msgspec.structs.replace(
+        run, start_ns=start_ns, end_ns=end_ns, strategy=now.strategy, params=now.params, code_hash=now.code_hash
+    )
 
 
 def _row(run: RunRecord) -> dict[str, Any]:

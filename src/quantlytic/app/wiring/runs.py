@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Sequence
 
 import msgspec
 
@@ -83,9 +84,8 @@ class Runs:
             first_bar_offset=0, code_hash=source_hash(cls), forecasts=wanted.forecasts,
         )  # fmt: skip
         run_id = f"{mode}-" + hashlib.sha256(msgspec.json.encode(draft)).hexdigest()[:12]
-        for run in control.runs.list(mode):
-            if run.run_id.startswith(run_id):
-                return run
+        if (found := self._find(control.runs.list(mode), run_id, draft)) is not None:
+            return found
         if mode == "live":  # a home that was lost and made anew must never meet the order ids of the old one
             run_id += secrets.token_hex(2)
         with self._stores.open_log() as log:
@@ -94,3 +94,11 @@ class Runs:
             return control.runs.add(msgspec.structs.replace(draft, run_id=run_id, first_bar_offset=end))
         except InputError:  # another process has started it at this very moment
             return control.runs.get(run_id)
+
+    def _find(self, known: Sequence[Run], run_id: str, draft: Run) -> Run | None:
+        """The run that these settings mean: the newest that has come to be it by `quantlytic swap`, or that began as it."""
+        from quantlytic.research.runs.succession import is_now
+
+        with self._stores.open_log() as log:
+            now = next((run for run in reversed(known) if is_now(run, log, draft)), None)
+        return now or next((run for run in known if run.run_id.startswith(run_id)), None)

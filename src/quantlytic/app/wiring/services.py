@@ -140,8 +140,13 @@ class Services:
     def _can_look_ahead(self, run: Run) -> bool:
         from quantlytic.engine.fork import why_not
         from quantlytic.research.runs.paper import paper_session
+        from quantlytic.research.runs.succession import first_strategy
 
-        return self._settings.lookahead.enabled and not why_not(paper_session(run).strategy)
+        if not self._settings.lookahead.enabled:
+            return False
+        with self._stores.open_log() as log:
+            first = first_strategy(run, log, self._stores.strategies)
+        return not why_not(paper_session(run, strategy=first).strategy)
 
     def _lookahead(self, run: Run) -> Build:
         from quantlytic.services.lookahead import Lookahead
@@ -180,7 +185,10 @@ class Services:
         """At the run's beginning, warmed by the history on disk: the same for all that hold a replica."""
         from quantlytic.research.runs.beginning import start_session
 
-        return start_session(run, log, self._stores.lake(), warmup=self._settings.warmup, now_ns=time.time_ns())
+        return start_session(
+            run, log, self._stores.lake(), warmup=self._settings.warmup, now_ns=time.time_ns(),
+            sources=self._stores.strategies,
+        )  # fmt: skip
 
     def _archiver(self, log: Log) -> Service:
         from quantlytic.services.archiver import Archiver
