@@ -51,12 +51,10 @@ class Bootstrap:
             halt=self._halt_desk(),
         )
 
-    def _halt_desk(self) -> HaltDesk | None:
-        """The red button; there is none where nothing is traded."""
+    def _halt_desk(self) -> HaltDesk:
+        """The red button; the page says what it means where no money is traded."""
         from quantlytic.web.halt import HaltDesk
 
-        if self.settings.mode != "live":
-            return None
         return HaltDesk(self.halting.kill, self.halting.release, self.halting.halt_state)
 
     def alerts(self) -> AbstractContextManager[AlertsServer]:

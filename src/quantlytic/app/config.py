@@ -131,7 +131,8 @@ class ChannelSettings(Section):
 
 class NotifySettings(Section):
     """With no `smtp_host`, mails go into the outbox folder. Secrets come from the environment. `recipient` and the webhook are
-    told of `kinds`; subscribers get at most `per_hour` mails that are not urgent; what is older than `stale` is not told."""
+    told of `kinds`; each gets at most `per_hour` mails that are not about a halt; what is older than `stale` is not told. A wish
+    that goes on, and is refused, is told once and again after `remind`."""
 
     recipient: str = "you@localhost"
     sender: str = "quantlytic@localhost"
@@ -144,6 +145,7 @@ class NotifySettings(Section):
     kinds: list[Literal["*", "signal", "look-ahead", "fill", "risk", "data", "digest"]] = ["*"]
     per_hour: int = Field(default=60, ge=1)
     stale: Duration = "1d"
+    remind: Duration = "1d"
     channels: dict[str, ChannelSettings] = {}
 
 

@@ -14,16 +14,18 @@ from quantlytic.app.bootstrap import Bootstrap
 from quantlytic.app.config import Settings, load_settings
 from quantlytic.app.confirm import confirm_mode
 from quantlytic.app.host import Host
+from quantlytic.app.presence import SHARED, Presence, typed_command
 from quantlytic.app.status import Status
 from quantlytic.app.summary import Summary
-from quantlytic.app.wiring.services import DECIDERS
+from quantlytic.app.wiring.services import DECIDERS, SERVICES
 
 SWITCH_INTERVAL_S = 0.0005  # many threads, short turns: a decision does not wait for another thread's long one
 LINE_EVERY_S = 5.0  # a status line this often where there is no terminal to redraw
 
 
-def run_line(venue: dict[str, Any], open_page: bool) -> None:
-    """Start everything, show a live status until a signal or the time limit, stop everything, print the summary."""
+def run_line(venue: dict[str, Any], open_page: bool, *, take_over: bool = False) -> None:
+    """Start everything, show a live status until a signal or the time limit, stop everything, print the summary. `take_over`:
+    also where somebody else runs some of it, who is then deposed."""
     settings = load_settings()
     if venue:
         settings = load_settings(venue={**settings.venue.model_dump(exclude_unset=True), **venue})
@@ -31,7 +33,11 @@ def run_line(venue: dict[str, Any], open_page: bool) -> None:
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     bootstrap = Bootstrap(settings)
     bootstrap.stores.make_home()
-    host = Host(bootstrap.stores.log_handle)
+    presence = Presence(settings.home)
+    presence.claim([name for name in SERVICES if name not in SHARED], typed_command(), take_over=take_over)
+    if settings.account.model_fields_set:
+        bootstrap.account.check()
+    host = Host(bootstrap.stores.log_handle, presence)
     host.stop_on_signals()
     with ExitStack() as edges:
         if settings.venue.name == "box":
@@ -47,7 +53,7 @@ def run_line(venue: dict[str, Any], open_page: bool) -> None:
         summary = Summary(bootstrap)
         try:
             _start(bootstrap, host)
-            _watch(settings, host, Status(page.state, bootstrap.runs.first()))
+            _watch(settings, host, Status(page.state, *bootstrap.runs.all()))
         finally:
             click.echo("stopping: what has arrived is worked off first; Ctrl-C again ends it at once")
             host.stop()

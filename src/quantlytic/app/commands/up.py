@@ -14,7 +14,8 @@ import click
 )
 @click.option("--symbols", help="Comma-separated, such as BTCUSDT,ETHUSDT.")
 @click.option("--open/--no-open", "open_page", default=False, help="Open the page in the browser.")
-def command(venue: str | None, symbols: str | None, open_page: bool) -> None:
+@click.option("--take-over", is_flag=True, help="Depose who runs a part of it now, instead of refusing to start.")
+def command(venue: str | None, symbols: str | None, open_page: bool, take_over: bool) -> None:
     """Record, make bars, decide, trade, tell, archive and show: everything, in this process.
 
     Trades on paper, unless the settings say mode = "live" and the account's name is confirmed. Ends with a summary on
@@ -27,4 +28,4 @@ def command(venue: str | None, symbols: str | None, open_page: bool) -> None:
         chosen["name"] = venue
     if symbols:
         chosen["symbols"] = [symbol.strip().upper() for symbol in symbols.split(",") if symbol.strip()]
-    run_line(chosen, open_page)
+    run_line(chosen, open_page, take_over=take_over)

@@ -44,6 +44,7 @@ class Telling:
             records=Records(control, home),
             per_hour=notify.per_hour,
             stale_ns=duration_ns(notify.stale),
+            remind_ns=duration_ns(notify.remind),
         )
 
     def operators(self) -> list[Operator]:
