@@ -28,7 +28,7 @@ BLOCKS_NOT_RUN = {"exchange.md": 1, "sweep.md": 1}
 LINES_NOT_RUN = {
     "a server, or minutes": r"quantlytic (up|run|exchange|bench|doctor|parity|recommend|daily|kill|intents)\b",
     "what was recorded": r".*(--lake|--data lake|quantlytic data (list|check|import|export|rebuild))",
-    "a run or a model of the reader's": r".*\b(RUN|MODEL)\b",
+    "a run or a model of the reader's": r".*(\b(RUN|MODEL)\b|--model )",
     "data of the reader's": r"quantlytic data quality|quantlytic data bars|.*\bmine\.py\b",
 }
 """Why a command's line is only held against the commands and options there are, and which."""

@@ -181,3 +181,10 @@ def test_whatever_is_there_can_be_told(stream: str, cause: str, old: str, new: s
     letter = change_letter(change(cause, old, new, reason=""), stream)
     assert unpack(pack(letter)) == letter
     assert all(line.strip() and line[-1] in ".!?:" for line in letter.lines)
+
+
+@pytest.mark.parametrize(
+    ("cause", "unlimited"), [("demoted", True), ("expired", True), ("refused", False), ("promotion", False)]
+)
+def test_a_line_that_lost_its_model_does_not_queue_behind_signals(cause: str, unlimited: bool) -> None:
+    assert change_letter(change(cause), "forecasts.seconds").is_unlimited is unlimited

@@ -95,9 +95,10 @@ def _served_letter(event: ModelChange) -> Letter:
     if is_trouble:
         subject = f"MODEL {event.cause}: {new if event.cause == 'refused' else old} ({line})"
     rollback = "Back to the one before: `quantlytic models rollback ALIAS --reason ...`; see `quantlytic models list`."
-    return _letter(
-        event.event_time, subject, lines, _facts(event), _ADVICE.get(event.cause) or (rollback if old else "")
-    )
+    advice = _ADVICE.get(event.cause) or (rollback if old else "")
+    letter = _letter(event.event_time, subject, lines, _facts(event), advice)
+    # Who waits for a forecast does nothing: a line without its model does not queue behind an hour's signals.
+    return msgspec.structs.replace(letter, is_unlimited=event.cause in ("demoted", "expired"))
 
 
 def _challenger_letter(event: ModelChange) -> Letter:
