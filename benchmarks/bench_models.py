@@ -22,15 +22,15 @@ from typing import Any, cast
 
 import numpy as np
 
-from quantlytic.learn.artifact import Artifact, DataFacts, Manifest
 from quantlytic.learn.features.featurespec import FeatureSpec
-from quantlytic.learn.inputs import Inputs, inputs_of
 from quantlytic.learn.labels.labelspec import LabelSpec
+from quantlytic.learn.live.serving import Serving
 from quantlytic.learn.models.catalogue import MODELS, settled
 from quantlytic.learn.models.model import UP, Fitted
-from quantlytic.learn.runtime import load
-from quantlytic.learn.serving import Serving
-from quantlytic.learn.tune import one_thread
+from quantlytic.learn.registry.artifact import Artifact, DataFacts, Manifest
+from quantlytic.learn.registry.runtime import load
+from quantlytic.learn.samples.inputs import Inputs, inputs_of
+from quantlytic.learn.training.tune import one_thread
 from quantlytic.model.errors import InputError
 
 ROWS, COLUMNS, CALLS, WARM_UP, MANY = 20_000, 20, 2_000, 200, 10_000

@@ -38,18 +38,18 @@ import numpy as np
 from quantlytic import Instrument
 from quantlytic.app.line import SWITCH_INTERVAL_S
 from quantlytic.engine.data.bars import Bars
-from quantlytic.learn.artifact import Artifact, DataFacts, Manifest
 from quantlytic.learn.features.featureset import FeatureSet
 from quantlytic.learn.features.featurespec import FeatureSpec
-from quantlytic.learn.inputs import inputs_of
 from quantlytic.learn.labels.labelspec import LabelSpec
-from quantlytic.learn.loading import Loader
+from quantlytic.learn.live.loading import Loader
+from quantlytic.learn.live.servedline import ServedLine
+from quantlytic.learn.live.serving import Line
 from quantlytic.learn.models.catalogue import find_model, settled
 from quantlytic.learn.models.model import UP
-from quantlytic.learn.registry import Registry
-from quantlytic.learn.runtime import load
-from quantlytic.learn.servedline import ServedLine
-from quantlytic.learn.serving import Line
+from quantlytic.learn.registry.artifact import Artifact, DataFacts, Manifest
+from quantlytic.learn.registry.registry import Registry
+from quantlytic.learn.registry.runtime import load
+from quantlytic.learn.samples.inputs import inputs_of
 from quantlytic.model.bar import BAR, Bar
 from quantlytic.model.forecast import Forecast, ModelChange
 from quantlytic.model.time import NS_PER_MS

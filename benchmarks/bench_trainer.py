@@ -35,9 +35,9 @@ from bench_swap import ALIAS, LINE, SPECS, TICK_NS, bar, model
 
 from quantlytic import Instrument
 from quantlytic.app.line import SWITCH_INTERVAL_S
-from quantlytic.learn.loading import Loader
-from quantlytic.learn.registry import Registry
-from quantlytic.learn.trainingreasons import Triggers
+from quantlytic.learn.live.loading import Loader
+from quantlytic.learn.registry.registry import Registry
+from quantlytic.learn.retraining.trainingreasons import Triggers
 from quantlytic.model.bar import BAR, Bar
 from quantlytic.model.time import NS_PER_MS
 from quantlytic.services.predictor import Predictor

@@ -12,7 +12,7 @@ from tests.learn.made import MINUTE_NS, START_NS
 from tests.learn.servable import BTC, ETH, LINE, OTHER, POOLED, artifact, promoted
 
 from quantlytic.app.linecheck import examine_line
-from quantlytic.learn.registry import Registry
+from quantlytic.learn.registry.registry import Registry
 from quantlytic.model.forecast import Forecast
 from quantlytic.store.log import open_log
 from quantlytic.store.log.port import Log

@@ -6,12 +6,12 @@ import hashlib
 
 import numpy as np
 
-from quantlytic.learn.artifact import Artifact, DataFacts, Manifest
 from quantlytic.learn.features.featurespec import FeatureSpec
-from quantlytic.learn.inputs import inputs_of
 from quantlytic.learn.labels.labelspec import LabelSpec
 from quantlytic.learn.models.linear import FittedLine
 from quantlytic.learn.models.model import UP, Scaler
+from quantlytic.learn.registry.artifact import Artifact, DataFacts, Manifest
+from quantlytic.learn.samples.inputs import inputs_of
 
 
 def small_artifact(seed: int = 1, columns: int = 3, line: str = "trend/pooled") -> Artifact:

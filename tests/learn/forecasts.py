@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantlytic.engine.data.bars import Bars
-from quantlytic.learn.contest import Contest
+from quantlytic.learn.contest.contest import Contest
+from quantlytic.learn.contest.outcomes import Outcome
 from quantlytic.learn.labels.labels import labels_of
 from quantlytic.learn.labels.labelspec import LabelSpec
-from quantlytic.learn.outcomes import Outcome
 from quantlytic.model.forecast import Forecast
 
 Numbers = NDArray[np.float64]

@@ -10,16 +10,16 @@ import msgspec
 import numpy as np
 from tests.learn.made import MINUTE_NS, START_NS
 
-from quantlytic.learn.artifact import Artifact, DataFacts, Manifest
 from quantlytic.learn.features.featureset import FeatureSet
 from quantlytic.learn.features.featurespec import FeatureSpec
-from quantlytic.learn.inputs import inputs_of
 from quantlytic.learn.labels.labelspec import LabelSpec
+from quantlytic.learn.live.serving import Line
 from quantlytic.learn.models.graph import Graph
 from quantlytic.learn.models.linear import FittedLine
 from quantlytic.learn.models.model import UP, Scaler
-from quantlytic.learn.registry import Registry
-from quantlytic.learn.serving import Line
+from quantlytic.learn.registry.artifact import Artifact, DataFacts, Manifest
+from quantlytic.learn.registry.registry import Registry
+from quantlytic.learn.samples.inputs import inputs_of
 from quantlytic.model.bar import Bar
 from quantlytic.model.barsclosed import BarsClosed
 from quantlytic.model.event import Event

@@ -11,13 +11,13 @@ import pytest
 
 import quantlytic as ql
 from quantlytic.engine.data.bars import Bars
-from quantlytic.learn.artifact import Artifact
-from quantlytic.learn.backtest import forecast_bars, trained_backtest
-from quantlytic.learn.registry import Registry
-from quantlytic.learn.runtime import ServedModel
-from quantlytic.learn.serving import Feed, Line
-from quantlytic.learn.spec import parse_spec
-from quantlytic.learn.train import Trained, train
+from quantlytic.learn.live.serving import Feed, Line
+from quantlytic.learn.registry.artifact import Artifact
+from quantlytic.learn.registry.registry import Registry
+from quantlytic.learn.registry.runtime import ServedModel
+from quantlytic.learn.training.backtest import forecast_bars, trained_backtest
+from quantlytic.learn.training.spec import parse_spec
+from quantlytic.learn.training.train import Trained, train
 from quantlytic.model.bar import bar_of
 from quantlytic.model.errors import DataError, InputError
 from quantlytic.model.instrument import Instrument

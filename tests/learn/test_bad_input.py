@@ -14,9 +14,9 @@ from tests.learn.test_train import SEARCH, SPEC
 
 from quantlytic.engine.data.bars import Bars
 from quantlytic.learn.features.featureset import FeatureSet
-from quantlytic.learn.registry import Registry
-from quantlytic.learn.runtime import ServedModel
-from quantlytic.learn.spec import parse_spec
+from quantlytic.learn.registry.registry import Registry
+from quantlytic.learn.registry.runtime import ServedModel
+from quantlytic.learn.training.spec import parse_spec
 from quantlytic.model.errors import DataError
 from quantlytic.research.data.demo import demo_bars
 from quantlytic.store.barwriter import write_bars

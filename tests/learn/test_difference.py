@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from quantlytic.learn.difference import mean_above_zero, student_above
+from quantlytic.learn.contest.difference import mean_above_zero, student_above
 
 
 @pytest.mark.parametrize("freedom", [1, 2, 3, 4, 5, 8, 21, 50])

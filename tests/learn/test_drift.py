@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from quantlytic.learn.drift import BLOCK_ROWS, LEAST_ROWS, Drift
+from quantlytic.learn.live.drift import BLOCK_ROWS, LEAST_ROWS, Drift
 from quantlytic.model.errors import DataError
 
 Numbers = NDArray[np.float32]

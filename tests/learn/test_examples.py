@@ -9,8 +9,8 @@ import pytest
 from tests.app.conftest import Command, answer
 
 from quantlytic.engine.data.bars import Bars
-from quantlytic.learn.registry import Registry
-from quantlytic.learn.runtime import ServedModel
+from quantlytic.learn.registry.registry import Registry
+from quantlytic.learn.registry.runtime import ServedModel
 from quantlytic.research.data.history import load_bars
 from quantlytic.store.barwriter import write_bars
 

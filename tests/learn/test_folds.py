@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quantlytic.learn.folds import Fold, SplitSpec, check_classes, folds_of
+from quantlytic.learn.samples.folds import Fold, SplitSpec, check_classes, folds_of
 from quantlytic.model.errors import DataError, InputError
 
 

@@ -10,16 +10,16 @@ from tests.learn.forecasts import contest_of
 from tests.learn.made import MINUTE_NS, bars_of
 
 from quantlytic.engine.data.bars import Bars
-from quantlytic.learn.artifact import Manifest
-from quantlytic.learn.drift import Drift
+from quantlytic.learn.contest.promotion import Gate
 from quantlytic.learn.features.featureset import FeatureSet
-from quantlytic.learn.inputs import complete, inputs_of
+from quantlytic.learn.live.drift import Drift
 from quantlytic.learn.models.model import UP
-from quantlytic.learn.promotion import Gate
-from quantlytic.learn.registry import Registry
-from quantlytic.learn.runtime import ServedModel
-from quantlytic.learn.spec import parse_spec
-from quantlytic.learn.train import train
+from quantlytic.learn.registry.artifact import Manifest
+from quantlytic.learn.registry.registry import Registry
+from quantlytic.learn.registry.runtime import ServedModel
+from quantlytic.learn.samples.inputs import complete, inputs_of
+from quantlytic.learn.training.spec import parse_spec
+from quantlytic.learn.training.train import train
 from quantlytic.store.barwriter import write_bars
 
 SPEC = """

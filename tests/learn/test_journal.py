@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quantlytic.learn.journal import Journal, Tried
+from quantlytic.learn.training.journal import Journal, Tried
 from quantlytic.model.errors import StoreError
 
 TRIALS = [Tried(k, {"c": 0.1 * k, "kind": "é", "flag": True}, [0.69 + k / 7, 0.7], k == 1) for k in range(4)]

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from tests.learn.made import MINUTE_NS, made_bars
 
 from quantlytic.engine.data.bars import Bars
-from quantlytic.learn import leaks
 from quantlytic.learn.features.featureset import FeatureSet
 from quantlytic.learn.features.featurespec import FeatureSpec
-from quantlytic.learn.folds import Fold, SplitSpec, folds_of
-from quantlytic.learn.leaks import find_column_leaks, find_fit_leaks, find_fold_leaks, find_leaks
+from quantlytic.learn.samples import leaks
+from quantlytic.learn.samples.folds import Fold, SplitSpec, folds_of
+from quantlytic.learn.samples.leaks import find_column_leaks, find_fit_leaks, find_fold_leaks, find_leaks
 from quantlytic.model.errors import InputError
 
 ROWS = 300

@@ -9,10 +9,10 @@ from tests.learn.artifacts import small_artifact
 from tests.learn.forecasts import forecasts_of
 from tests.learn.made import made_bars
 
-from quantlytic.learn.artifact import Manifest
-from quantlytic.learn.losswatch import LossWatch
+from quantlytic.learn.contest.outcomes import Outcome
 from quantlytic.learn.models.model import RETURN
-from quantlytic.learn.outcomes import Outcome
+from quantlytic.learn.registry.artifact import Manifest
+from quantlytic.learn.retraining.losswatch import LossWatch
 
 ROWS = 3_000
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from quantlytic.learn.registry import Registry
-from quantlytic.learn.runtime import ServedModel
-from quantlytic.learn.spec import parse_spec
-from quantlytic.learn.train import train
+from quantlytic.learn.registry.registry import Registry
+from quantlytic.learn.registry.runtime import ServedModel
+from quantlytic.learn.training.spec import parse_spec
+from quantlytic.learn.training.train import train
 
 FEATURES = "".join(
     f'[[features]]\nname = "{name}"\nkind = "{kind}"\nparams = {{{params}}}\n'

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from quantlytic.learn.extra import need
-from quantlytic.learn.gate import check_export, rows_to_ask
-from quantlytic.learn.inputs import complete, inputs_of
 from quantlytic.learn.models.catalogue import MODELS, find_model, settled
 from quantlytic.learn.models.model import RETURN, UP
 from quantlytic.learn.models.trees import floored
-from quantlytic.learn.runtime import load
+from quantlytic.learn.registry.runtime import load
+from quantlytic.learn.samples.inputs import complete, inputs_of
+from quantlytic.learn.training.gate import check_export, rows_to_ask
 from quantlytic.model.errors import DataError, InputError, MismatchError
 
 SMALL = {

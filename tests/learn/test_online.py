@@ -11,7 +11,7 @@ from tests.learn.test_train import SPEC, trained
 from quantlytic.learn.models.catalogue import find_model, settled
 from quantlytic.learn.models.model import UP
 from quantlytic.learn.models.online import OnlineKind, rows_of
-from quantlytic.learn.progressive import progressive
+from quantlytic.learn.training.progressive import progressive
 from quantlytic.research.data.demo import demo_bars
 from quantlytic.store.barwriter import write_bars
 

@@ -10,9 +10,9 @@ from tests.learn.forecasts import forecasts_of
 from tests.learn.made import MINUTE_NS, made_bars, without
 
 from quantlytic.engine.data.bars import Bars
+from quantlytic.learn.contest.outcomes import Outcomes
 from quantlytic.learn.labels.labels import labels_of
 from quantlytic.learn.labels.labelspec import LabelSpec
-from quantlytic.learn.outcomes import Outcomes
 
 SPECS = (
     LabelSpec("direction", 1),

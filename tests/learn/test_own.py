@@ -14,13 +14,13 @@ from tests.learn.test_models import problem
 from tests.learn.test_train import SEARCH, SPEC, trained
 
 from quantlytic.app.commands import train as command
-from quantlytic.learn.gate import check_export
 from quantlytic.learn.models.catalogue import find_model, settled
 from quantlytic.learn.models.model import RETURN, UP, CannotExport
 from quantlytic.learn.models.own import OwnModel
-from quantlytic.learn.registry import Registry
-from quantlytic.learn.runtime import ServedModel
-from quantlytic.learn.spec import parse_spec
+from quantlytic.learn.registry.registry import Registry
+from quantlytic.learn.registry.runtime import ServedModel
+from quantlytic.learn.training.gate import check_export
+from quantlytic.learn.training.spec import parse_spec
 from quantlytic.model.errors import DataError, InputError, MismatchError
 from quantlytic.research.data.demo import demo_bars
 from quantlytic.store.barwriter import write_bars

@@ -9,7 +9,7 @@ import pytest
 from tests.learn.made import made_bars
 from tests.learn.test_train import SPEC, trained
 
-from quantlytic.learn.tune import fit_fold
+from quantlytic.learn.training.tune import fit_fold
 from quantlytic.store.barwriter import write_bars
 
 MINUTES = SPEC.replace('bar_size = "1h"', 'bar_size = "1m"')

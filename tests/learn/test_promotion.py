@@ -10,10 +10,10 @@ from tests.learn.forecasts import contest_of
 from tests.learn.made import made_bars
 
 from quantlytic.engine.data.bars import Bars
-from quantlytic.learn.contest import Contest
+from quantlytic.learn.contest.contest import Contest
+from quantlytic.learn.contest.promotion import Gate, Verdict
 from quantlytic.learn.labels.labelspec import LabelSpec
 from quantlytic.learn.models.model import RETURN, UP
-from quantlytic.learn.promotion import Gate, Verdict
 from quantlytic.model.errors import InputError
 
 GATE = Gate(outcomes=100, looks=3, cost_bps=0.0)

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from tests.learn.artifacts import small_artifact
 
-from quantlytic.learn.artifact import Artifact
-from quantlytic.learn.registry import Registry
-from quantlytic.learn.runtime import ServedModel
+from quantlytic.learn.registry.artifact import Artifact
+from quantlytic.learn.registry.registry import Registry
+from quantlytic.learn.registry.runtime import ServedModel
 from quantlytic.model.errors import DataError, InputError, StoreError
 
 ALIAS = "trend/pooled/champion"
@@ -133,7 +133,7 @@ def test_a_full_disk_leaves_nothing_half(tmp_path: Path) -> None:
         "import resource, signal, sys\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "from tests.learn.artifacts import small_artifact\n"
-        "from quantlytic.learn.registry import Registry\n"
+        "from quantlytic.learn.registry.registry import Registry\n"
         "from quantlytic.model.errors import StoreError\n"
         "artifact, registry = small_artifact(columns=200), Registry(sys.argv[1])\n"
         "assert len(artifact.content) > 2000\n"

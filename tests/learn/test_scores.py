@@ -8,7 +8,7 @@ from scipy.stats import spearmanr
 from sklearn import metrics
 
 from quantlytic.learn.models.model import RETURN, UP
-from quantlytic.learn.scores import calibration, ranks, scores_of
+from quantlytic.learn.training.scores import calibration, ranks, scores_of
 
 
 def test_as_others_compute_them() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from quantlytic.learn.spec import parse_spec, read_spec
+from quantlytic.learn.training.spec import parse_spec, read_spec
 from quantlytic.model.errors import InputError
 
 GOOD = """name = "trend"

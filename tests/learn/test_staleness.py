@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from tests.learn.artifacts import small_artifact
 
-from quantlytic.learn.staleness import expires_at, staleness
+from quantlytic.learn.live.staleness import expires_at, staleness
 from quantlytic.model.time import NS_PER_S
 
 

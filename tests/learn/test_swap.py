@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from tests.learn.servable import BTC, ETH, LINE, artifact, promoted
 
-from quantlytic.learn.registry import AliasChange, Registry
-from quantlytic.learn.swap import Wish, wishes
+from quantlytic.learn.live.swap import Wish, wishes
+from quantlytic.learn.registry.registry import AliasChange, Registry
 
 POOLED, OWN = "trend/pooled", "trend/file:BTCUSDT"
 

@@ -12,8 +12,8 @@ from tests.learn.test_train import SPEC, trained
 from quantlytic.engine.data.bars import Bars
 from quantlytic.learn.features.featureset import FeatureSet
 from quantlytic.learn.features.featurespec import FeatureSpec
-from quantlytic.learn.runtime import ServedModel
-from quantlytic.learn.tape import tape_hash, taped_bars
+from quantlytic.learn.registry.runtime import ServedModel
+from quantlytic.learn.samples.tape import tape_hash, taped_bars
 from quantlytic.model.bar import Bar
 from quantlytic.model.errors import DataError, InputError
 from quantlytic.model.event import Event
@@ -91,7 +91,7 @@ def test_trained_on_recorded_flow_and_served(tmp_path: Path) -> None:
     recorded(tmp_path)
     (one,) = trained(tmp_path, TEXT)
     assert one.manifest.columns[-4:] == ("net", "share", "flow", "spread")
-    from quantlytic.learn.registry import Registry
+    from quantlytic.learn.registry.registry import Registry
 
     ServedModel(Registry(tmp_path / "home" / "lake").get(one.manifest.model_id)).golden()
     (again,) = trained(tmp_path, TEXT)

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from quantlytic.learn import tune as tuning
 from quantlytic.learn.features.featureset import FeatureSet
-from quantlytic.learn.registry import Registry
-from quantlytic.learn.runtime import ServedModel
-from quantlytic.learn.spec import parse_spec
-from quantlytic.learn.train import Trained, train
+from quantlytic.learn.registry.registry import Registry
+from quantlytic.learn.registry.runtime import ServedModel
+from quantlytic.learn.training import tune as tuning
+from quantlytic.learn.training.spec import parse_spec
+from quantlytic.learn.training.train import Trained, train
 from quantlytic.model.errors import DataError, InputError, StoreError
 from quantlytic.research.data.demo import demo_bars
 from quantlytic.store.barwriter import write_bars

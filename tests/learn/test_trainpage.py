@@ -11,11 +11,11 @@ from click.testing import CliRunner
 from tests.learn.test_train import SEARCH, SPEC
 
 from quantlytic.app.commands import models, train
-from quantlytic.learn.importance import importance_of
-from quantlytic.learn.inputs import inputs_of
 from quantlytic.learn.models.catalogue import find_model, settled
 from quantlytic.learn.models.model import UP
-from quantlytic.learn.regimes import WINDOW, regimes_of
+from quantlytic.learn.samples.inputs import inputs_of
+from quantlytic.learn.samples.regimes import WINDOW, regimes_of
+from quantlytic.learn.training.importance import importance_of
 from quantlytic.model.errors import InputError, MismatchError
 from quantlytic.research.data.demo import demo_bars
 from quantlytic.store.barwriter import write_bars

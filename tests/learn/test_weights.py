@@ -8,7 +8,7 @@ from tests.learn.made import made_bars
 
 from quantlytic.learn.labels.labels import labels_of
 from quantlytic.learn.labels.labelspec import LabelSpec, WeightSpec
-from quantlytic.learn.weights import attribution, concurrency, decay, uniqueness, weights_of
+from quantlytic.learn.samples.weights import attribution, concurrency, decay, uniqueness, weights_of
 from quantlytic.model.errors import InputError
 
 

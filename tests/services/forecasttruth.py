@@ -9,10 +9,10 @@ import numpy as np
 from tests.learn.made import MINUTE_NS
 
 from quantlytic.engine.data.bars import Bars
-from quantlytic.learn.artifact import Artifact
 from quantlytic.learn.features.featureset import FeatureSet
-from quantlytic.learn.runtime import ServedModel
-from quantlytic.learn.serving import Line
+from quantlytic.learn.live.serving import Line
+from quantlytic.learn.registry.artifact import Artifact
+from quantlytic.learn.registry.runtime import ServedModel
 from quantlytic.model.bar import BAR, Bar
 from quantlytic.model.event import Event
 from quantlytic.model.forecast import Forecast, ModelChange

@@ -29,13 +29,13 @@ from tests.learn.servable import (
 from tests.services.forecasttruth import check_forecasts, expected, plain
 
 from quantlytic.engine.data.bars import Bars
-from quantlytic.learn.artifact import Artifact
 from quantlytic.learn.features.featureset import FeatureSet
 from quantlytic.learn.features.featurespec import FeatureSpec
-from quantlytic.learn.loading import Loader
-from quantlytic.learn.registry import Registry
-from quantlytic.learn.runtime import ServedModel
-from quantlytic.learn.serving import Line
+from quantlytic.learn.live.loading import Loader
+from quantlytic.learn.live.serving import Line
+from quantlytic.learn.registry.artifact import Artifact
+from quantlytic.learn.registry.registry import Registry
+from quantlytic.learn.registry.runtime import ServedModel
 from quantlytic.model.bar import BAR, Bar
 from quantlytic.model.barsclosed import BarsClosed
 from quantlytic.model.codec import encode

@@ -25,18 +25,18 @@ from tests.services.forecasttruth import expected
 
 from quantlytic.app.commands.challengers import command
 from quantlytic.engine.data.bars import Bars
-from quantlytic.learn.artifact import Artifact, DataFacts
-from quantlytic.learn.challenge import Challenge
-from quantlytic.learn.inputs import inputs_of
+from quantlytic.learn.contest.challenge import Challenge
+from quantlytic.learn.contest.promotion import Gate
+from quantlytic.learn.contest.shadowrecord import read_records
 from quantlytic.learn.labels.labelspec import LabelSpec
-from quantlytic.learn.loading import Loader
+from quantlytic.learn.live.loading import Loader
 from quantlytic.learn.models.linear import FittedLine
 from quantlytic.learn.models.model import Scaler
-from quantlytic.learn.promotion import Gate
-from quantlytic.learn.registry import Registry
-from quantlytic.learn.shadowrecord import read_records
-from quantlytic.learn.spec import parse_spec
-from quantlytic.learn.train import train
+from quantlytic.learn.registry.artifact import Artifact, DataFacts
+from quantlytic.learn.registry.registry import Registry
+from quantlytic.learn.samples.inputs import inputs_of
+from quantlytic.learn.training.spec import parse_spec
+from quantlytic.learn.training.train import train
 from quantlytic.model.bar import Bar
 from quantlytic.model.barsclosed import BarsClosed
 from quantlytic.model.codec import encode
@@ -414,7 +414,7 @@ def test_meta_labels_know_their_side_also_after_a_restart(tmp_path: Path) -> Non
 
 
 def test_a_contest_that_nobody_ends_does_not_grow_for_ever(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("quantlytic.learn.challenge.LONGEST", 50)
+    monkeypatch.setattr("quantlytic.learn.contest.challenge.LONGEST", 50)
     promoted(stage.registry, knowing(1.0), CHALLENGER)
     shadow, most = stage.start(), 0
     for _ in range(13):
@@ -689,9 +689,9 @@ PROCESS = """
 import sys
 from pathlib import Path
 from tests.learn.servable import LINE
-from quantlytic.learn.loading import Loader
-from quantlytic.learn.promotion import Gate
-from quantlytic.learn.registry import Registry
+from quantlytic.learn.live.loading import Loader
+from quantlytic.learn.contest.promotion import Gate
+from quantlytic.learn.registry.registry import Registry
 from quantlytic.services.shadow import Shadow
 from quantlytic.store.log import open_log
 folder = Path(sys.argv[1])

@@ -19,9 +19,9 @@ from tests.learn.artifacts import small_artifact
 from tests.learn.forecasts import forecasts_of
 from tests.learn.made import made_bars
 
-from quantlytic.learn.registry import Registry
-from quantlytic.learn.trainingprocess import TrainingProcess
-from quantlytic.learn.trainingreasons import Triggers
+from quantlytic.learn.registry.registry import Registry
+from quantlytic.learn.retraining.trainingprocess import TrainingProcess
+from quantlytic.learn.retraining.trainingreasons import Triggers
 from quantlytic.model.errors import InputError, StoreError
 from quantlytic.model.forecast import ModelChange
 from quantlytic.model.time import NS_PER_S
@@ -358,8 +358,8 @@ def test_numbers_that_cannot_be_are_refused(world: World) -> None:
 PROCESS = """
 import sys
 from pathlib import Path
-from quantlytic.learn.registry import Registry
-from quantlytic.learn.trainingreasons import Triggers
+from quantlytic.learn.registry.registry import Registry
+from quantlytic.learn.retraining.trainingreasons import Triggers
 from quantlytic.services.trainer import Trainer
 from quantlytic.store.barwriter import write_bars
 from quantlytic.store.log import open_log

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +26,7 @@ def write_tape(source: Path, path: Path, symbols: Sequence[str], bars: int, ends
     for symbol in symbols:
         own = table.filter(pl.col("symbol") == symbol).sort("ts").tail(bars)
         opened = own["ts"].dt.epoch("ns").to_list()
-        step = min(after - before for before, after in zip(opened, opened[1:], strict=False))
+        step = min(after - before for before, after in itertools.pairwise(opened))
         number = 0
         for start, row in zip(opened, own.iter_rows(named=True), strict=True):
             middle = (row["low"], row["high"]) if row["close"] >= row["open"] else (row["high"], row["low"])

@@ -10,8 +10,8 @@ from types import FrameType
 
 from tests.learn.servable import LINE
 
-from quantlytic.learn.loading import Loader
-from quantlytic.learn.registry import Registry
+from quantlytic.learn.live.loading import Loader
+from quantlytic.learn.registry.registry import Registry
 from quantlytic.services.predictor import Predictor
 from quantlytic.store.log import open_log
 from quantlytic.store.log.port import Log

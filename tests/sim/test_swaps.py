@@ -23,9 +23,9 @@ from tests.learn.servable import LINE, OTHER, POOLED, artifact, market, promoted
 from tests.services.forecasttruth import ALL, check_forecasts
 from tests.sim.mortal import Death, Mortality, MortalLog
 
-from quantlytic.learn.artifact import Artifact
-from quantlytic.learn.loading import Loader
-from quantlytic.learn.registry import Registry
+from quantlytic.learn.live.loading import Loader
+from quantlytic.learn.registry.artifact import Artifact
+from quantlytic.learn.registry.registry import Registry
 from quantlytic.model.errors import DataError, InputError
 from quantlytic.model.forecast import Forecast, ModelChange
 from quantlytic.services.predictor import Predictor, name_of

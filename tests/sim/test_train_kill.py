@@ -16,9 +16,9 @@ import pytest
 from tests.learn.test_train import SEARCH, SPEC
 from tests.sim.train_process import ALIAS
 
-from quantlytic.learn.journal import Journal
-from quantlytic.learn.registry import Registry
-from quantlytic.learn.runtime import ServedModel
+from quantlytic.learn.registry.registry import Registry
+from quantlytic.learn.registry.runtime import ServedModel
+from quantlytic.learn.training.journal import Journal
 from quantlytic.research.data.demo import demo_bars
 from quantlytic.store.barwriter import write_bars
 from quantlytic.store.control import open_control

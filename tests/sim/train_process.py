@@ -14,7 +14,7 @@ import traceback
 from pathlib import Path
 
 from quantlytic.app.commands import models, train
-from quantlytic.learn.registry import Registry
+from quantlytic.learn.registry.registry import Registry
 
 ALIAS = "trend/pooled/champion"
 

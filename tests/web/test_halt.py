@@ -88,7 +88,14 @@ def state(server: WebServer) -> Any:
 
 
 def test_killed_seen_and_released(server: WebServer, account: Account) -> None:
-    assert state(server) == {"account": "main", "mode": "live", "halted": False, "is_working": False, "report": None, "held": []}
+    assert state(server) == {
+        "account": "main",
+        "mode": "live",
+        "halted": False,
+        "is_working": False,
+        "report": None,
+        "held": [],
+    }
     answer = post(server, "kill", {"flatten": False})
     assert answer.status_code == 200
     assert answer.json()["halted"] is True

@@ -16,7 +16,7 @@ from quantlytic.model.errors import InputError
 if TYPE_CHECKING:
     from quantlytic.engine.data.bars import Bars
     from quantlytic.engine.strategy import Strategy
-    from quantlytic.learn.registry import Registry
+    from quantlytic.learn.registry.registry import Registry
 
 _MODEL = (
     click.option(
@@ -53,7 +53,7 @@ def with_forecasts(
                 "a file with a column `forecast`"
             )
         return bars
-    from quantlytic.learn.registry import Registry
+    from quantlytic.learn.registry.registry import Registry
 
     registry, told = Registry(home / "lake"), bars
     for model in models:
@@ -78,7 +78,7 @@ def sentences(bars: Bars) -> list[str]:
 
 def told_again(bars: Bars, home: Path, notes: Sequence[dict[str, Any]]) -> Bars:
     """The bars with forecasts of the models that a manifest names."""
-    from quantlytic.learn.registry import Registry
+    from quantlytic.learn.registry.registry import Registry
 
     registry = Registry(home / "lake")
     for note in notes:
@@ -88,7 +88,7 @@ def told_again(bars: Bars, home: Path, notes: Sequence[dict[str, Any]]) -> Bars:
 
 def told_by(bars: Bars, registry: Registry, model_id: str, in_sample: bool) -> Bars:
     """The bars with the forecasts of one model."""
-    from quantlytic.learn.backtest import forecast_bars
+    from quantlytic.learn.training.backtest import forecast_bars
 
     return forecast_bars(bars, registry.get(model_id), in_sample=in_sample)
 
@@ -122,8 +122,8 @@ def _ids(registry: Registry, model: str, bars: Bars) -> list[str]:
             raise InputError(f"{model} means no model yet: `quantlytic models promote ID {model} --reason ...`")
         return [found]
     if latest := registry.latest(model):
-        from quantlytic.learn.serving import Line
-        from quantlytic.learn.swap import wishes
+        from quantlytic.learn.live.serving import Line
+        from quantlytic.learn.live.swap import wishes
 
         ids = tuple(one.id for one in bars.instruments)
         chosen = [wish.change.model_id for wish in wishes(latest, Line(model, "", ids, 0))]

@@ -20,7 +20,7 @@ class TrainerSettings(Section):
 
 
 class GateSettings(Section):
-    """What a challenger has to show before it is made champion: see `quantlytic.learn.promotion.Gate`."""
+    """What a challenger has to show before it is made champion: see `quantlytic.learn.contest.promotion.Gate`."""
 
     outcomes: int = Field(default=200, ge=20)
     looks: int = Field(default=4, ge=1, le=10)

@@ -13,8 +13,8 @@ from quantlytic.model.time import NS_PER_S, duration_text
 from quantlytic.store.log.port import Log
 
 if TYPE_CHECKING:
-    from quantlytic.learn.registry import Registry
-    from quantlytic.learn.serving import Line
+    from quantlytic.learn.live.serving import Line
+    from quantlytic.learn.registry.registry import Registry
 
 OK, WARN, FAIL = "ok", "warn", "fail"
 FOLLOW_NS = 60 * NS_PER_S
@@ -28,7 +28,7 @@ def examine_line(
 
     `folder`: where paths to features of one's own begin. Nothing is compiled, and no model is run.
     """
-    from quantlytic.learn.swap import wishes
+    from quantlytic.learn.live.swap import wishes
 
     try:
         asked = wishes(registry.latest(line.name), line)
@@ -66,8 +66,8 @@ def examine_line(
 def _fit(
     line: Line, registry: Registry, model_id: str, instruments: tuple[str, ...], now_ns: int, folder: Path | None
 ) -> tuple[str, str]:
-    from quantlytic.learn.serving import Feed, check_scope
-    from quantlytic.learn.staleness import expires_at, staleness
+    from quantlytic.learn.live.serving import Feed, check_scope
+    from quantlytic.learn.live.staleness import expires_at, staleness
 
     try:
         manifest = registry.get(model_id).manifest

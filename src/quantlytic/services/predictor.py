@@ -6,10 +6,10 @@ import logging
 
 import msgspec
 
-from quantlytic.learn.loading import Loader, Refused
-from quantlytic.learn.servedline import Saved, ServedLine
-from quantlytic.learn.serving import Feed, Line, Serving
-from quantlytic.learn.swap import Swapper
+from quantlytic.learn.live.loading import Loader, Refused
+from quantlytic.learn.live.servedline import Saved, ServedLine
+from quantlytic.learn.live.serving import Feed, Line, Serving
+from quantlytic.learn.live.swap import Swapper
 from quantlytic.model.bar import Bar
 from quantlytic.model.barsclosed import BarsClosed
 from quantlytic.model.errors import DataError, QuantlyticError

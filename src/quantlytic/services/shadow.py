@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from quantlytic.learn.challenge import Challenge, Seat, comparable
-from quantlytic.learn.inputs import Values
-from quantlytic.learn.loading import Loader, Refused, catch_up
-from quantlytic.learn.promotion import Gate, Verdict
-from quantlytic.learn.registry import CHALLENGER, CHAMPION, PINNED, alias_of
-from quantlytic.learn.serving import Fault, Feed, Line, Serving
-from quantlytic.learn.swap import Wish, wishes
+from quantlytic.learn.contest.challenge import Challenge, Seat, comparable
+from quantlytic.learn.contest.promotion import Gate, Verdict
+from quantlytic.learn.live.loading import Loader, Refused, catch_up
+from quantlytic.learn.live.serving import Fault, Feed, Line, Serving
+from quantlytic.learn.live.swap import Wish, wishes
+from quantlytic.learn.registry.registry import CHALLENGER, CHAMPION, PINNED, alias_of
+from quantlytic.learn.samples.inputs import Values
 from quantlytic.model.errors import DataError, Fenced, QuantlyticError, StoreError
 from quantlytic.model.event import Event
 from quantlytic.model.forecast import Forecast, ModelChange

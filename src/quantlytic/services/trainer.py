@@ -8,10 +8,10 @@ from pathlib import Path
 
 import msgspec
 
-from quantlytic.learn.artifact import Manifest
-from quantlytic.learn.registry import CHALLENGER, CHAMPION, AliasChange, Registry, alias_of
-from quantlytic.learn.trainingprocess import NICE, Made, TrainingProcess
-from quantlytic.learn.trainingreasons import Reasons, Triggers
+from quantlytic.learn.registry.artifact import Manifest
+from quantlytic.learn.registry.registry import CHALLENGER, CHAMPION, AliasChange, Registry, alias_of
+from quantlytic.learn.retraining.trainingprocess import NICE, Made, TrainingProcess
+from quantlytic.learn.retraining.trainingreasons import Reasons, Triggers
 from quantlytic.model.errors import Fenced, QuantlyticError, StoreError
 from quantlytic.model.event import Event
 from quantlytic.model.forecast import Forecast, ModelChange

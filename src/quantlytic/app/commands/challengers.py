@@ -12,7 +12,7 @@ from quantlytic.model.errors import InputError
 from quantlytic.model.time import iso
 
 if TYPE_CHECKING:
-    from quantlytic.learn.shadowrecord import Record
+    from quantlytic.learn.contest.shadowrecord import Record
 
 
 @click.command()
@@ -27,8 +27,8 @@ def command(line: str, cost_bps: float, as_json: bool) -> None:
     """
     from quantlytic.app.bootstrap import Bootstrap
     from quantlytic.app.config import load_settings
-    from quantlytic.learn.registry import Registry
-    from quantlytic.learn.shadowrecord import read_records
+    from quantlytic.learn.contest.shadowrecord import read_records
+    from quantlytic.learn.registry.registry import Registry
 
     bootstrap = Bootstrap(load_settings())
     stores = bootstrap.stores

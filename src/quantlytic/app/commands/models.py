@@ -14,7 +14,7 @@ from quantlytic.model.errors import DataError, MismatchError
 from quantlytic.model.time import iso
 
 if TYPE_CHECKING:
-    from quantlytic.learn.registry import AliasChange, Registry
+    from quantlytic.learn.registry.registry import AliasChange, Registry
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _reason = click.option("--reason", required=True, help="Why; it is kept.")
@@ -114,7 +114,7 @@ def rollback(alias: str, reason: str, as_json: bool) -> None:
 @_json
 def verify(model: str | None, as_json: bool) -> None:
     """Load MODEL, or all, check every byte, and ask the golden rows. Exits with 6 when one is not as it was."""
-    from quantlytic.learn.runtime import ServedModel
+    from quantlytic.learn.registry.runtime import ServedModel
 
     registry = _registry()
     manifests, damaged = registry.list()
@@ -137,7 +137,7 @@ def verify(model: str | None, as_json: bool) -> None:
 
 
 def _registry() -> Registry:
-    from quantlytic.learn.registry import Registry
+    from quantlytic.learn.registry.registry import Registry
     from quantlytic.store.home import home_folder
 
     return Registry(home_folder() / "lake")

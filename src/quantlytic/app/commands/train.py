@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from quantlytic.learn.backtest import TrainedBacktest
-    from quantlytic.learn.train import Trained
+    from quantlytic.learn.training.backtest import TrainedBacktest
+    from quantlytic.learn.training.train import Trained
 
 _PLAIN_BARS = 10_000  # so few are run in plain Python before machine code is even loaded; the answer is the same
 
@@ -35,11 +35,11 @@ def command(spec: Path, jobs: int, dask: str, costs: float, as_json: bool) -> No
     says what trading on the forecasts would have earned after costs, and whether that is luck. Ctrl-C keeps the trials that
     were finished: the same command goes on from there. How many jobs there are changes no result.
     """
-    from quantlytic.learn.backtest import trained_backtest
     from quantlytic.learn.pages.trainpage import write_train_page
-    from quantlytic.learn.registry import Registry
-    from quantlytic.learn.spec import read_spec
-    from quantlytic.learn.train import train
+    from quantlytic.learn.registry.registry import Registry
+    from quantlytic.learn.training.backtest import trained_backtest
+    from quantlytic.learn.training.spec import read_spec
+    from quantlytic.learn.training.train import train
     from quantlytic.store.home import home_folder
 
     wanted, home = read_spec(spec), home_folder()

@@ -14,8 +14,8 @@ from quantlytic.model.time import duration_ns, duration_text
 from quantlytic.store.log.port import Log
 
 if TYPE_CHECKING:
-    from quantlytic.learn.loading import Loader
-    from quantlytic.learn.serving import Line
+    from quantlytic.learn.live.loading import Loader
+    from quantlytic.learn.live.serving import Line
     from quantlytic.services.service import Service
 
 
@@ -49,7 +49,7 @@ class Learning:
 
     def task(self, name: str) -> str:
         """What a line forecasts, "up" or "return", by the model that serves now; "" while there is none."""
-        from quantlytic.learn.swap import wishes
+        from quantlytic.learn.live.swap import wishes
 
         given = next(one for one in self._settings.forecasts if one.line == name)
         if given.members:
@@ -70,7 +70,7 @@ class Learning:
         return lambda log: Ensemble(log, given.line, given.members)
 
     def _shadow(self, given: ForecastSettings) -> Callable[[Log], Service]:
-        from quantlytic.learn.promotion import Gate
+        from quantlytic.learn.contest.promotion import Gate
         from quantlytic.services.shadow import Shadow
 
         gate = Gate(**given.gate.model_dump()) if given.promote else None
@@ -78,7 +78,7 @@ class Learning:
         return lambda log: Shadow(log, self._line(given), loader, gate=gate, check_s=check_s)
 
     def _trainer(self, given: ForecastSettings, spec: Path) -> Callable[[Log], Service]:
-        from quantlytic.learn.trainingreasons import Triggers
+        from quantlytic.learn.retraining.trainingreasons import Triggers
         from quantlytic.services.trainer import Trainer
 
         check_spec_of(given, spec)
@@ -91,13 +91,13 @@ class Learning:
         return lambda log: Trainer(log, given.line, spec, self._stores.home, registry, triggers)
 
     def _line(self, given: ForecastSettings) -> Line:
-        from quantlytic.learn.serving import Line
+        from quantlytic.learn.live.serving import Line
 
         return Line(given.line, self._venue, self._instruments, duration_ns(given.bar))
 
     def _loader(self, given: ForecastSettings) -> Loader:
-        from quantlytic.learn.loading import Loader
-        from quantlytic.learn.registry import Registry
+        from quantlytic.learn.live.loading import Loader
+        from quantlytic.learn.registry.registry import Registry
 
         return Loader(
             Registry(self._stores.home / "lake"), self._line(given), self._stores.log_handle, self._stores.lake,
@@ -107,7 +107,7 @@ class Learning:
 
 def check_spec_of(given: ForecastSettings, path: Path) -> None:
     """InputError for a spec that is not this line's, or of bars of another size."""
-    from quantlytic.learn.spec import read_spec
+    from quantlytic.learn.training.spec import read_spec
 
     spec = read_spec(path)
     if spec.name != given.line:

@@ -20,7 +20,7 @@ from quantlytic.learn.features.kernel import judged
 from quantlytic.learn.features.lane import EVENTS, Lane
 from quantlytic.learn.features.live import LiveFeatures
 from quantlytic.learn.features.nodes import FIELDS, graph_of
-from quantlytic.learn.leaks import Leak, find_leaks
+from quantlytic.learn.samples.leaks import Leak, find_leaks
 from quantlytic.model.bar import BAR
 from quantlytic.model.errors import DataError, InputError
 from quantlytic.model.instrument import Instrument

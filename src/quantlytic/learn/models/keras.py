@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from quantlytic.learn.extra import need
-from quantlytic.learn.inputs import Inputs, Values
 from quantlytic.learn.models.model import RETURN, UP, Params, Scaler
 from quantlytic.learn.models.network import FittedNetwork, Target, check_activation
+from quantlytic.learn.samples.inputs import Inputs, Values
 from quantlytic.model.errors import InputError
 
 _STEPS = 32  # batches that TensorFlow takes at a time

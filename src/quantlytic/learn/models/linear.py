@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from quantlytic.learn.extra import need
-from quantlytic.learn.inputs import Inputs, Values
 from quantlytic.learn.models.graph import dense
 from quantlytic.learn.models.model import RETURN, UP, Params, Scaler, Thresholds
+from quantlytic.learn.samples.inputs import Inputs, Values
 
 
 class FittedLine:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from quantlytic.learn.inputs import Inputs, Values
+from quantlytic.learn.samples.inputs import Inputs, Values
 from quantlytic.model.errors import InputError
 
 Params = Mapping[str, Any]

@@ -11,8 +11,8 @@ import msgspec
 import numpy as np
 
 from quantlytic.learn.extra import need
-from quantlytic.learn.inputs import Inputs, Values
 from quantlytic.learn.models.model import RETURN, UP, Params, Scaler, Thresholds
+from quantlytic.learn.samples.inputs import Inputs, Values
 from quantlytic.model.errors import DataError, InputError
 
 _NEVER = 2**31 - 1

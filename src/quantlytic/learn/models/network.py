@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from quantlytic.learn.inputs import Inputs, Values
 from quantlytic.learn.models.graph import dense
 from quantlytic.learn.models.model import UP, Params, Scaler, Thresholds
+from quantlytic.learn.samples.inputs import Inputs, Values
 from quantlytic.model.errors import InputError
 
 OPERATORS = {"relu": "Relu", "tanh": "Tanh"}

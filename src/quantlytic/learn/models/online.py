@@ -7,10 +7,10 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 import numpy as np
 
 from quantlytic.learn.extra import need
-from quantlytic.learn.inputs import Inputs, Values
 from quantlytic.learn.models.linear import FittedLine
 from quantlytic.learn.models.model import RETURN, UP, Fitted, Params, Scaler
 from quantlytic.learn.models.trees import FittedTrees, Tree
+from quantlytic.learn.samples.inputs import Inputs, Values
 
 Row = dict[int, float]
 

@@ -26,9 +26,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from quantlytic.learn.inputs import Inputs, Values
 from quantlytic.learn.models.foreign import served_file, sklearn_file
 from quantlytic.learn.models.model import RETURN, UP, CannotExport, Params, Thresholds
+from quantlytic.learn.samples.inputs import Inputs, Values
 from quantlytic.model.errors import InputError, QuantlyticError
 
 _SEEDS = ("random_state", "seed")

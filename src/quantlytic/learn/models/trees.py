@@ -13,9 +13,9 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from quantlytic.learn.inputs import Values
 from quantlytic.learn.models.graph import Graph
 from quantlytic.learn.models.model import Thresholds
+from quantlytic.learn.samples.inputs import Values
 
 
 class Tree(NamedTuple):

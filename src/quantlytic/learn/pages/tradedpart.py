@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from quantlytic.learn.backtest import TrainedBacktest
+from quantlytic.learn.training.backtest import TrainedBacktest
 from quantlytic.model.time import iso
 from quantlytic.research import text
 from quantlytic.research.figures.curve import Curve

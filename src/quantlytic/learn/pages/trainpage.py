@@ -11,14 +11,14 @@ import jinja2
 import numpy as np
 from numpy.typing import NDArray
 
-from quantlytic.learn.backtest import TrainedBacktest
-from quantlytic.learn.importance import importance_of
 from quantlytic.learn.models.model import UP
 from quantlytic.learn.pages.tradedpart import traded_part
-from quantlytic.learn.regimes import regimes_of
-from quantlytic.learn.scores import METRICS, Bin, calibration, scores_of
-from quantlytic.learn.train import Trained
-from quantlytic.learn.tune import one_thread
+from quantlytic.learn.samples.regimes import regimes_of
+from quantlytic.learn.training.backtest import TrainedBacktest
+from quantlytic.learn.training.importance import importance_of
+from quantlytic.learn.training.scores import METRICS, Bin, calibration, scores_of
+from quantlytic.learn.training.train import Trained
+from quantlytic.learn.training.tune import one_thread
 from quantlytic.model.time import iso
 from quantlytic.research.pages.htmlpage import asset, write_page
 from quantlytic.research.pages.report import report_html

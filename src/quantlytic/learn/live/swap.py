@@ -1,0 +1,138 @@
+"""Which model is to be served, by the registry's aliases, and a thread that makes it ready."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from quantlytic.learn.live.loading import Loader, Refused
+from quantlytic.learn.live.serving import Feed, Line, Serving
+from quantlytic.learn.registry.registry import CHAMPION, PINNED, AliasChange
+from quantlytic.model.errors import QuantlyticError
+
+SERVED = (PINNED, CHAMPION)
+_LOG = logging.getLogger("quantlytic.predictor")
+
+
+class Wish(NamedTuple):
+    """An alias says that a model is to serve these instruments of a line; `is_pooled`: as one for all."""
+
+    alias: str
+    change: AliasChange
+    instruments: tuple[str, ...]
+    is_pooled: bool
+
+    @property
+    def cause(self) -> str:
+        """As a ModelChange has it."""
+        if self.change.cause == "rollback":
+            return "rollback"
+        return "promotion" if self.change.by == "gate" else "command"
+
+
+def wishes(latest: Mapping[str, AliasChange], line: Line, roles: Sequence[str] = SERVED) -> list[Wish]:
+    """What the aliases of a line ask for, an entry an alias: an earlier role before a later one, and a model of the
+    instrument (matched by symbol) before a pooled one."""
+    chosen: dict[str, list[str]] = {}
+    for instrument in line.instruments:
+        symbol = instrument.partition(":")[2]
+        own = [alias for alias in latest if alias.split("/")[1].partition(":")[2] == symbol]
+        own.sort(key=lambda alias: (-latest[alias].time_ns, alias))  # of several venues' ids the one promoted last
+        for role in roles:
+            found = [alias for alias in (*own, f"{line.name}/pooled/{role}") if alias.endswith(f"/{role}")]
+            if alias := next((alias for alias in found if alias in latest), None):
+                chosen.setdefault(alias, []).append(instrument)
+                break
+    return [
+        Wish(alias, latest[alias], tuple(instruments), alias.split("/")[1] == "pooled")
+        for alias, instruments in sorted(chosen.items())
+    ]
+
+
+class Standing(NamedTuple):
+    """Where the forecasts are, for the thread that prepares what comes next: never changed, only replaced by a newer one."""
+
+    handled: Mapping[str, int]
+    servings: Mapping[str, Serving]
+    feeds: Mapping[str, Feed]
+    champions_ns: Mapping[str, int]
+    position: int = 0
+    last_close: int = 0
+
+
+class Ready(NamedTuple):
+    """What became of a wish: a model that may be served, or why it is refused."""
+
+    wish: Wish
+    serving: Serving | None
+    reason: str = ""
+
+
+class Swapper:
+    """Looks at the registry every `check_s`, in a thread of its own, and makes ready what is asked for; what is ready is put
+    into `ready`. A registry that cannot be read is told once, and asked again: what serves goes on."""
+
+    def __init__(
+        self, loader: Loader, line: Line, standing: Callable[[], Standing], roles: Sequence[str] = SERVED
+    ) -> None:
+        self.ready: queue.SimpleQueue[Ready] = queue.SimpleQueue()
+        self._loader, self._line, self._standing, self._roles = loader, line, standing, tuple(roles)
+        self._prepared: dict[str, int] = {}
+        self._trouble = ""
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self, check_s: float) -> None:
+        """Begin to look, from another thread."""
+        self._thread = threading.Thread(
+            target=self._watch, args=(check_s,), name=f"swap.{self._line.name}", daemon=True
+        )
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Look no more. A model that is just being made ready is not waited for long."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(2.0)
+
+    def look(self) -> int:
+        """Look once, in this thread; how many wishes were made ready or refused. QuantlyticError when that cannot be known."""
+        done = 0
+        for wish in wishes(self._loader.registry.latest(self._line.name), self._line, self._roles):
+            standing = self._standing()
+            known = max(standing.handled.get(wish.alias, 0), self._prepared.get(wish.alias, 0))
+            if wish.change.number > known:
+                self.ready.put(self._prepare(wish, standing))
+                self._prepared[wish.alias] = wish.change.number
+                done += 1
+        return done
+
+    def _prepare(self, wish: Wish, standing: Standing) -> Ready:
+        if (kept := standing.servings.get(wish.change.model_id)) is not None:
+            return Ready(wish, kept)  # the one before is kept: going back to it takes no time
+        times = [standing.champions_ns[one] for one in wish.instruments if one in standing.champions_ns]
+        try:
+            serving = self._loader.load(
+                wish.change.model_id,
+                wish.instruments,
+                feeds=standing.feeds,
+                position=lambda: self._standing().position,
+                champion_ns=min(times, default=0),
+                last_close=standing.last_close,
+            )
+        except Refused as refusal:
+            return Ready(wish, None, str(refusal))
+        return Ready(wish, serving)
+
+    def _watch(self, check_s: float) -> None:
+        while not self._stop.wait(check_s):
+            try:
+                self.look()
+                self._trouble = ""
+            except QuantlyticError as error:
+                if str(error) != self._trouble:
+                    self._trouble = str(error)
+                    _LOG.warning("%s: the models that serve go on: %s", self._line.name, error)

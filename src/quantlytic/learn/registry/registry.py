@@ -1,0 +1,251 @@
+"""Where models are kept: objects in the lake's bucket that are written whole, never changed, and named by their content.
+
+`models/ID/FILE` and `models/ID/manifest.json` (written last: a model without one is not there yet); `aliases/NAME/NUMBER.json`,
+one object for each change of an alias. The one with the highest number is what the alias means; the others are its history.
+An object is created or it is not, by whoever comes first: two promotions at once cannot both get a number.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from quantlytic.learn.registry.artifact import Artifact, Manifest, read_manifest
+from quantlytic.model.errors import DataError, InputError, StoreError
+from quantlytic.store.lake.objects import open_objects
+from quantlytic.store.lake.reason import one_line
+
+CHAMPION, CHALLENGER, PINNED = "champion", "challenger", "pinned"
+_ID = re.compile(r"[0-9a-f]{64}")
+_ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9:._-]*(/[A-Za-z0-9][A-Za-z0-9:._-]*){2}")
+_CHANGE = re.compile(r"(\d{8})\.json")
+_TRIES = 20
+
+
+class AliasChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """From `time_ns` on the alias means `model_id`. `cause`: "promotion" or "rollback"; `by`: who did it."""
+
+    number: int
+    model_id: str
+    previous: str
+    cause: str
+    reason: str
+    by: str
+    time_ns: int
+
+
+Changes = list[AliasChange]
+Keys = list[str]
+Manifests = list[Manifest]
+
+
+def alias_of(line: str, role: str) -> str:
+    """The alias of a line ("NAME/INSTRUMENT"): `alias_of("trend/pooled", "champion")`."""
+    return f"{line}/{role}"
+
+
+class Registry:
+    """The models in the lake at `address`, a folder or a URL; `options` as `Lake` takes them."""
+
+    def __init__(self, address: str | Path, options: Mapping[str, str] | None = None) -> None:
+        self.address = str(address).rstrip("/")
+        self._objects: Any = open_objects(self.address, options)
+
+    # ---- models
+
+    def put(self, artifact: Artifact) -> str:
+        """Keep it; returns its id. What is there already stays as it is. StoreError when it cannot be written: then it is not
+        there."""
+        model_id, manifest = artifact.model_id, artifact.manifest
+        if hashlib.sha256(artifact.content).hexdigest() != manifest.file_sha256:
+            raise DataError(f"model {model_id[:12]}: its file is not the one its manifest speaks of")
+        key = f"models/{model_id}/{manifest.file}"
+        if not self._create(key, artifact.content) and self._get(key) != artifact.content:
+            self._write(key, artifact.content)  # damaged since; its right bytes are known
+        key = f"models/{model_id}/manifest.json"
+        if not self._create(key, manifest.to_json()) and not self._is_sound(key, model_id):
+            self._write(key, manifest.to_json())
+        return model_id
+
+    def get(self, model_id: str) -> Artifact:
+        """A model, verified: DataError when a byte of it was changed or is missing, InputError when there is none."""
+        manifest = self.manifest(model_id)
+        key = f"models/{manifest.model_id}/{manifest.file}"
+        content = self._get(key)
+        if content is None:
+            raise DataError(f"{self.address}/{key} is gone: promote another model, or train this one again")
+        if hashlib.sha256(content).hexdigest() != manifest.file_sha256:
+            raise DataError(
+                f"{self.address}/{key} was changed or cut off: its SHA-256 is not the manifest's. Promote another model, "
+                "or train this one again"
+            )
+        return Artifact(manifest, content)
+
+    def manifest(self, model_id: str) -> Manifest:
+        """A model's manifest, verified. `model_id` may be cut to as few digits as tell it apart."""
+        whole = self._whole(model_id)
+        key = f"models/{whole}/manifest.json"
+        content = self._get(key)
+        if content is None:
+            raise InputError(f"there is no model {model_id}: `quantlytic models list` shows them")
+        found = read_manifest(content, f"{self.address}/{key}")
+        if found.model_id != whole:
+            raise DataError(f"{self.address}/{key} was changed: it is not model {whole[:12]}. Promote another model")
+        return found
+
+    def list(self) -> tuple[Manifests, Keys]:
+        """All whole models, oldest first, and what is wrong with those whose manifests are damaged, a line each."""
+        found, damaged = [], []
+        for path in self._listed("models"):
+            if path.endswith("/manifest.json"):
+                try:
+                    found.append(self.manifest(path.split("/")[-2]))
+                except DataError as error:
+                    damaged.append(str(error))
+        return sorted(found, key=lambda one: (one.created_ns, one.model_id)), damaged
+
+    # ---- aliases
+
+    def alias(self, name: str) -> str | None:
+        """The id of the model that the alias means; None when it means none yet."""
+        changes = self.history(name, newest=1)
+        return changes[-1].model_id if changes else None
+
+    def history(self, name: str, newest: int | None = None) -> Changes:
+        """The changes of an alias, oldest first; the `newest` of them."""
+        _check_alias(name)
+        keys = sorted(key for key in self._listed(f"aliases/{name}") if _CHANGE.fullmatch(key.rsplit("/", 1)[-1]))
+        return [self._change(key) for key in (keys if newest is None else keys[-newest:])]
+
+    def aliases(self) -> dict[str, str]:
+        """The model id of every alias."""
+        names = {"/".join(key.split("/")[1:-1]) for key in self._listed("aliases") if key.endswith(".json")}
+        found = {name: self.alias(name) for name in sorted(names) if _ALIAS.fullmatch(name)}
+        return {name: model_id for name, model_id in found.items() if model_id is not None}
+
+    def latest(self, name: str) -> dict[str, AliasChange]:
+        """The last change of every alias of the spec `name`, by alias."""
+        newest: dict[str, str] = {}
+        for key in sorted(self._listed(f"aliases/{name}")):
+            alias, _, file = key.removeprefix("aliases/").rpartition("/")
+            if _ALIAS.fullmatch(alias) and _CHANGE.fullmatch(file):
+                newest[alias] = key
+        return {alias: self._change(key) for alias, key in newest.items()}
+
+    def promote(
+        self, model_id: str, name: str, reason: str, by: str, now_ns: int, *, expected: str | None = None
+    ) -> AliasChange:
+        """From now on the alias means this model, which must be whole and, by its line, the alias's own.
+
+        `expected`: the id it must mean until now; where somebody else was faster, StoreError and nothing is changed.
+        """
+        _check_alias(name)
+        manifest = self.get(model_id).manifest
+        if manifest.line != name.rpartition("/")[0]:
+            raise InputError(f"model {model_id[:12]} is of the line {manifest.line}: it cannot be {name}")
+        return self._add(name, manifest.model_id, "promotion", reason, by, now_ns, expected)
+
+    def rollback(self, name: str, reason: str, by: str, now_ns: int) -> AliasChange:
+        """The alias means again what it meant before its last promotion that was not rolled back."""
+        meant: list[str] = []
+        for change in self.history(name):
+            if change.cause == "rollback" and meant:
+                meant.pop()
+            else:
+                meant.append(change.model_id)
+        if len(meant) < 2:
+            raise InputError(f"{name} has no earlier model to go back to")
+        self.get(meant[-2])
+        return self._add(name, meant[-2], "rollback", reason, by, now_ns, expected=meant[-1])
+
+    def _add(
+        self, name: str, model_id: str, cause: str, reason: str, by: str, now_ns: int, expected: str | None
+    ) -> AliasChange:
+        for _ in range(_TRIES):
+            last = self.history(name, newest=1)
+            number, previous = (last[-1].number + 1, last[-1].model_id) if last else (1, "")
+            if expected is not None and previous != expected:
+                raise StoreError(f"{name} was changed by somebody else to {previous[:12] or 'nothing'}: look again")
+            change = AliasChange(number, model_id, previous, cause, reason, by, now_ns)
+            if self._create(f"aliases/{name}/{number:08d}.json", msgspec.json.encode(change)):
+                return change
+        raise StoreError(f"{name} is being changed by others all the time: try again")
+
+    def _change(self, key: str) -> AliasChange:
+        content = self._get(key)
+        try:
+            return msgspec.json.decode(content or b"", type=AliasChange)
+        except msgspec.MsgspecError as error:
+            raise DataError(f"{self.address}/{key} is damaged ({error}): restore it from a copy") from None
+
+    # ---- objects
+
+    def _whole(self, model_id: str) -> str:
+        if _ID.fullmatch(model_id):
+            return model_id
+        if not re.fullmatch(r"[0-9a-f]{4,63}", model_id):
+            raise InputError(f"{model_id!r} is no model's id: it is 64 hex digits, or the first 4 or more of them")
+        found = sorted({key.split("/")[1] for key in self._listed("models")})
+        fitting = [one for one in found if one.startswith(model_id)]
+        if len(fitting) != 1:
+            what = "there is no model" if not fitting else f"{len(fitting)} models begin with"
+            raise InputError(f"{what} {model_id}: `quantlytic models list` shows them")
+        return fitting[0]
+
+    def _is_sound(self, key: str, model_id: str) -> bool:
+        try:
+            return read_manifest(self._get(key) or b"", key).model_id == model_id
+        except DataError:
+            return False
+
+    def _create(self, key: str, content: bytes) -> bool:
+        """Whether it was written; False when there is one already."""
+        import obstore
+        from obstore.exceptions import AlreadyExistsError
+
+        try:
+            obstore.put(self._objects, key, content, mode="create", use_multipart=False)
+        except AlreadyExistsError:
+            return False
+        except Exception as error:
+            raise self._error("written", key, error) from None
+        return True
+
+    def _write(self, key: str, content: bytes) -> None:
+        import obstore
+
+        try:
+            obstore.put(self._objects, key, content, use_multipart=False)
+        except Exception as error:
+            raise self._error("written", key, error) from None
+
+    def _get(self, key: str) -> bytes | None:
+        import obstore
+
+        try:
+            return bytes(obstore.get(self._objects, key).bytes().to_bytes())
+        except FileNotFoundError:
+            return None
+        except Exception as error:
+            raise self._error("read", key, error) from None
+
+    def _listed(self, prefix: str) -> Keys:
+        import obstore
+
+        try:
+            return [str(meta["path"]) for chunk in obstore.list(self._objects, prefix) for meta in chunk]
+        except Exception as error:
+            raise self._error("listed", prefix, error) from None
+
+    def _error(self, done: str, key: str, error: Exception) -> StoreError:
+        return StoreError(f"{self.address}/{key} cannot be {done}: {one_line(error)}")
+
+
+def _check_alias(name: str) -> None:
+    if not _ALIAS.fullmatch(name):
+        raise InputError(f"{name!r} is no alias: write SPEC/INSTRUMENT/ROLE, such as trend/pooled/champion")
