@@ -248,7 +248,10 @@ def test_the_guide_lists_the_broker_and_the_handlers() -> None:
         assert re.search(rf"[`(.]{name}\b", text), f"docs/strategy.md does not speak of {name}"
 
 
-@pytest.mark.parametrize(("title", "room"), [("Inside the engine", "engine"), ("Inside learning", "learn"), ("Research", "research")])
+_TABLES = [("Inside the engine", "engine"), ("Inside learning", "learn"), ("Research", "research")]
+
+
+@pytest.mark.parametrize(("title", "room"), _TABLES)
 def test_the_files_of_the_architecture_exist(title: str, room: str) -> None:
     """And no folder is left out."""
     text = (ROOT / "docs" / "ARCHITECTURE.md").read_text()
