@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import time
 import webbrowser
@@ -53,6 +54,8 @@ def run_line(venue: dict[str, Any], open_page: bool, *, take_over: bool = False)
         summary = Summary(bootstrap)
         try:
             _start(bootstrap, host)
+            gc.collect()
+            gc.freeze()  # what was imported and compiled is not looked at again: that took up to half a second each time
             _watch(settings, host, Status(page.state, *bootstrap.runs.all()))
         finally:
             click.echo("stopping: what has arrived is worked off first; Ctrl-C again ends it at once")
