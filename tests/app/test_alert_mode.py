@@ -6,7 +6,6 @@ import asyncio
 import email
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from tests.ports import free_port
 
 from quantlytic.app.bootstrap import Bootstrap
 from quantlytic.app.config import load_settings
@@ -25,14 +25,9 @@ from quantlytic.telling.wishes import Wishes
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    ports = []
-    for _ in range(2):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            ports.append(probe.getsockname()[1])
     monkeypatch.chdir(tmp_path)
     for name, value in {
-        "HOME": str(tmp_path / "home"), "WEB__PORT": str(ports[0]), "VENUE__BOX_PORT": str(ports[1]), "MODE": "alert",
+        "HOME": str(tmp_path / "home"), "WEB__PORT": "0", "VENUE__BOX_PORT": str(free_port()), "MODE": "alert",
         "STRATEGY__PARAMS": '{"fast": 2, "slow": 5, "weight": 0.4}',
     }.items():  # fmt: skip
         monkeypatch.setenv(f"QUANTLYTIC_{name}", value)

@@ -95,6 +95,7 @@ def test_who_takes_over_is_named_to_the_one_before(tmp_path: Path) -> None:
 
 
 def test_what_is_deposed_ends_alone_and_says_by_whom(tmp_path: Path) -> None:
+    before_threads = set(threading.enumerate())
     said: list[str] = []
     presence, other = Presence(tmp_path), Presence(tmp_path)
     presence.claim(["notifier", "archiver"], "quantlytic up")
@@ -128,7 +129,8 @@ def test_what_is_deposed_ends_alone_and_says_by_whom(tmp_path: Path) -> None:
     assert isinstance(host.failure, Fenced)
     assert len(said) == 3
     log.close()
-    assert threading.active_count() < 10
+    left = set(threading.enumerate()) - before_threads
+    assert not [one for one in left if "(_serve)" in one.name], left
 
 
 def test_names_on_the_log_belong_to_services() -> None:

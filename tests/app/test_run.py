@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from tests.ports import free_port
 
 from quantlytic.app.commands.run import EDGES, command
 from quantlytic.app.wiring.services import SERVICES
@@ -21,11 +21,8 @@ from quantlytic.app.wiring.services import SERVICES
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
     """A new home, and a venue that is not there."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     return {
-        **os.environ, "QUANTLYTIC_HOME": str(tmp_path / "home"), "QUANTLYTIC_VENUE__BOX_PORT": str(port),
+        **os.environ, "QUANTLYTIC_HOME": str(tmp_path / "home"), "QUANTLYTIC_VENUE__BOX_PORT": str(free_port()),
         "QUANTLYTIC_ALERTS__PORT": "0",
     }  # fmt: skip
 

@@ -13,12 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from tests.ports import free_port
 
 
 @pytest.fixture
@@ -26,7 +21,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
     return {
         **os.environ,
         "QUANTLYTIC_HOME": str(tmp_path / "home"),
-        "QUANTLYTIC_WEB__PORT": str(free_port()),
+        "QUANTLYTIC_WEB__PORT": "0",
         "QUANTLYTIC_VENUE__BOX_PORT": str(free_port()),
         "QUANTLYTIC_STRATEGY__PARAMS": '{"fast": 2, "slow": 5, "weight": 0.4}',
     }

@@ -6,7 +6,6 @@ import contextlib
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,8 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
+
+from tests.ports import free_port
 
 from quantlytic.model.bar import Bar
 from quantlytic.model.barsclosed import BarsClosed
@@ -31,12 +32,6 @@ from quantlytic.app.cli import main
 services.ARCHIVE_EVERY_S = 0.5
 main()
 """  # the command line, with an archiver that files all the time: else it would hardly ever be killed at it
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Line:
@@ -73,10 +68,10 @@ class Line:
 
     # ---- processes
 
-    def start(self, name: str) -> None:
+    def start(self, name: str, *options: str) -> None:
         """Start a process; what it prints goes to a file of its own."""
         self.starts[name] += 1
-        command = ["-c", BUSY, *(["up"] if name == "up" else ["run", name])]
+        command = ["-c", BUSY, *(["up"] if name == "up" else ["run", name]), *options]
         with self.output(name).open("wb") as output:
             self.processes[name] = subprocess.Popen(
                 [sys.executable, *command],
@@ -293,7 +288,7 @@ class Killer:
             return
         self._await_ready(name)
         first, printed = self.line.processes[name], self.line.output(name)
-        self.line.start(name)
+        self.line.start(name, "--take-over")
         self._await_ready(name)
         try:
             code = first.wait(8)

@@ -16,6 +16,7 @@ from typing import Any
 
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP
+from tests.ports import free_port
 
 from quantlytic.model.event import Event
 from quantlytic.model.fill import Fill
@@ -192,10 +193,3 @@ class HookServer:
     def stop(self) -> None:
         self._server.shutdown()
         self._server.server_close()
-
-
-def free_port() -> int:
-    """A port that the kernel has just chosen."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from tests.ports import free_port
 from tests.sim.bartape import write_tape
 
 from quantlytic.model.bar import Bar
@@ -46,12 +46,6 @@ params = {{weight = 0.19}}
 [web]
 port = {web}
 """
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Workshop:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ def run(closes: list[float], hours: list[int], size_hours: int = 1, **params: An
         opened = closes[k - 1] if k else close
         opens = MONDAY + hour * HOUR_NS
         prices = (opened, max(opened, close), min(opened, close), close)
-        bars[k] = (0, opens, opens + size_hours * HOUR_NS, *prices, 1.0, 0.0, 0)
+        bars[k] = (0, opens, opens + size_hours * HOUR_NS, *prices, 1.0, 0.0, 0, math.nan)
     session = Session(OpeningRangeBreakout(range_bars=2, **params), [BTC], 1e4, compiled=False, allow_short=True)
     session.run(bars)
     return session

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult
-from tests.sim.mailday import free_port
+from tests.ports import free_port
 from tests.telling.letters import of_each_kind
 
 from quantlytic.model.errors import InputError, StoreError

@@ -40,7 +40,7 @@ class VenueSettings(Section):
     news: bool = False
     news_categories: list[str] = []
     ccxt_exchange: str = ""
-    box_port: int = Field(default=8788, ge=0, le=65535)
+    box_port: int = Field(default=8788, ge=1, le=65535)
     box_seed: int = 7
 
 
