@@ -62,6 +62,7 @@ class Successor(HeldSession):
         self._arena[:start] = other._arena[:start]
         for name, value in own.items():
             setattr(account, name, value)
+        self._outbox.counts[:] = 0  # fills of this very bar were the other's to hear of
         self.release()
         if states is not None:
             self._arena[start:end] = np.frombuffer(states, np.uint8)
