@@ -95,7 +95,7 @@ def show(model: str, as_json: bool) -> None:
 @_reason
 @_json
 def promote(model: str, alias: str, reason: str, as_json: bool) -> None:
-    """Let ALIAS (LINE/champion, LINE/challenger, LINE/pinned) mean MODEL from now on."""
+    """Let ALIAS (LINE/pooled/champion, LINE/INSTRUMENT/challenger, ...) mean MODEL from now on."""
     registry = _registry()
     _told(alias, registry.promote(_id_of(registry, model), alias, reason, getpass.getuser(), time.time_ns()), as_json)
 

@@ -22,7 +22,7 @@ from quantlytic.store.lake.reason import one_line
 
 CHAMPION, CHALLENGER, PINNED = "champion", "challenger", "pinned"
 _ID = re.compile(r"[0-9a-f]{64}")
-_ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9:._-]*(/[A-Za-z0-9][A-Za-z0-9:._-]*){2}")
+_ALIAS = re.compile(rf"[A-Za-z0-9][A-Za-z0-9:._-]*/[A-Za-z0-9][A-Za-z0-9:._-]*/({CHAMPION}|{CHALLENGER}|{PINNED})")
 _CHANGE = re.compile(r"(\d{8})\.json")
 _TRIES = 20
 
@@ -248,4 +248,7 @@ class Registry:
 
 def _check_alias(name: str) -> None:
     if not _ALIAS.fullmatch(name):
-        raise InputError(f"{name!r} is no alias: write SPEC/INSTRUMENT/ROLE, such as trend/pooled/champion")
+        raise InputError(
+            f"{name!r} is no alias: write SPEC/INSTRUMENT/ROLE, such as trend/pooled/champion; a role is {CHAMPION}, "
+            f"{CHALLENGER} or {PINNED}"
+        )
