@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -31,7 +33,7 @@ from tests.services.forecasttruth import check_forecasts, expected, plain
 from quantlytic.engine.data.bars import Bars
 from quantlytic.learn.features.featureset import FeatureSet
 from quantlytic.learn.features.featurespec import FeatureSpec
-from quantlytic.learn.live.loading import Loader
+from quantlytic.learn.live.loading import Loader, Refused
 from quantlytic.learn.live.serving import Line
 from quantlytic.learn.registry.artifact import Artifact
 from quantlytic.learn.registry.registry import Registry
@@ -468,6 +470,139 @@ def test_a_model_that_is_damaged_at_a_restart_gives_way_to_the_one_before(bench:
     bench.run(3)
     check(bench, 0, good, bad)
     assert bench.changes[-1].new == ""
+
+
+# ---- what may be otherwise in a moment
+
+ODD = """
+from quantlytic.learn.features.feature import Feature
+
+class Odd(Feature):
+    def __init__(self):
+        self.n = 0
+
+    def update(self, bar):
+        self.n += 1
+        if bar.close_time == {odd}:
+            raise ValueError("odd bar")
+        return bar.close / bar.open - 1.0
+"""
+
+
+def own(folder: Path, minute: int) -> tuple[FeatureSpec, ...]:
+    """A feature of one's own that raises at the bars of that minute, and another."""
+    path = folder / "mine.py"
+    path.write_text(ODD.format(odd=START_NS + (minute + 1) * MINUTE_NS))
+    return FeatureSpec("odd", f"{path}:Odd"), FeatureSpec("return_3", "return", {"bars": 3})
+
+
+@pytest.mark.parametrize("is_waiting", [False, True])
+def test_a_feature_that_raises_costs_that_bar_and_nothing_else(bench: Bench, is_waiting: bool) -> None:
+    """`is_waiting`: another one is the champion by then, and this the one before."""
+    bench.promote(artifact(1, features=own(bench.folder, 10)))
+    bench.start(folder=bench.folder)
+    bench.run(8)
+    if is_waiting:
+        bench.promote(artifact(2))
+    bench.run(8)
+    bench.start(folder=bench.folder)
+    bench.run(4)
+    check(bench)
+    assert len(bench.changes) == 1 + is_waiting
+    if not is_waiting:
+        odd = bench.forecasts[20:22]
+        assert all("raised ValueError: odd bar" in one.reason and "no features: " in one.reason for one in odd)
+        assert all(one.reason.startswith("warming up") for one in bench.forecasts[22:28])
+    assert not any(one.reason for one in bench.forecasts[28:])
+
+
+def test_a_champion_whose_features_raise_over_its_history_gives_way(bench: Bench) -> None:
+    good, odd = artifact(1), artifact(2, features=own(bench.folder, 10))
+    bench.promote(good)
+    bench.start(folder=bench.folder)
+    bench.run(8)
+    bench.promote(odd)
+    bench.run(8)
+    assert bench.predictor is not None
+    key = bench.predictor._served._servings[odd.model_id].feed.key
+    bench.predictor._served._feeds[key].live.save = lambda: b""  # type: ignore[method-assign]
+    bench.run(1)
+    bench.start(folder=bench.folder)
+    bench.run(2)
+    check(bench)
+    assert (bench.changes[-1].cause, bench.changes[-1].new) == ("demoted", good.model_id)
+    assert "odd bar" in bench.changes[-1].reason
+
+
+@pytest.mark.parametrize("what", ["lake", "mine.py"])
+def test_a_champion_that_is_away_at_a_restart_is_taken_up_again(bench: Bench, what: str) -> None:
+    one, two = artifact(1), artifact(2, features=own(bench.folder, 10_000))
+    bench.promote(one)
+    bench.start(folder=bench.folder)
+    bench.run(6)
+    bench.promote(two)
+    bench.run(6)
+    (bench.folder / what).rename(bench.folder / "away")
+    for _ in range(2):
+        bench.start(folder=bench.folder)
+        bench.run(2)
+    demoted = bench.changes[2:]
+    assert [change.cause for change in demoted] == ["demoted"]
+    assert bench.forecasts[-1].model_id == ("" if what == "lake" else one.model_id)
+    shutil.rmtree(bench.folder / what, ignore_errors=True)
+    (bench.folder / "away").rename(bench.folder / what)
+    for _ in range(2):
+        bench.predictor.look()  # type: ignore[union-attr]
+        bench.run(4)
+        bench.start(folder=bench.folder)
+    check(bench, 0, one, two)
+    assert [change.new for change in bench.changes[3:]] == [two.model_id]
+    assert bench.forecasts[-1].model_id == two.model_id
+
+
+def test_a_model_that_is_not_there_yet_is_refused_once_and_served_when_it_is(bench: Bench) -> None:
+    good, made = artifact(1), artifact(2)
+    bench.promote(good)
+    bench.start()
+    bench.run(3)
+    model_id = promoted(bench.registry, made)
+    folder = bench.folder / "lake" / "models" / model_id
+    folder.rename(bench.folder / "away")
+    for _ in range(3):
+        bench.predictor.look()  # type: ignore[union-attr]
+        bench.run(2)
+    assert [one.cause for one in bench.changes] == ["command", "refused"]
+    (bench.folder / "away").rename(folder)
+    for _ in range(3):
+        bench.predictor.look()  # type: ignore[union-attr]
+        bench.run(2)
+    check(bench, 0, good, made)
+    assert bench.forecasts[-1].model_id == model_id
+    assert len(bench.changes) == 3
+
+
+def test_what_served_does_so_at_once_while_what_is_asked_for_never_ends(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = artifact(1)
+    bench.promote(good)
+    bench.start()
+    bench.run(3)
+    promoted(bench.registry, artifact(2))
+    asked, ends = threading.Event(), threading.Event()
+
+    def never(*_given: Any, **_more: Any) -> Any:
+        asked.set()
+        ends.wait(60.0)
+        raise Refused("it has ended")
+
+    monkeypatch.setattr(Loader, "load", never)
+    with closing(Predictor(bench.log, LINE, bench.loader(), check_s=600.0)) as bench.predictor:
+        assert asked.wait(30.0), "the first look is at once"
+        bench.run(3)
+        ends.set()
+    check(bench, 0, good)
+    assert bench.forecasts[-1].model_id == good.model_id
 
 
 # ---- lines

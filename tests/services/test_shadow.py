@@ -6,6 +6,7 @@ import json
 import math
 import os
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -28,6 +29,7 @@ from quantlytic.engine.data.bars import Bars
 from quantlytic.learn.contest.challenge import Challenge
 from quantlytic.learn.contest.promotion import Gate
 from quantlytic.learn.contest.shadowrecord import read_records
+from quantlytic.learn.features.featurespec import FeatureSpec
 from quantlytic.learn.labels.labelspec import LabelSpec
 from quantlytic.learn.live.loading import Loader
 from quantlytic.learn.models.linear import FittedLine
@@ -544,6 +546,24 @@ def test_one_that_becomes_slow_or_raises_is_refused_live(stage: Stage) -> None:
         assert shadow.challenges == {}
 
 
+def test_one_whose_features_raise_is_refused_live(stage: Stage) -> None:
+    path = stage.folder / "mine.py"
+    path.write_text(
+        "from quantlytic.learn.features.feature import Feature\n"
+        "class Odd(Feature):\n"
+        "    def update(self, bar):\n"
+        f"        if bar.close_time == {START_NS + 11 * MINUTE_NS}:\n"
+        "            raise ValueError('odd bar')\n"
+        "        return bar.close / bar.open - 1.0\n"
+    )
+    features = FeatureSpec("odd", f"{path}:Odd"), FeatureSpec("return_3", "return", {"bars": 3})
+    promoted(stage.registry, artifact(3, features=features), CHALLENGER)
+    shadow = stage.start(GATE)
+    stage.run(20)
+    assert stage.words[-1].reason.endswith("raised ValueError: odd bar")
+    assert (stage.words[-1].cause, shadow.challenges) == ("refused", {})
+
+
 def test_one_that_expires_is_refused(stage: Stage) -> None:
     made = knowing(1.0, max_age_s=600)
     promoted(stage.registry, made, CHALLENGER)
@@ -594,6 +614,38 @@ def test_a_registry_that_is_away_at_the_start_ends_no_contest(stage: Stage, monk
         assert one.value == values[one.bar_offset] or one.reason
     stage.run(60)
     assert stage.registry.alias(POOLED) == made.model_id
+
+
+def test_an_empty_lake_at_a_restart_ends_no_contest(stage: Stage) -> None:
+    promoted(stage.registry, knowing(1.0), CHALLENGER)
+    stage.start(GATE)
+    stage.run(50)
+    lake, away = stage.folder / "lake", stage.folder / "away"
+    lake.rename(away)
+    shadow = stage.start(GATE)
+    stage.run(5)
+    assert "there is no model" in shadow.last_failure
+    shutil.rmtree(lake, ignore_errors=True)
+    away.rename(lake)
+    stage.now_s += 60.0
+    stage.run(5)
+    assert (len(shadow.challenges), shadow.last_failure) == (1, "")
+    assert [one.cause for one in stage.words] == ["command"]
+    assert len(stage.forecasts) == 2 * 55
+
+
+def test_one_that_is_named_takes_the_place_of_one_that_is_waited_for(stage: Stage) -> None:
+    gone = promoted(stage.registry, knowing(1.0), CHALLENGER)
+    stage.start(GATE)
+    stage.run(5)
+    (stage.folder / "lake" / "models" / gone).rename(stage.folder / "away")
+    shadow = stage.start(GATE)
+    stage.run(5)
+    named = promoted(stage.registry, knowing(0.9), CHALLENGER)
+    stage.run(5)
+    (stage.folder / "away").rename(stage.folder / "lake" / "models" / gone)
+    stage.run(5)
+    assert list(shadow.challenges) == [named]
 
 
 def test_a_damaged_alias_is_told_and_costs_nothing(stage: Stage) -> None:

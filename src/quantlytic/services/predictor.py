@@ -35,7 +35,8 @@ class Predictor:
     a restart goes on with it, whatever the registry says by then, and takes up a change as any other, between two bars. A new
     line begins at the end of the bars, its features warmed with the history before it.
 
-    `check_s`: how often the registry is looked at, by a thread of its own; 0 for never but at the start and by `look`.
+    `check_s`: how often the registry is looked at, by a thread of its own, also the first time after a restart; 0 for never
+    but at the start and by `look`.
     Raises StoreError when the registry, or the history, cannot be read at the start.
     """
 
@@ -47,16 +48,18 @@ class Predictor:
         begins = log.bounds(line.bars_stream)[1]
         self._position = self._writer.positions.get(line.bars_stream, begins)
         self._committed = self._position
+        is_new = self._writer.snapshot is None
         if self._writer.snapshot is None:
             self._commit([])  # from here on, whenever it dies
         else:
             self._restore(_SAVED.decode(self._writer.snapshot), loader)
         self._served.publish(self._position)
         self._swapper = Swapper(loader, line, lambda: self._served.standing)
-        try:
-            self.look()
-        except QuantlyticError as error:
-            _LOG.warning("%s: the models that serve go on: %s", line.name, error)
+        if is_new or not check_s:  # else what served does so at once, whatever is asked for now
+            try:
+                self.look()
+            except QuantlyticError as error:
+                _LOG.warning("%s: the models that serve go on: %s", line.name, error)
         if check_s:
             self._swapper.start(check_s)
 
@@ -101,7 +104,7 @@ class Predictor:
         self._committed = self._position
 
     def _restore(self, saved: Saved, loader: Loader) -> None:
-        """The models of the snapshot with their features; those that cannot be had any more are demoted at the next bar."""
+        """The models of the snapshot with their features; those that cannot be had are demoted at the next bar."""
         feeds: dict[str, Feed] = {}
         servings: list[Serving] = []
         failed: list[tuple[str, str]] = []
@@ -117,5 +120,9 @@ class Predictor:
             try:
                 feed.live.restore(saved.feeds.get(key, b""))
             except DataError:
-                loader.feed_history(feed, self._log, self._position)
+                try:
+                    loader.feed_history(feed, self._log, self._position)
+                except DataError as error:
+                    failed += [(one.model_id, f"no features: {error}") for one in servings if one.feed is feed]
+                    servings = [one for one in servings if one.feed is not feed]
         self._served.restore(saved, servings, failed)

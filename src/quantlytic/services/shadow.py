@@ -13,7 +13,7 @@ import msgspec
 from quantlytic.learn.contest.challenge import Challenge, Seat, comparable
 from quantlytic.learn.contest.promotion import Gate, Verdict
 from quantlytic.learn.live.loading import Loader, Refused, catch_up
-from quantlytic.learn.live.serving import Fault, Feed, Line, Serving
+from quantlytic.learn.live.serving import Fault, FeaturesRaised, Feed, Line, Serving
 from quantlytic.learn.live.swap import Wish, wishes
 from quantlytic.learn.registry.registry import CHALLENGER, CHAMPION, PINNED, alias_of
 from quantlytic.learn.samples.inputs import Values
@@ -138,11 +138,12 @@ class Shadow:
             return
         self._look_at_s = self._timer_s() + self._check_s
         try:
-            for seat in [one for one in self._seats if one.model_id not in self._challenges]:
-                self._resume(seat, event.bar_offset)  # the registry was away when this began
+            away = self._resume_all(event.bar_offset)
             for wish in wishes(self._loader.registry.latest(self._line.name), self._line, (CHALLENGER,)):
                 if wish.change.number > self._handled.get(wish.alias, 0) and self._has_room(wish):
                     self._seat(wish, event)
+            if away is not None:
+                raise away
         except QuantlyticError as error:
             self._trouble(error)
         else:
@@ -180,6 +181,7 @@ class Shadow:
                     self._tell(rival.seat.instruments, event, old, "", wish.cause, "another challenger was named")
                 old = rival.seat.model_id
                 self._forget(rival)
+            self._seats = [one for one in self._seats if one.alias != wish.alias]  # nor those that are waited for
         self._seats.append(challenge.seat)
         self._challenges[challenge.seat.model_id] = challenge
         self._tell(wish.instruments, event, old, challenge.seat.model_id, wish.cause, wish.change.reason)
@@ -251,15 +253,12 @@ class Shadow:
             if feed.position < event.bar_offset and not feed.ids.keys() <= set(self._line.instruments):
                 catch_up(feed, self._line, self._log, event.bar_offset)
                 began_ns = time.perf_counter_ns()
-            values = feed.take(event.bar, self._log)
-            row = None if values is None else values.copy()
-        except DataError:
-            pass  # out of order, or without its trades
+            row = None if (values := feed.take(event.bar, self._log)) is None else values.copy()
+        except DataError as error:  # out of order, or without its trades; or they raise, and the champion goes on
+            row = str(error) if isinstance(error, FeaturesRaised) else None
         except StoreError as error:
             self._trouble(error)
             return None, 0
-        except Exception as error:  # features of one's own may raise anything: the champion goes on
-            row = f"its features raised {type(error).__name__}: {' '.join(str(error).split())[:200]}"
         feed.position = event.bar_offset + 1
         return row, time.perf_counter_ns() - began_ns
 
@@ -307,8 +306,7 @@ class Shadow:
         return verdict
 
     def _tell(self, instruments: Iterable[str], event: Forecast, old: str, new: str, cause: str, reason: str) -> None:
-        of = tuple(instruments)
-        named = "" if of == self._line.instruments else " ".join(of)
+        named = "" if (of := tuple(instruments)) == self._line.instruments else " ".join(of)
         time_ns, offset = event.close_time, event.bar_offset
         self._outputs.append(ModelChange(self._line.name, named, time_ns, old, new, cause, reason, offset))
 
@@ -330,11 +328,18 @@ class Shadow:
 
     def _restore(self, saved: _Saved) -> None:
         self._seats, self._handled, self._bars, self._saved = saved.seats, saved.handled, saved.bars, saved
-        for seat in list(self._seats):
+        if (away := self._resume_all(self._bars)) is not None:
+            self._trouble(away)
+
+    def _resume_all(self, position: int) -> StoreError | None:
+        """Go on with those that are waited for; why that cannot be done now for one of them: it is tried again at each look."""
+        away = None
+        for seat in [one for one in self._seats if one.model_id not in self._challenges]:
             try:
-                self._resume(seat, self._bars)
+                self._resume(seat, position)
             except StoreError as error:
-                self._trouble(error)
+                away = error
+        return away
 
     def _resume(self, seat: Seat, position: int) -> None:
         """Go on with a challenger of the snapshot, before the bar at that offset. StoreError when that cannot be done now."""
@@ -346,6 +351,8 @@ class Shadow:
             self._rejoin(challenge)
             self._warm(serving.feed, position)
         except (Refused, DataError) as error:
+            if isinstance(error, Refused) and error.is_away:
+                raise StoreError(str(error)) from None
             self._seats.remove(seat)
             self._lost.append((seat, str(error)))
         else:
@@ -376,8 +383,7 @@ class Shadow:
         if challenge.manifest.label.kind == "meta" and theirs:
             feed = self._loader.load_again(seat.model_id, {}).feed
             self._loader.feed_history(feed, self._log, theirs[0][1].bar_offset)
-            found = [self._row(feed, one)[0] for _, one in theirs]
-            rows = [None if isinstance(row, str) else row for row in found]
+            rows = [None if isinstance(row, str) else row for row, _ in (self._row(feed, one) for _, one in theirs)]
         challenge.rejoin(theirs, ours, rows)
 
     def _forecasts(self, stream: str, first: int, end: int | None = None) -> list[tuple[int, Forecast]]:

@@ -64,7 +64,8 @@ class LiveFeatures:
         """Take a closed bar: a row of BAR (`instrument` is the set's index), or the event. Returns its features, f8[features];
         the next bar of this instrument may overwrite them. NaN until ready.
 
-        Raises DataError for a bar that is not after the last one of its instrument, InputError for an unknown instrument.
+        Raises DataError for a bar that is not after the last one of its instrument, InputError for an unknown instrument. After
+        whatever a feature raised, those of that instrument begin anew, as after a hole: some have missed the bar.
         """
         index = self._index(bar)
         lane = self._lanes[index]
@@ -86,11 +87,15 @@ class LiveFeatures:
         lane.fields[:, 0] = numbers[_FIRST : _FIRST + len(FIELDS)]
         for word, waiting in self._waiting[index].items():
             lane.give(word, waiting.take(opened, closed))
-        lane.advance(False, 0, 1)
-        if self._board is not None:
-            self._board.see(self._graph.seen, index, closed, self._age, lane.seen)
-            self._board.put(index, closed, lane.out[0])
-            lane.advance(True, 0, 1)
+        try:
+            lane.advance(False, 0, 1)
+            if self._board is not None:
+                self._board.see(self._graph.seen, index, closed, self._age, lane.seen)
+                self._board.put(index, closed, lane.out[0])
+                lane.advance(True, 0, 1)
+        except Exception:
+            lane.reset()
+            raise
         values: NDArray[np.float64] = lane.out[0] if self._all else lane.out[0, self._visible]
         return values
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from quantlytic.learn.live.serving import Fault, Feed, Line, Serving, check_scope, feed_key
 from quantlytic.learn.live.staleness import staleness
+from quantlytic.learn.registry.artifact import Artifact, Manifest
 from quantlytic.learn.registry.registry import Registry
 from quantlytic.model.bar import BAR, Bar, bar_row
 from quantlytic.model.errors import DataError, InputError, StoreError, StrategyError
@@ -39,7 +40,12 @@ Position = Callable[[], int]
 
 
 class Refused(Exception):
-    """The model is not let in; says why in words."""
+    """The model is not let in; says why in words. `is_away`: it, or the code of its features, cannot be had as it was: that
+    may be otherwise later, and is no fault of the file."""
+
+    def __init__(self, why: str, *, is_away: bool = False) -> None:
+        super().__init__(why)
+        self.is_away = is_away
 
 
 class Loader:
@@ -83,7 +89,7 @@ class Loader:
         Raises Refused, in words, for a model that may not serve, StoreError when the registry or the history cannot be read.
         """
         try:
-            artifact = self.registry.get(model_id)
+            artifact = self._get(model_id)
             rest()
             manifest = artifact.manifest
             check_scope(manifest, instruments)
@@ -114,9 +120,8 @@ class Loader:
     def load_again(self, model_id: str, feeds: Mapping[str, Feed]) -> Serving:
         """A model that served when the process ended, its features not warmed. Refused when it is not what it was."""
         try:
-            artifact = self.registry.get(model_id)
-            feed = feeds.get(feed_key(artifact.manifest))
-            feed = feed or Feed(artifact.manifest, self.line, folder=self._folder, compiled=self._compiled)
+            artifact = self._get(model_id)
+            feed = feeds.get(feed_key(artifact.manifest)) or self._feed_again(artifact.manifest)
             serving = Serving(artifact, feed)
             serving.prove(_NEVER_NS)
             serving.limit_ns = self._allowed_ns(serving.typical_ns)
@@ -125,6 +130,18 @@ class Loader:
             raise Refused(str(error)) from None
         except Fault as fault:
             raise Refused(f"model {model_id[:12]} {fault}") from None
+
+    def _get(self, model_id: str) -> Artifact:
+        try:
+            return self.registry.get(model_id)
+        except InputError as error:  # there is none: an empty folder may be a disk that is not mounted
+            raise Refused(str(error), is_away=True) from None
+
+    def _feed_again(self, manifest: Manifest) -> Feed:
+        try:
+            return Feed(manifest, self.line, folder=self._folder, compiled=self._compiled)
+        except (DataError, InputError, StrategyError) as error:  # it served, so that what has changed is here
+            raise Refused(str(error), is_away=True) from None
 
     def _allowed_ns(self, champion_ns: int) -> int:
         if not champion_ns:

@@ -38,6 +38,7 @@ class Saved(msgspec.Struct, array_like=True):
     feeds: dict[str, bytes]
     drifts: dict[str, bytes]
     last_close: int
+    lost: list[str] = []
 
     @property
     def models(self) -> list[str]:
@@ -59,6 +60,7 @@ class ServedLine:
         self._feeds: dict[str, Feed] = {}
         self._waiting: dict[str, Ready] = {}
         self._failed: list[tuple[str, str]] = []  # (model, why): gone at a restart, told with the next bar
+        self._lost: set[str] = set()  # could not be had: taken up again when they can be
         self._last_close = 0
         self.standing = Standing({}, {}, {}, {})
 
@@ -135,7 +137,9 @@ class ServedLine:
             self._handled[wish.alias] = wish.change.number
             new, serving = wish.change.model_id, ready.serving
             olds = {one: self._slots[one].model for one in wish.instruments}
+            self._lost.discard(new)
             if serving is None:
+                self._lost |= {new} if ready.is_away else set()
                 outputs += self._changes(wish, olds, new, "refused", ready.reason, bar, offset)
                 continue
             if self._feeds.get(serving.feed.key) is not serving.feed:
@@ -196,9 +200,8 @@ class ServedLine:
             for one, slot in self._slots.items()
             if (serving := self._servings.get(slot.model)) is not None
         }
-        self.standing = Standing(
-            dict(self._handled), self._servings, self._feeds, champions_ns, position, self._last_close
-        )
+        handled, lost = dict(self._handled), frozenset(self._lost)
+        self.standing = Standing(handled, self._servings, self._feeds, champions_ns, position, self._last_close, lost)
 
     def save(self) -> Saved:
         """All state."""
@@ -208,16 +211,18 @@ class ServedLine:
             {key: feed.live.save() for key, feed in self._feeds.items()},
             {one: serving.drift.save() for one, serving in self._servings.items()},
             self._last_close,
+            sorted(self._lost),
         )
 
     def restore(self, saved: Saved, servings: Iterable[Serving], failed: Sequence[tuple[str, str]]) -> None:
         """Go on from `save`, with the models it names: those that are left, and (id, why) of those that are not, which are
-        demoted at the next bar. Features it has no state of are as they were given."""
+        demoted at the next bar, and taken up again when they can be had. Features it has no state of are as they were given."""
         if saved.slots.keys() == self._slots.keys():  # else there are other instruments: every alias is looked at again
             self._handled = dict(saved.handled)
         self._slots |= {one: slot for one, slot in saved.slots.items() if one in self._slots}
         self._last_close = saved.last_close
         lost = {one for one, _ in failed}
+        self._lost = lost | set(saved.lost)
         for slot in self._slots.values():
             slot.previous = "" if slot.previous in lost else slot.previous
         self._servings = {one.model_id: one for one in servings}

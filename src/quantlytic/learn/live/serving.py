@@ -20,7 +20,7 @@ from quantlytic.learn.registry.artifact import Artifact, Manifest
 from quantlytic.learn.registry.runtime import ServedModel
 from quantlytic.learn.samples.inputs import Values, complete, inputs_of
 from quantlytic.model.bar import Bar
-from quantlytic.model.errors import DataError, InputError
+from quantlytic.model.errors import DataError, InputError, StrategyError
 from quantlytic.model.instrument import Instrument
 from quantlytic.model.time import duration_ns, duration_text
 from quantlytic.model.trade import Trade
@@ -56,6 +56,14 @@ class Fault(Exception):
     """A model did not do what it must: it raised, gave no number, or is too slow. Says so in words."""
 
 
+class FeaturesRaised(DataError):
+    """Features of one's own may raise anything, at any bar. Says so in words."""
+
+    def __init__(self, error: Exception) -> None:
+        words = " ".join(str(error).split())[:200]
+        super().__init__(words if isinstance(error, StrategyError) else f"they raised {type(error).__name__}: {words}")
+
+
 class Feed:
     """The features of a model, on a line: instruments are matched by symbol, and all those it was trained on are given.
 
@@ -86,7 +94,8 @@ class Feed:
         self.columns = features.names
 
     def take(self, bar: Bar, log: Log | None = None) -> Values | None:
-        """The features after this bar, f8[k]; None for an instrument they were not made for. DataError for a bar out of order.
+        """The features after this bar, f8[k]; None for an instrument they were not made for. DataError for a bar out of order,
+        FeaturesRaised where their code raises: then they begin anew.
 
         Features of trades or quotes are given those of the bar from the `log` first.
         """
@@ -97,11 +106,22 @@ class Feed:
             if log is None:
                 raise DataError("features of trades and quotes need the log they are in")
             self._hear(self.market, log, bar)
-        return self.live.update(bar if known == bar.instrument else msgspec.structs.replace(bar, instrument=known))
+        try:
+            return self.live.update(bar if known == bar.instrument else msgspec.structs.replace(bar, instrument=known))
+        except DataError:
+            raise
+        except Exception as error:
+            raise FeaturesRaised(error) from error
 
     def warm(self, rows: NDArray[Any], rest: Callable[[], object] = int) -> None:
-        """Begin anew after rows of BAR, whose `instrument` is an index of `trained`, in the order they came."""
-        self.live = self._features.live_after(rows, rest)
+        """Begin anew after rows of BAR, whose `instrument` is an index of `trained`, in the order they came. FeaturesRaised
+        where their code raises."""
+        try:
+            self.live = self._features.live_after(rows, rest)
+        except DataError:
+            raise
+        except Exception as error:
+            raise FeaturesRaised(error) from error
 
     def _hear(self, market: MarketReader, log: Log, bar: Bar) -> None:
         if not market.has_begun:  # also after a restart: what was waiting for its bar is read once more

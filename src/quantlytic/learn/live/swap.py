@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import queue
+import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -14,6 +15,8 @@ from quantlytic.learn.registry.registry import CHAMPION, PINNED, AliasChange
 from quantlytic.model.errors import QuantlyticError
 
 SERVED = (PINNED, CHAMPION)
+MOST_LOOKS = 64
+"""A model that could not be had is asked for again at every second look, then more seldom, to this many apart."""
 _LOG = logging.getLogger("quantlytic.predictor")
 
 
@@ -61,6 +64,8 @@ class Standing(NamedTuple):
     champions_ns: Mapping[str, int]
     position: int = 0
     last_close: int = 0
+    lost: frozenset[str] = frozenset()
+    """Models that served, or were to, and could not be had then: taken up again when they can be, while an alias means them."""
 
 
 class Ready(NamedTuple):
@@ -69,6 +74,7 @@ class Ready(NamedTuple):
     wish: Wish
     serving: Serving | None
     reason: str = ""
+    is_away: bool = False
 
 
 class Swapper:
@@ -81,6 +87,10 @@ class Swapper:
         self.ready: queue.SimpleQueue[Ready] = queue.SimpleQueue()
         self._loader, self._line, self._standing, self._roles = loader, line, standing, tuple(roles)
         self._prepared: dict[str, int] = {}
+        self._looks = 0
+        self._again: dict[
+            tuple[str, int], tuple[int, int]
+        ] = {}  # alias, change -> the look to ask at, the gap after it
         self._trouble = ""
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -100,7 +110,7 @@ class Swapper:
 
     def look(self) -> int:
         """Look once, in this thread; how many wishes were made ready or refused. QuantlyticError when that cannot be known."""
-        done = 0
+        done, self._looks = 0, self._looks + 1
         for wish in wishes(self._loader.registry.latest(self._line.name), self._line, self._roles):
             standing = self._standing()
             known = max(standing.handled.get(wish.alias, 0), self._prepared.get(wish.alias, 0))
@@ -108,7 +118,22 @@ class Swapper:
                 self.ready.put(self._prepare(wish, standing))
                 self._prepared[wish.alias] = wish.change.number
                 done += 1
+            elif wish.change.model_id in standing.lost:
+                done += self._regain(wish, standing)
         return done
+
+    def _regain(self, wish: Wish, standing: Standing) -> bool:
+        """Whether a model that could not be had can be now. That it could not was told."""
+        key = wish.alias, wish.change.number
+        due, gap = self._again.get(key, (0, 1))
+        if self._looks < due:
+            return False
+        self._again[key] = self._looks + gap, min(2 * gap, MOST_LOOKS)
+        ready = self._prepare(wish, standing)
+        if ready.serving is not None:
+            self.ready.put(ready)
+            self._again[key] = sys.maxsize, 0
+        return ready.serving is not None
 
     def _prepare(self, wish: Wish, standing: Standing) -> Ready:
         if (kept := standing.servings.get(wish.change.model_id)) is not None:
@@ -124,11 +149,11 @@ class Swapper:
                 last_close=standing.last_close,
             )
         except Refused as refusal:
-            return Ready(wish, None, str(refusal))
+            return Ready(wish, None, str(refusal), refusal.is_away)
         return Ready(wish, serving)
 
     def _watch(self, check_s: float) -> None:
-        while not self._stop.wait(check_s):
+        while not self._stop.is_set():
             try:
                 self.look()
                 self._trouble = ""
@@ -136,3 +161,4 @@ class Swapper:
                 if str(error) != self._trouble:
                     self._trouble = str(error)
                     _LOG.warning("%s: the models that serve go on: %s", self._line.name, error)
+            self._stop.wait(check_s)
