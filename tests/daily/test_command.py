@@ -120,6 +120,7 @@ def test_the_help_names_every_task_and_one_is_no_plural(files: Path, home: Path)
     assert f"{DAY}: 1 instrument, 1 with" in CliRunner().invoke(command, options, catch_exceptions=False).stdout
 
 
+@pytest.mark.slow
 def test_killed_in_every_task(files: Path, home: Path, tmp_path: Path) -> None:
     """SIGKILL at a random instant of each task; then the day is finished, and is what it would have been."""
     seed = 20261121

