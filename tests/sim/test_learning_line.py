@@ -144,7 +144,7 @@ def test_five_kinds_of_model_take_turns_in_up(market_data: Path, tmp_path: Path)
             assert up.stdout is not None
             shop.wait_for((tmp_path / "home" / "log").exists)
             line = ""
-            while "live" not in line:  # everything is started, what has to be compiled is compiled
+            while not re.match(r"\d\d:\d\d:\d\dZ ", line):  # everything is started, what has to be compiled is compiled
                 line = up.stdout.readline()
                 assert line, "up has ended"
             post(f"http://127.0.0.1:{shop.box}/box/start", token)
