@@ -10,6 +10,7 @@ import msgspec
 
 from quantlytic.app.config import Settings, StrategySettings
 from quantlytic.app.wiring.edge import Edge
+from quantlytic.app.wiring.learning import check_spec_of
 from quantlytic.app.wiring.stores import Stores
 from quantlytic.model.errors import InputError
 from quantlytic.model.instrument import Instrument
@@ -33,6 +34,9 @@ class Runs:
     def all(self) -> list[Run]:
         """Found, or started, at the first call."""
         if self._runs is None:
+            for line in self._settings.forecasts:
+                if line.spec is not None:
+                    check_spec_of(line, line.spec)  # before a run is entered that would never begin
             control = self._stores.control()
             instruments = self._edge.instruments(control)
             self._runs = [self._find_or_start(control, one, instruments) for one in self._settings.running]
