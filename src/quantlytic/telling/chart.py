@@ -58,12 +58,14 @@ _drawing = threading.Lock()  # Matplotlib's settings are one for the process, an
 
 def _draw(chart: Chart) -> bytes | None:
     try:
-        import matplotlib
+        import matplotlib.style
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ModuleNotFoundError:
         return None
-    with _drawing, matplotlib.rc_context({"font.family": "DejaVu Sans", "font.size": 10.5, "path.simplify": False}):
+    # From the defaults up: what a matplotlibrc or another library has set must not change a mail.
+    ours = {"font.family": "DejaVu Sans", "font.size": 10.5, "path.simplify": False}
+    with _drawing, matplotlib.style.context(["default", ours]):
         figure = Figure(figsize=(WIDTH_PX / 200, HEIGHT_PX / 200), dpi=200, facecolor="white")
         FigureCanvasAgg(figure)
         axes = figure.add_axes((0.015, 0.105, 0.865, 0.815))
