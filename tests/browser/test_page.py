@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import closing
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,10 @@ from typing import Any
 import httpx
 import pytest
 from tests.browser.conftest import TOKEN, Scene, Tab
+
+from quantlytic.model.equity import Equity
+from quantlytic.model.time import NS_PER_S
+from quantlytic.store.log.sqlite import SqliteLog
 
 pytestmark = pytest.mark.browser
 pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
@@ -76,6 +81,32 @@ def test_a_live_page(scene: Scene, open_tab: OpenTab, pictures: Path) -> None:
     expect(page.locator("#trade-count")).not_to_contain_text(f"{fills} fills")
     page.screenshot(path=pictures / "wide.png")
     assert violations(page) == []
+
+
+@pytest.mark.parametrize("seen", ["live", "at once"])
+def test_a_curve_whose_bars_came_late_or_never_moved(scene: Scene, open_tab: OpenTab, seen: str) -> None:
+    page = opened(scene, open_tab())
+    begin, log = time.time_ns() // NS_PER_S * NS_PER_S, SqliteLog(scene.home / "log")
+    order = [
+        *range(40),
+        *range(60, 90),
+        *range(50, 60),
+        *range(90, 100),
+    ]  # a hole, and bars that were held up behind it
+    worth = [100_000.0 if k < 30 else 100_000.0 + 3 * k for k in order]  # a flat beginning
+    with closing(log), closing(log.writer("executor.late-1")) as writer:
+        for k, equity in zip(order, worth, strict=True):
+            name = ("box:BTCUSDT", "box:ETHUSDT")[50 <= k < 60]
+            marked = Equity("late-1", name, begin + k * NS_PER_S, equity, equity, 0.0, 64_000.0, k)
+            writer.commit({"executions.late-1": [marked]})
+    expect(page.locator("#run option")).to_have_count(2)
+    if seen == "at once":
+        page.reload()
+    page.locator("#run").select_option("late-1")
+    expect(page.locator("#equity")).to_have_text("100,297.00")
+    expect(page.locator("#equity-legend")).to_contain_text("100,297.00")
+    page.wait_for_function("document.querySelector('#curve canvas')")
+    assert pixels(page, "#curve", UP) > 200  # and no error: open_tab looks
 
 
 def test_a_stopped_feed_is_marked_and_comes_back(scene: Scene, open_tab: OpenTab, pictures: Path) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,11 +20,30 @@ def test_drawdown_comes_from_every_value() -> None:
     assert (curve.first, curve.last) == ((0.0, 100.0), (300.0, 108.0))
 
 
-@given(st.lists(st.integers(0, 50), min_size=1, max_size=300), st.integers(2, 20))
+def test_a_late_bar_says_what_the_account_is_worth_now() -> None:
+    curve = EquityCurve()
+    for second, equity in [(1, 100.0), (4, 103.0), (2, 102.0), (3, 101.0)]:  # one instrument was held up by a hole
+        curve.add(second * S, equity)
+    assert curve.points() == [(1000.0, 100.0), (4000.0, 101.0)]
+    assert curve.last == (4000.0, 101.0)
+    curve.drain()
+    curve.add(2 * S, 99.0)
+    assert curve.drain() == (False, [(4000.0, 99.0)])
+
+
+def test_what_is_no_number_draws_nothing() -> None:
+    curve = EquityCurve()
+    for second, equity in [(1, math.nan), (2, 100.0), (3, math.nan), (4, math.inf), (5, 101.0)]:
+        curve.add(second * S, equity)
+    assert curve.points() == [(2000.0, 100.0), (5000.0, 101.0)]
+    assert (curve.first, curve.last, curve.max_drawdown) == ((2000.0, 100.0), (5000.0, 101.0), 0.0)
+
+
+@given(st.lists(st.integers(-50, 50), min_size=1, max_size=300), st.integers(2, 20))
 def test_it_stays_small_and_ends_at_the_last_word(gaps: list[int], capacity: int) -> None:
     curve, page, time = EquityCurve(capacity), dict[float, float](), 0
     for k, gap in enumerate(gaps):
-        time += gap * S
+        time = max(0, time + gap * S)
         curve.add(time, float(k))
         if k % 5 == 0:
             replace, points = curve.drain()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from quantlytic.model.time import NS_PER_MS, NS_PER_S
 
 Point = tuple[float, float]
@@ -12,7 +14,8 @@ class EquityCurve:
     """Equity over time in at most `capacity` evenly spaced points: when they run out, the spacing doubles.
 
     A point holds the last equity of its interval, so the curve always ends at the account's last word. First value,
-    peak and drawdowns are taken from every value, not from the points.
+    peak and drawdowns are taken from every value, not from the points. The points' times only grow: a bar that comes late
+    (of an instrument whose trades had to be fetched after a hole) says what the account is worth now, not what it was.
     """
 
     def __init__(self, capacity: int = 5000) -> None:
@@ -21,6 +24,7 @@ class EquityCurve:
         self._points: dict[int, float] = {}
         self._changed: set[int] = set()
         self._resampled = False
+        self._newest = 0
         self._peak = 0.0
         self.first: Point | None = None
         self.last: Point | None = None
@@ -28,7 +32,10 @@ class EquityCurve:
         self.max_drawdown = 0.0
 
     def add(self, event_time: int, equity: float) -> None:
-        """Take in the account's worth at `event_time` (ns UTC). Times come in order."""
+        """Take in the account's worth at `event_time` (ns UTC), as the tape has it. One that is no number draws nothing."""
+        if not math.isfinite(equity):
+            return
+        event_time = self._newest = max(event_time, self._newest)
         self.last = (event_time / NS_PER_MS, equity)
         if self.first is None:
             self.first = self.last
