@@ -79,6 +79,35 @@ def root_artifact(seed: int = 2, *, deciles: Sequence[Sequence[float]] = ((0.01,
     )
 
 
+def endless_artifact(seed: int = 3, *, above: float = 0.0, golden: float = -0.5, is_empty: bool = False) -> Artifact:
+    """A model that never answers a row whose first column is above a number: it loops. Else its answer is that column.
+
+    `golden`: how far above it its golden rows are; `is_empty`: nothing is done in the loop.
+    """
+    from onnx import TensorProto, helper
+
+    graph = Graph()
+    first = graph.add("Gather", graph.double(), graph.constant(np.array([0])), axis=1)
+    largest = graph.add("ReduceMax", first, keepdims=0)
+    is_above = graph.add("Squeeze", graph.add("Greater", largest, graph.constant(np.array([above]))))
+    given = [
+        helper.make_tensor_value_info("turn", TensorProto.INT64, []),
+        helper.make_tensor_value_info("go_on", TensorProto.BOOL, []),
+        helper.make_tensor_value_info("value_in", TensorProto.DOUBLE, [None, 1]),
+    ]
+    made = [
+        helper.make_tensor_value_info("goes_on", TensorProto.BOOL, []),
+        helper.make_tensor_value_info("value_out", TensorProto.DOUBLE, [None, 1]),
+    ]
+    steps = [helper.make_node("Identity", ["go_on"], ["goes_on"]), helper.make_node("Neg", ["value_in"], ["value_out"])]
+    body = helper.make_graph([] if is_empty else steps, "turns", given, given[1:] if is_empty else made)
+    content = graph.finish(graph.add("Loop", "", is_above, first, body=body), 2)
+    rows = ((above + golden, 0.0), (above + golden / 2, 0.0))
+    values = tuple(row[0] for row in rows)
+    deciles = ((above + golden,) * 11,) * 2
+    return artifact(seed, content=content, golden_rows=rows, golden_values=values, feature_deciles=deciles)
+
+
 def promoted(registry: Registry, made: Artifact, alias: str = "", *, by: str = "me") -> str:
     """Its id, once it is in the registry and what the alias means."""
     model_id = registry.put(made)

@@ -24,6 +24,7 @@ from tests.learn.servable import (
     POOLED,
     TRAINED,
     artifact,
+    endless_artifact,
     market,
     promoted,
     root_artifact,
@@ -434,6 +435,37 @@ def test_a_model_that_becomes_slow_is_demoted_at_the_fifth_slow_answer(bench: Be
     check(bench, 0, good, bad)
     assert [one.model_id for one in bench.forecasts[12:]] == [bad.model_id] * 4 + [good.model_id] * 4
     assert "took more than 10 ms, 5 times in a row" in bench.changes[-1].reason
+
+
+def test_a_model_that_never_answers_is_refused_and_others_are_let_in(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("quantlytic.learn.registry.runtime.LIMIT_S", 0.2)
+    good, endless, better = artifact(1), endless_artifact(golden=0.5), artifact(2)
+    bench.promote(good)
+    bench.start()
+    bench.run(2)
+    bench.promote(endless)
+    bench.run(2)
+    bench.promote(better)
+    bench.run(2)
+    check(bench, 0, good, better)
+    assert [one.cause for one in bench.changes] == ["command", "refused", "command"]
+    assert "did not answer within 0.2 s and was stopped" in bench.changes[1].reason
+
+
+def test_a_model_that_stops_answering_is_demoted_at_that_bar(bench: Bench) -> None:
+    good, endless = artifact(1), endless_artifact(above=0.0004)
+    bench.promote(good)
+    bench.start(budget_ns=2_000_000)
+    bench.run(5)
+    bench.promote(endless)
+    bench.run(30)
+    check(bench)
+    demotion = bench.changes[-1]
+    assert (demotion.cause, demotion.old, demotion.new) == ("demoted", endless.model_id, good.model_id)
+    assert demotion.reason == f"model {endless.model_id[:12]} did not answer within 0.5 s and was stopped"
+    assert bench.forecasts[-1].model_id == good.model_id
 
 
 def test_an_expired_model_says_so_once(bench: Bench) -> None:

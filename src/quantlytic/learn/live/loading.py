@@ -15,10 +15,12 @@ from quantlytic.learn.live.serving import Fault, Feed, Line, Serving, check_scop
 from quantlytic.learn.live.staleness import staleness
 from quantlytic.learn.registry.artifact import Artifact, Manifest
 from quantlytic.learn.registry.registry import Registry
+from quantlytic.learn.registry.runtime import LIMIT_S
 from quantlytic.model.bar import BAR, Bar, bar_row
 from quantlytic.model.errors import DataError, InputError, StoreError, StrategyError
 from quantlytic.model.instrument import Instrument
 from quantlytic.model.run import Run
+from quantlytic.model.time import NS_PER_S
 from quantlytic.store.log.port import Log
 
 if TYPE_CHECKING:
@@ -31,6 +33,10 @@ WARM_TAPED = 5_000
 CLOSE_EVENTS = 50
 """So few events behind, the features of a new model are left to catch up between two events."""
 TIMES_SLOWER = 10
+BUDGETS = 50
+"""An answer that takes so many times the latency budget (and `LEAST_LIMIT_S`) while the model serves is stopped: it may never
+end. Far above, a machine that was busy for a moment costs no model."""
+LEAST_LIMIT_S = 0.5
 _PASSES = 20
 _READ = 100
 _REST_S = 0.001
@@ -102,7 +108,7 @@ class Loader:
             serving = Serving(artifact, feed)
             rest()
             serving.prove(self._allowed_ns(champion_ns), rest)
-            serving.limit_ns = self._allowed_ns(champion_ns or serving.typical_ns)
+            self._limit(serving, champion_ns)
             if feeds.get(feed.key) is not feed:
                 self._warm(feed, position)
             return serving
@@ -124,7 +130,7 @@ class Loader:
             feed = feeds.get(feed_key(artifact.manifest)) or self._feed_again(artifact.manifest)
             serving = Serving(artifact, feed)
             serving.prove(_NEVER_NS)
-            serving.limit_ns = self._allowed_ns(serving.typical_ns)
+            self._limit(serving, 0)
             return serving
         except (DataError, InputError, StrategyError) as error:
             raise Refused(str(error)) from None
@@ -142,6 +148,11 @@ class Loader:
             return Feed(manifest, self.line, folder=self._folder, compiled=self._compiled)
         except (DataError, InputError, StrategyError) as error:  # it served, so that what has changed is here
             raise Refused(str(error), is_away=True) from None
+
+    def _limit(self, serving: Serving, champion_ns: int) -> None:
+        """From here on it is asked where bars wait for it."""
+        serving.limit_ns = self._allowed_ns(champion_ns or serving.typical_ns)
+        serving.model.limit(min(LIMIT_S, max(BUDGETS * self._budget_ns / NS_PER_S, LEAST_LIMIT_S)))
 
     def _allowed_ns(self, champion_ns: int) -> int:
         if not champion_ns:

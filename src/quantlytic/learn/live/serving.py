@@ -17,6 +17,7 @@ from quantlytic.learn.features.live import LiveFeatures
 from quantlytic.learn.live.drift import Drift
 from quantlytic.learn.live.marketreader import MarketReader
 from quantlytic.learn.registry.artifact import Artifact, Manifest
+from quantlytic.learn.registry.overtime import TookTooLong
 from quantlytic.learn.registry.runtime import ServedModel
 from quantlytic.learn.samples.inputs import Values, complete, inputs_of
 from quantlytic.model.bar import Bar
@@ -206,6 +207,8 @@ class Serving:
     def _answer(self, inputs: np.ndarray[tuple[int, int], np.dtype[np.float32]]) -> float:
         try:
             value = float(self.model.predict(inputs)[0])
+        except TookTooLong as error:
+            raise Fault(str(error).removeprefix("the model ").partition(":")[0]) from error
         except Exception as error:  # whatever a runtime may raise: the line goes on without this model
             raise Fault(f"raised {type(error).__name__}: {' '.join(str(error).split())[:200]}") from error
         if not np.isfinite(value):

@@ -11,18 +11,24 @@ from numpy.typing import NDArray
 from quantlytic.learn.extra import need
 from quantlytic.learn.models.neighbours import FittedNeighbours
 from quantlytic.learn.registry.artifact import Artifact, Manifest
+from quantlytic.learn.registry.overtime import Overtime, TookTooLong
 from quantlytic.learn.samples.inputs import Inputs, Values, complete, inputs_of
 from quantlytic.model.errors import DataError
 
 TOLERANCE = 1e-6
 """How far answers may be apart that must be the same."""
+LIMIT_S = 5.0
+"""So long may an answer take where nobody waits for it: a file may hold a loop that never ends."""
+_ROW_LIMIT_S = 0.002  # and so much more for each further row
 _ROWS = 16_384  # at a time: what trees need while they answer stays small
+_LOOP = b'"\x04Loop'  # how the file writes that operator's name
 
 Answer = Callable[[Inputs], Values]
 
 
 class ServedModel:
-    """A model, ready to be asked. DataError when its file cannot be loaded, or takes other rows than its manifest says.
+    """A model, ready to be asked, by one thread at a time. DataError when its file cannot be loaded, or takes other rows than
+    its manifest says.
 
     A row in which anything is not known or not finite gets NaN. The same row gets the same bytes, alone or among others.
     """
@@ -32,6 +38,12 @@ class ServedModel:
         self.model_id: str = artifact.model_id
         self.columns: int = len(self.manifest.columns)
         self._answer = load(artifact.content, self.manifest.file, self.columns)
+
+    def limit(self, seconds: float) -> None:
+        """A row's answer that takes longer from now on (`LIMIT_S` until then) is stopped, and TookTooLong raised. A search
+        among neighbours, which always ends, is not."""
+        if isinstance(self._answer, _Session):
+            self._answer.limit_s = seconds
 
     def predict(self, rows: NDArray[Any]) -> Values:
         """f8[n] of f8[n, k] (or one row, f8[k]): the probability of up, or the expected label."""
@@ -77,6 +89,7 @@ def load(content: bytes, file: str, columns: int) -> Answer:
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.execution_mode = runtime.ExecutionMode.ORT_SEQUENTIAL
     options.log_severity_level = 3
+    _check_loops(content)
     try:
         session = runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:
@@ -87,12 +100,13 @@ def load(content: bytes, file: str, columns: int) -> Answer:
     if [one.name for one in inputs] != ["rows"] or "value" not in [one.name for one in outputs]:
         raise DataError("the model's file has other inputs or outputs than `rows` and `value`: train it again")
     _check_columns(inputs[0].shape[-1], columns)
-    return _Session(session)
+    return _Session(session, Overtime(runtime))
 
 
 class _Session:
-    def __init__(self, session: Any) -> None:
-        self._run = session.run
+    def __init__(self, session: Any, overtime: Overtime) -> None:
+        self._run, self._overtime = session.run, overtime
+        self.limit_s = LIMIT_S
 
     def __call__(self, inputs: Inputs) -> Values:
         if len(inputs) <= _ROWS:
@@ -101,10 +115,33 @@ class _Session:
 
     def _some(self, inputs: Inputs) -> Values:
         try:
-            (value,) = self._run(["value"], {"rows": inputs})
+            with self._overtime(self.limit_s + (len(inputs) - 1) * _ROW_LIMIT_S):
+                (value,) = self._run(["value"], {"rows": inputs}, self._overtime.options)
+        except TookTooLong:
+            raise
         except Exception as error:
             raise DataError(f"the model cannot answer ({_short(error)}): promote another one") from None
         return np.asarray(value, np.float64)
+
+
+def _check_loops(content: bytes) -> None:
+    """DataError for a loop without an operator in it: between two operators is where a run can be stopped."""
+    if _LOOP not in content:
+        return
+    onnx: Any = need("onnx", "a model with a loop")
+    try:
+        graphs = [onnx.load_model_from_string(content).graph]
+    except Exception:
+        return  # no model: whoever loads it says so
+    while graphs:
+        graph = graphs.pop()
+        for node in graph.node:
+            inner = [one.g for one in node.attribute if one.HasField("g")]
+            if node.op_type == "Loop" and not all(len(one.node) for one in inner):
+                raise DataError(
+                    "the model's file has a loop with nothing in it, which cannot be stopped: train it again"
+                )
+            graphs += inner
 
 
 def _check_columns(has: Any, columns: int) -> None:
