@@ -3,7 +3,8 @@
 SOURCE = '''
 import numpy as np
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.linear_model import LogisticRegression, Ridge, SGDClassifier
+from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -19,6 +20,17 @@ def Piped(C=1.0, fit_intercept=True):
 class Forest(RandomForestClassifier):
     def __init__(self, n_estimators=5, max_depth=3, random_state=None):
         super().__init__(n_estimators=n_estimators, max_depth=max_depth, random_state=random_state)
+
+
+class Descent(SGDClassifier):
+    """Its file has a Sigmoid over all rows at once."""
+
+    def __init__(self, random_state=None):
+        super().__init__(loss="log_loss", random_state=random_state)
+
+
+def Tangents(random_state=None):
+    return make_pipeline(StandardScaler(), MLPClassifier((5, 3), activation="tanh", max_iter=300, random_state=random_state))
 
 
 class Line(Ridge):

@@ -62,9 +62,39 @@ def test_learns_repeats_and_passes_the_gate(name: str, task: str) -> None:
     assert content == kind.fit(inputs[:2000], labels[:2000], weights[:2000], 3, params, task).export()
     report = check_export(fitted, content, inputs, 5, rows=20_000)
     assert report.worst <= 1e-6
-    assert report.rows >= (20_000 if fitted.file == "model.onnx" else 2000)
+    assert report.rows >= 20_000
     assert report.on_thresholds == 3 * len(fitted.thresholds())
     assert bool(fitted.thresholds()) == (name in OF_TREES)
+
+
+def test_units_that_are_no_multiple_of_eight_answer_a_row_alone_as_among_others() -> None:
+    inputs, signal, weights = problem(1000)
+    kind = find_model("mlp")
+    params = settled(kind, {"hidden": 5, "layers": 2, "activation": "tanh", "epochs": 1})
+    fitted = kind.fit(inputs, (signal > 0).astype(float), weights, 1, params, UP)
+    assert check_export(fitted, fitted.export(), inputs, 1, rows=1001).worst <= 1e-6
+
+
+def test_a_file_that_cannot_be_run_is_refused_as_one_that_answers_otherwise_is() -> None:
+    inputs, signal, weights = problem(500)
+    kind = find_model("linear")
+    fitted = kind.fit(inputs, signal, weights, 1, settled(kind, {}), RETURN)
+    with pytest.raises(MismatchError, match=r"can be run .*: it is not kept"):
+        check_export(fitted, b"no model", inputs, 1, rows=1000)
+
+
+def test_neighbours_are_searched_some_rows_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    from quantlytic.learn.models import neighbours
+
+    inputs, signal, weights = problem(1000)
+    kind = find_model("knn")
+    fitted = kind.fit(inputs, signal, weights, 1, {"neighbours": 30, "rows": 1000}, RETURN)
+    whole = fitted.predict(inputs)
+    monkeypatch.setattr(neighbours, "_FOUND", 7 * 30 + 1)
+    assert (fitted.predict(inputs) == whole).all()
+    monkeypatch.setattr(neighbours, "_FOUND", 1)
+    assert (fitted.predict(inputs[:3]) == whole[:3]).all()
+    assert fitted.predict(inputs[:0]).shape == (0,)
 
 
 def test_weights_matter() -> None:

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 
 from quantlytic.learn.extra import need
+from quantlytic.learn.models.graph import steady
 from quantlytic.learn.models.model import UP, CannotExport
 
 _OPSET = {"": 17, "ai.onnx.ml": 3}
+_STEADY_OPSET = 13
 
 
 def served_file(model: Any, columns: int, task: str, who: str) -> bytes:
@@ -33,6 +35,7 @@ def served_file(model: Any, columns: int, task: str, who: str) -> bytes:
         raise CannotExport(
             f"{who} gave a model of {len(inputs)} inputs and {len(outputs)} outputs: it needs one of each"
         )
+    model = _steadied(model)
     if [inputs[0].name, *(one.name for one in graph.output)] == ["rows", "value"]:
         return bytes(model.SerializeToString(deterministic=True))
     return _wrapped(onnx, model, inputs[0], outputs[-1], columns, task)
@@ -58,6 +61,16 @@ def sklearn_file(model: Any, columns: int, task: str) -> bytes | None:
             continue
         return served_file(found, columns, task, type(model).__name__)
     return None
+
+
+def _steadied(model: Any) -> Any:
+    """The same, but that a row alone is answered as among others; as it is where its operators are older than opset 13."""
+    if min((one.version for one in model.opset_import if one.domain in ("", "ai.onnx")), default=0) < _STEADY_OPSET:
+        return model
+    nodes, model = steady(model.graph.node), copy.deepcopy(model)
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    return model
 
 
 def _wrapped(onnx: Any, model: Any, given: Any, output: Any, columns: int, task: str) -> bytes:

@@ -6,7 +6,8 @@ deviation of 100 would lose four digits to a float32 subtraction.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,8 @@ from quantlytic.learn.extra import need
 from quantlytic.learn.models.model import Scaler
 
 _OPSET, _ML_OPSET, _IR = 17, 3, 9
-_LANES = 8
+_LANES = 16
+_UNSTEADY = ("Sigmoid", "Tanh", "Exp", "Log", "Erf", "Softplus", "Pow", "Elu", "Selu", "Mish", "Sin", "Cos")
 
 
 class Graph:
@@ -52,22 +54,13 @@ class Graph:
         """`name @ weights + bias`."""
         return self.add("Add", self.add("MatMul", name, self.constant(weights)), self.constant(bias))
 
-    def sigmoid(self, name: str) -> str:
-        """The logistic function of f8[n, 1], the same bytes for a row alone and among others.
-
-        The runtime computes eight numbers at once, and those that are left over by other means, a last digit apart. So each
-        row fills eight places.
-        """
-        wide = self.add("Sigmoid", self.add("Concat", *[name] * _LANES, axis=1))
-        return self.add("Gather", wide, self.constant(np.array([0], np.int64)), axis=1)
-
     def finish(self, name: str, columns: int) -> bytes:
         """The file, whose answer is the result called `name` (f8[n, 1])."""
         onnx = self._onnx
         shape = self.constant(np.array([-1], np.int64))
         self._nodes.append(onnx.helper.make_node("Reshape", [name, shape], ["value"]))
         graph = onnx.helper.make_graph(
-            self._nodes,
+            steady(self._nodes),
             "model",
             [onnx.helper.make_tensor_value_info("rows", onnx.TensorProto.FLOAT, [None, columns])],
             [onnx.helper.make_tensor_value_info("value", onnx.TensorProto.DOUBLE, [None])],
@@ -77,6 +70,35 @@ class Graph:
         model = onnx.helper.make_model(graph, opset_imports=opsets, producer_name="quantlytic", ir_version=_IR)
         onnx.checker.check_model(model)
         return bytes(model.SerializeToString(deterministic=True))
+
+
+def steady(nodes: Iterable[Any]) -> list[Any]:
+    """The operators, so changed that a row alone gets the same bytes as among others.
+
+    Of functions such as Sigmoid the runtime computes 8 or 16 numbers at once, and those that are left over by other means, a
+    last digit apart. So each number is given 16 places of its own, and one of them is taken.
+    """
+    helper: Any = need("onnx.helper", "a model's file")
+    found: list[Any] = []
+    for k, node in enumerate(nodes):
+        if node.op_type not in _UNSTEADY or node.domain not in ("", "ai.onnx"):
+            found.append(node)
+            continue
+        wide, result, first, axis = (f"steady{k}_{part}" for part in ("wide", "result", "first", "axis"))
+        found.append(helper.make_node("Constant", [], [axis], value_ints=[-1]))
+        found.append(helper.make_node("Constant", [], [first], value_int=0))
+        inputs = []
+        for number, name in enumerate(node.input):
+            apart = f"steady{k}_apart{number}"
+            found.append(helper.make_node("Unsqueeze", [name, axis], [apart]))
+            inputs.append(apart)
+        found.append(helper.make_node("Concat", [inputs[0]] * _LANES, [wide], axis=-1))
+        changed = copy.deepcopy(node)
+        del changed.input[:], changed.output[:]
+        changed.input.extend([wide, *inputs[1:]])
+        changed.output.append(result)
+        found += [changed, helper.make_node("Gather", [result, first], list(node.output), axis=-1)]
+    return found
 
 
 def dense(scaler: Scaler, layers: Sequence[tuple[NDArray[Any], NDArray[Any]]], activation: str, is_up: bool) -> bytes:
@@ -89,5 +111,5 @@ def dense(scaler: Scaler, layers: Sequence[tuple[NDArray[Any], NDArray[Any]]], a
         if k < len(layers) - 1:
             name = graph.add(activation, name)
     if is_up:
-        name = graph.sigmoid(name)
+        name = graph.add("Sigmoid", name)
     return graph.finish(name, len(scaler.mean))

@@ -16,6 +16,7 @@ from quantlytic.learn.samples.inputs import Inputs, Values
 from quantlytic.model.errors import DataError, InputError
 
 _NEVER = 2**31 - 1
+_FOUND = 2**20  # neighbours at a time: 8 bytes each for their numbers, and as much for their labels
 
 
 class _Numbers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -60,9 +61,12 @@ class FittedNeighbours:
         return int(self._rows.shape[1])
 
     def predict(self, inputs: Inputs) -> Values:
-        scaled = ((inputs.astype(np.float64) - self._mean) * self._factor).astype(np.float32)
-        _, near = self._index.search(np.ascontiguousarray(scaled), self._neighbours)
-        return np.asarray(self._labels[near].mean(axis=1), np.float64)
+        values, step = np.empty(len(inputs)), max(_FOUND // self._neighbours, 1)
+        for at in range(0, len(inputs), step):
+            scaled = ((inputs[at : at + step].astype(np.float64) - self._mean) * self._factor).astype(np.float32)
+            _, near = self._index.search(np.ascontiguousarray(scaled), self._neighbours)
+            values[at : at + step] = self._labels[near].mean(axis=1)
+        return values
 
     def export(self) -> bytes:
         return msgspec.msgpack.encode(

@@ -49,7 +49,7 @@ class FittedTrees:
         graph = Graph()
         margin = graph.double(graph.add("TreeEnsembleRegressor", "rows", domain="ai.onnx.ml", **self._nodes()))
         margin = graph.add("Add", margin, graph.constant(np.array([self._base])))
-        return graph.finish(graph.sigmoid(margin) if self._is_up else margin, self._columns)
+        return graph.finish(graph.add("Sigmoid", margin) if self._is_up else margin, self._columns)
 
     def thresholds(self) -> Thresholds:
         found: dict[tuple[int, float], None] = {}
