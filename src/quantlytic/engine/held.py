@@ -15,6 +15,7 @@ from quantlytic.engine.compiler.record import Bytes, Layout
 from quantlytic.engine.indicators.indicator import Indicator
 from quantlytic.engine.session import Session
 from quantlytic.model.equity import EQUITY
+from quantlytic.model.errors import StrategyError
 from quantlytic.model.fill import FILL
 from quantlytic.model.order import ORDER, ORDER_AMEND, ORDER_CANCEL
 from quantlytic.model.signal import SIGNAL
@@ -77,8 +78,16 @@ class HeldSession(Session):
     # ---- the halves, while it is held: both replicas do the same
 
     def execute(self, event: Any, source: int | None = None) -> tuple[Array, Array, Any]:
-        if not self._stays_held(event):
+        if not self.is_held:
             return super().execute(event, source)
+        before = self._arena[: self.state_bytes].copy()
+        try:
+            if not self._stays_held(event):
+                return super().execute(event, source)
+        except StrategyError:  # the strategist's to tell of; a broker counts the bar
+            self._arena[: self.state_bytes] = before
+            self._account.bars += 1
+            self._account.time = np.atleast_1d(event)[0]["close_time"]
         bar, row = np.atleast_1d(event)[0], np.zeros(1, EQUITY)
         number = int(self._account.bars) - 1
         row[0] = bar["instrument"], bar["close_time"], self.cash, self.cash, 0.0, bar["close"], number
@@ -118,9 +127,11 @@ class HeldSession(Session):
         before = self._arena[: self.state_bytes].copy()
         logs = [len(rows.array) for rows in (self._equity, *self._logs)]
         self._allow_orders()
-        super().run_as_taken(np.atleast_1d(event))
-        for rows, count in zip((self._equity, *self._logs), logs, strict=True):
-            rows.count = count
+        try:
+            super().run_as_taken(np.atleast_1d(event))
+        finally:
+            for rows, count in zip((self._equity, *self._logs), logs, strict=True):
+                rows.count = count
         if self.is_ready:
             self._arena[: self.state_bytes] = before
             self._begin_anew(before, is_whole=not self.orders_sent)

@@ -5,6 +5,8 @@ from quantlytic.model.event import Event
 KEEP, CLOSE = "keep", "close"
 POSITIONS = (KEEP, CLOSE)
 """What becomes of what the run holds: the new strategy takes it over, or it is sold (a short one bought back)."""
+NOBODY = "nobody"
+"""The strategy that is in force after one that has raised: it decides nothing, until another takes over."""
 
 
 class StrategyRequest(Event, frozen=True, tag=32):
@@ -35,6 +37,9 @@ class StrategyChange(Event, frozen=True, tag=31):
     its indicators are ready. With `refusal` nothing has changed and `old` goes on. `code` and `old_code` are the texts of
     strategies that are files of their own, kept so that the run can be repeated; parameters are JSON objects. `event_time` is
     the bar's end.
+
+    Where a strategy raises at a bar, `new` is `NOBODY` and nobody has asked: `reason` says what was raised, and how it stood. The
+    same event is then in `commands.RUN` as well, which so tells whether there was a change ever.
     """
 
     run: str

@@ -13,12 +13,13 @@ import msgspec
 from quantlytic.engine.strategy import Strategy
 from quantlytic.model.errors import InputError
 from quantlytic.model.run import Run
-from quantlytic.model.strategychange import POSITIONS, StrategyChange, StrategyRequest
+from quantlytic.model.strategychange import NOBODY, POSITIONS, StrategyChange, StrategyRequest
 from quantlytic.research.runs.beginning import past
 from quantlytic.research.runs.succession import (
     as_it_is,
     changes_of,
     code_of_file,
+    end_of,
     first_strategy,
     params_text,
     strategy_named,
@@ -45,6 +46,8 @@ def request_for(
         raise InputError(f"{run.run_id} is a backtest, which does not run: name a run of the services")
     if position not in POSITIONS or not reason.strip():
         raise InputError(f"say what becomes of the position ({' or '.join(POSITIONS)}), and the reason")
+    if strategy == NOBODY:
+        raise InputError(f"{NOBODY} is who decides a run whose strategy has raised: to stop a run, end its process")
     now = as_it_is(run, log)
     code = code_of_file(strategy)
     cls = strategy_named(strategy, code, sources)
@@ -52,7 +55,8 @@ def request_for(
     before = {name: value for name, value in now.params.items() if name in cls.param_specs} if stays else {}
     wanted: Strategy = cls(**{**cls.of_numbers(before).params, **given})
     params, code_hash = params_text(wanted.params), source_hash(cls)
-    if stays and (params, code_hash) == (params_text(now.params), now.code_hash):
+    is_same = stays and (params, code_hash) == (params_text(now.params), now.code_hash)
+    if is_same and end_of(run, log) is None:
         raise InputError(f"{run.run_id} runs {strategy} with exactly these parameters and this code: nothing to change")
     return StrategyRequest(
         run.run_id,

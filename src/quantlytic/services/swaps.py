@@ -91,10 +91,9 @@ class Swaps:
         if self._request is not None or (self._means.in_background and self._timer_s() < self._look_s):
             return
         self._look_s = self._timer_s() + LOOK_S
-        while self._request is None and self._inbox.peek() is not None:
-            _, event = self._inbox.take()
-            if isinstance(event, StrategyRequest):
-                self._begin(event, session, position)
+        while self._request is None and (request := self._next()) is not None:
+            self._inbox.take()
+            self._begin(request, session, position)
 
     @property
     def refusal(self) -> StrategyRequest | None:
@@ -158,9 +157,17 @@ class Swaps:
     def _thread_is_done(self) -> bool:
         return self._thread is None or not self._thread.is_alive()
 
+    def _next(self) -> StrategyRequest | None:
+        """The next request; what else is in the stream (that a strategy has ended) is passed over."""
+        while (ahead := self._inbox.peek()) is not None:
+            if isinstance(ahead[1], StrategyRequest):
+                return ahead[1]
+            self._inbox.take()
+        return None
+
     def _begin(self, request: StrategyRequest, session: Session, position: int) -> None:
         self._request = request
-        if self._inbox.peek() is not None:
+        if self._next() is not None:
             self._refusal = "a later request takes its place"
             return
         if not self._means.in_background:

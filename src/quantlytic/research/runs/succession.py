@@ -22,7 +22,8 @@ from quantlytic.engine.successor import Successor
 from quantlytic.model.errors import InputError, StoreError
 from quantlytic.model.event import Event
 from quantlytic.model.run import Run
-from quantlytic.model.strategychange import CLOSE, StrategyChange
+from quantlytic.model.strategychange import CLOSE, NOBODY, StrategyChange
+from quantlytic.research.runs.nobody import Nobody
 from quantlytic.research.runs.paper import Array, session_of
 from quantlytic.strategies.catalogue import find, reads_forecasts
 
@@ -35,6 +36,8 @@ _PARAMS = msgspec.json.Decoder(dict[str, float])
 def strategy_named(name: str, code: str, folder: Path | None = None) -> type[Strategy]:
     """The class of that name; of a strategy's own file as it was, whose text is `code`. Texts are laid down in `folder` (one
     of this process where there is none), by their hash: the same text is the same file. Raises InputError, StrategyError."""
+    if name == NOBODY:
+        return Nobody
     if not code:
         return find(name)
     path, _, class_name = name.partition(".py")
@@ -88,9 +91,16 @@ def changes_of(run: Run, log: Log) -> list[StrategyChange]:
 
 
 def as_it_is(run: Run, log: Log) -> Run:
-    """The run with the strategy, parameters and code that are in force now. Its id stays: it is the same run."""
-    changes = changes_of(run, log)
+    """The run with the strategy, parameters and code that are in force now, or were last, where nobody decides any more. Its id
+    stays: it is the same run."""
+    changes = [one for one in changes_of(run, log) if one.new != NOBODY]
     return changed(run, changes[-1]) if changes else run
+
+
+def end_of(run: Run, log: Log) -> StrategyChange | None:
+    """How a run's strategy has ended; None where one is in force."""
+    last = changes_of(run, log)[-1:]
+    return last[0] if last and last[0].new == NOBODY else None
 
 
 def changed(run: Run, last: StrategyChange) -> Run:
