@@ -34,11 +34,10 @@ def contest_of(
 ) -> Iterator[Contest]:
     """A contest over the bars of one instrument, bar by bar; labels are made once for all."""
     labels = labels_of(bars, label, compiled=False)
-    contest = Contest(task, label.horizon, "" if champion is None else "champion", cost_bps)
-    said = np.full(len(bars), np.nan) if champion is None else champion
+    contest = Contest(task, label.horizon, cost_bps)
     forecasts = list(forecasts_of(bars, challenger))
     for k, forecast in enumerate(forecasts):
-        contest.take(float(said[k]), forecast)
+        contest.take(None if champion is None else float(champion[k]), forecast)
         settled = k - label.horizon
         if settled >= 0 and labels.known[settled]:
             contest.settle(

@@ -89,7 +89,10 @@ def test_each_condition_can_stop_it_and_the_reason_names_it() -> None:
     assert verdict.promoted
     assert not verdict.failed
     assert verdict.reason.startswith("promoted on 419 outcomes: log loss 0.")
-    for word in ("the champion's 0.6931", "deflated Sharpe", "PSI 0.01 (limit 0.25)", "p99 0.001 ms (limit 20 ms)"):
+    for word in (
+        "the champion's 0.6931", "the base rate's 0.6", "a bar after costs that are set to 0: what it pays is not shown",
+        "holding earned", "PSI 0.01 (limit 0.25)", "p99 0.001 ms (limit 20 ms)",
+    ):  # fmt: skip
         assert word in verdict.reason, verdict.reason
     contest.drift = 0.4
     assert gate.judge(contest, 0, 1).failed == ("drift",)
@@ -99,8 +102,10 @@ def test_each_condition_can_stop_it_and_the_reason_names_it() -> None:
     contest.latencies_ns = [30_000_000] * 100
     assert gate.judge(contest, 0, 1).failed == ("latency",)
     contest.latencies_ns = [1_000] * 100
-    contest.book = Contest(UP, 1, "champion", 0.0).book
-    assert gate.judge(contest, 0, 1).failed == ("return",)
+    better, contest.holding_book = contest.holding_book, contest.book
+    assert gate.judge(contest, 0, 1).failed == ("holding",), "as much as holding is not more"
+    contest.holding_book, contest.book = better, Contest(UP, 1, 0.0).book
+    assert gate.judge(contest, 0, 1).failed == ("return", "holding")
 
 
 def test_costs_and_trials_are_taken_off() -> None:
@@ -113,38 +118,82 @@ def test_costs_and_trials_are_taken_off() -> None:
     dear = list(contest_of(bars, label, UP, np.full(ROWS, 0.5), challenger, cost_bps=20.0))[-1]
     gate = Gate(outcomes=100)
     assert gate.judge(free, 0, 1).promoted
-    assert gate.judge(dear, 0, 1).failed == ("return",)
+    assert gate.judge(dear, 0, 1).failed == ("return", "holding")
+    assert "after costs of 20 bps and 1 trials" in gate.judge(dear, 0, 1).reason
     assert gate.judge(free, 0, 100_000).failed == ("return",), "the best of many settings must show more"
 
 
 def test_the_better_of_two_goes_up_and_the_worse_does_not() -> None:
     contest = an_edge()
-    turned = Contest(UP, 1, "champion", 0.0)
-    found = contest.compared()
-    turned._rows = [(int(t), b, a, lab, res) for t, a, b, lab, res in zip(*found, strict=True)]
-    turned._times = set(found.times.tolist())
+    turned = Contest(UP, 1, 0.0)
+    turned._rows = [(*row[:2], row[4], row[3], row[2], *row[5:]) for row in contest._rows]
+    turned._times, turned.has_champion = set(contest._times), True
     turned.book, turned.latencies_ns, turned.drift = contest.champion_book, [1], 0.0
     verdict = Gate(outcomes=100).judge(turned, 0, 1)
     assert "loss" in verdict.failed
     assert verdict.final, "it is not better at all: there is nothing to wait for"
 
 
-def test_without_a_champion_always_up_in_a_rising_market_is_no_skill() -> None:
-    rows = 420
-    rng = np.random.default_rng(1)
-    bars = made_bars(rows, seed=1)
-    rise = np.exp(np.arange(rows) * 5e-4)
+def drifting(by: float, seed: int = 1) -> Bars:
+    """A random walk that rises by so much a bar."""
+    bars = made_bars(ROWS, seed=seed)
+    rise = np.exp(np.arange(ROWS) * by)
     for name in ("open", "high", "low", "close"):
         bars.array[name] *= rise
-    challenger = 0.7 + rng.normal(0.0, 0.01, rows)
-    contest = list(contest_of(bars, LabelSpec("direction", 1), UP, None, challenger))[-1]
-    verdict = Gate(outcomes=100, cost_bps=0.0).judge(contest, 0, 1)
-    assert verdict.failed == ("loss",), verdict.reason
-    assert "the base rate's" in verdict.reason
+    return bars
+
+
+@pytest.mark.parametrize("champion", [None, 0.5, 0.3])
+@pytest.mark.parametrize(("rise", "said"), [(5e-4, 0.7), (-5e-4, 0.3)])
+def test_always_the_same_side_in_a_trend_is_no_skill(champion: float | None, rise: float, said: float) -> None:
+    rng = np.random.default_rng(1)
+    bars, label = drifting(rise), LabelSpec("direction", 1)
+    theirs = None if champion is None else np.full(ROWS, champion if rise > 0 else 1.0 - champion)
+    gate = Gate(outcomes=100, cost_bps=0.0)
+    for challenger in (np.full(ROWS, said), said + rng.normal(0.0, 0.01, ROWS)):
+        contest = list(contest_of(bars, label, UP, theirs, challenger))[-1]
+        verdict = gate.judge(contest, 0, 1)
+        assert "base rate" in verdict.failed, verdict.reason
+        assert ("holding" in verdict.failed) == (rise > 0)
+        assert ("constant" in verdict.failed) == (np.ptp(challenger) == 0.0)
+        assert "return" not in verdict.failed, "it did earn"
+    assert "loss" not in verdict.failed, "the champion was worse"
+
+
+def test_a_constant_is_named_and_has_no_further_look() -> None:
+    for task, label, said in (
+        (UP, LabelSpec("direction", 1), 0.7),
+        (UP, LabelSpec("direction", 1), 0.5001),
+        (RETURN, LabelSpec("forward_return", 1), 1e-4),
+    ):
+        contest = list(contest_of(drifting(5e-4), label, task, np.full(ROWS, said / 2), np.full(ROWS, said)))[-1]
+        verdict = GATE.judge(contest, 0, 1)
+        assert verdict.failed[0] == "constant"
+        assert f"it says {said:.4g} whatever happens: a constant is no forecast" in verdict.reason
+        assert verdict.final
+
+
+def test_the_best_constant_of_all_does_not_pass_although_it_beats_what_was_known() -> None:
+    bars = drifting(8e-4)
+    up = float((np.diff(bars.array["close"]) > 0).mean())
+    nearly = up + np.random.default_rng(3).normal(0.0, 0.003, ROWS)
+    contest = list(contest_of(bars, LabelSpec("direction", 1), UP, np.full(ROWS, 0.5), nearly))[-1]
+    verdict = Gate(outcomes=100, alpha=0.1, looks=1, cost_bps=0.0).judge(contest, 0, 1)
+    assert "base rate" in verdict.failed
+    assert "against the best constant's 0." in verdict.reason, verdict.reason
+
+
+def test_a_later_challenger_of_the_year_has_to_show_more() -> None:
+    gate, contest = Gate(outcomes=100, cost_bps=0.0), an_edge()
+    verdicts = [gate.judge(contest, 0, 1, place) for place in (0, 1, 50, 366)]
+    for verdict, limit in zip(verdicts, ("1.25 %", "0.314 %", "0.00196 %", "4.65e-06 %"), strict=True):
+        assert f"limit {limit}" in verdict.reason, verdict.reason
+    assert "on 419 outcomes, as no. 50 of its year: log loss" in verdicts[2].reason
+    assert "of its year" not in verdicts[0].reason
 
 
 def test_which_side_a_forecast_takes() -> None:
-    plain, meta, returns = Contest(UP, 1, "", 0.0), Contest(UP, 1, "", 0.0, is_meta=True), Contest(RETURN, 1, "", 0.0)
+    plain, meta, returns = Contest(UP, 1, 0.0), Contest(UP, 1, 0.0, is_meta=True), Contest(RETURN, 1, 0.0)
     assert [plain.sign(value) for value in (0.6, 0.4, 0.5, math.nan)] == [1.0, -1.0, 0.0, 0.0]
     assert [meta.sign(0.6, side) for side in (2.0, -1.0, 0.0, math.nan)] == [1.0, -1.0, 0.0, 0.0]
     assert meta.sign(0.4, 1.0) == 0.0, "a signal that is not expected to pay is not turned around"
@@ -154,7 +203,7 @@ def test_which_side_a_forecast_takes() -> None:
 def test_looks_are_few_and_share_alpha() -> None:
     gate = Gate(outcomes=100, looks=3, alpha=0.05)
     seen, looked = [], 0
-    contest = Contest(UP, 1, "champion", 0.0)
+    contest = Contest(UP, 1, 0.0)
     for outcomes in range(2_000):
         contest._times.add(outcomes)
         contest.drift = 0.1 if outcomes > 120 else math.nan
@@ -175,6 +224,7 @@ def test_limits_that_cannot_be_are_refused() -> None:
         Gate(cost_bps=-1.0),
         Gate(max_drift=0.0),
         Gate(looks=10),
+        Gate(challengers_a_year=0),
     ):
         with pytest.raises(InputError, match="promotion gate"):
             wrong.check()

@@ -52,7 +52,7 @@ from quantlytic.store.log import open_log
 from quantlytic.store.log.port import Log
 
 CHALLENGER = "trend/pooled/challenger"
-GATE = Gate(outcomes=120, looks=3, cost_bps=0.0, max_latency_ms=1_000.0)
+GATE = Gate(outcomes=120, looks=3, alpha=0.2, cost_bps=0.0, max_latency_ms=1_000.0)
 MINUTES = 4_000
 
 
@@ -219,7 +219,7 @@ def test_the_better_one_is_promoted_with_the_reason_and_asked_no_more(stage: Sta
     assert stage.registry.alias(POOLED) == made.model_id
     change = stage.registry.history(POOLED, newest=1)[-1]
     assert change.by == "gate"
-    assert change.reason.startswith("promoted on 120 outcomes: log loss 0.")
+    assert change.reason.startswith("promoted on 120 outcomes, as no. 1 of its year: log loss 0.")
     assert [one.cause for one in stage.words] == ["command", "promotion"]
     assert stage.words[-1].reason == change.reason
     assert len(stage.forecasts) < 2 * 130
@@ -235,7 +235,7 @@ def test_one_that_does_not_pay_is_looked_at_thrice_and_let_go(stage: Stage) -> N
     stage.run(500)
     assert [one.cause for one in stage.words] == ["command", "judged", "judged", "refused"]
     assert [one.reason.partition(" outcomes")[0].rpartition(" ")[2] for one in stage.words[1:]] == ["120", "240", "480"]
-    assert "not promoted (return)" in stage.words[-1].reason
+    assert "not promoted (return, holding)" in stage.words[-1].reason
     assert stage.registry.alias(POOLED) == stage.champion
     count = len(stage.events)
     stage.start(dear)
@@ -251,7 +251,7 @@ def test_one_that_is_worse_has_one_look(stage: Stage) -> None:
     stage.start(GATE)
     stage.run(200)
     assert [one.cause for one in stage.words] == ["command", "refused"]
-    assert "not promoted (loss, return) on 120 outcomes" in stage.words[-1].reason
+    assert "not promoted (loss, base rate, return, holding) on 120 outcomes" in stage.words[-1].reason
 
 
 def test_what_is_trained_each_night_does_not_end_the_contests_before_it(stage: Stage) -> None:
@@ -412,7 +412,7 @@ def test_meta_labels_know_their_side_also_after_a_restart(tmp_path: Path) -> Non
     assert found[0] == found[1]
     assert found[0][2] > 40
     rows = found[0][0]
-    assert {row[3] for row in rows} == {0.0, 1.0}
+    assert {row[5] for row in rows} == {0.0, 1.0}
 
 
 def test_a_contest_that_nobody_ends_does_not_grow_for_ever(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

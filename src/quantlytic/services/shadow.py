@@ -6,27 +6,29 @@ import logging
 import statistics
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
-from quantlytic.learn.contest.challenge import Challenge, Seat, comparable
-from quantlytic.learn.contest.promotion import Gate, Verdict
+from quantlytic.learn.contest.budget import Places
+from quantlytic.learn.contest.challenge import Challenge, Seat
+from quantlytic.learn.contest.judging import judge
+from quantlytic.learn.contest.promotion import Gate
+from quantlytic.learn.contest.scope import NOWHERE, challengers, open_to_all, why_only
+from quantlytic.learn.contest.tapereader import forecasts_between
 from quantlytic.learn.live.loading import Loader, Refused, catch_up
 from quantlytic.learn.live.serving import Fault, FeaturesRaised, Feed, Line, Serving
-from quantlytic.learn.live.swap import Wish, wishes
-from quantlytic.learn.registry.registry import CHALLENGER, CHAMPION, PINNED, alias_of
+from quantlytic.learn.live.swap import Wish
+from quantlytic.learn.registry.registry import AliasChange
 from quantlytic.learn.samples.inputs import Values
 from quantlytic.model.errors import DataError, Fenced, QuantlyticError, StoreError
 from quantlytic.model.event import Event
 from quantlytic.model.forecast import Forecast, ModelChange
-from quantlytic.model.time import NS_PER_S
 from quantlytic.store.log.port import Log
 
 READ_EVENTS = 200
 COMMIT_EVERY = 5_000
 RETRY_S = 5.0
-FOLLOW_NS = 600 * NS_PER_S  # a champion that does not serve by then was refused, or is too old
 TRAINER = "trainer"
 _LOG = logging.getLogger("quantlytic.shadow")
 
@@ -37,6 +39,7 @@ class _Saved(msgspec.Struct, array_like=True):
     feeds: dict[str, bytes]
     drifts: dict[str, bytes]
     bars: int
+    places: Places
 
 
 _SAVED = msgspec.msgpack.Decoder(_Saved)
@@ -69,12 +72,13 @@ class Shadow:
             gate.check()
         self._at_once = at_once
         self._handled: dict[str, int] = {}  # alias -> the last change of it that was taken up
+        self._places = Places()
         self._awaited: set[str] = set()  # aliases that mean one for which there is no room
         self._seats: list[Seat] = []
         self._challenges: dict[str, Challenge] = {}
         self._feeds: dict[str, Feed] = {}
         self._bars = 0  # bars.VENUE was taken up to here
-        self._saved = _Saved([], {}, {}, {}, 0)
+        self._saved = _Saved([], {}, {}, {}, 0, Places())
         self._lost: list[tuple[Seat, str]] = []  # could not be gone on with: told with the next bar
         self._latencies_ns: deque[int] = deque(maxlen=101)  # of the champion
         self._outputs: list[Event] = []
@@ -139,7 +143,9 @@ class Shadow:
         self._look_at_s = self._timer_s() + self._check_s
         try:
             away = self._resume_all(event.bar_offset)
-            for wish in wishes(self._loader.registry.latest(self._line.name), self._line, (CHALLENGER,)):
+            latest = self._loader.registry.latest(self._line.name)
+            self._narrow(latest, event)
+            for wish in challengers(latest, self._line):
                 if wish.change.number > self._handled.get(wish.alias, 0) and self._has_room(wish):
                     self._seat(wish, event)
             if away is not None:
@@ -158,9 +164,22 @@ class Shadow:
     def _rivals(self, alias: str) -> list[Challenge]:
         return [one for one in self._challenges.values() if one.seat.alias == alias]
 
+    def _narrow(self, latest: Mapping[str, AliasChange], event: Forecast) -> None:
+        """Pooled challengers are not asked any more where there is another champion before them by now."""
+        for challenge in [one for one in self._challenges.values() if one.is_pooled]:
+            seat = challenge.seat
+            left = open_to_all(seat.instruments, latest, self._line)
+            if not left:
+                self._end(challenge, event, "refused", NOWHERE)
+            elif left != seat.instruments:
+                challenge.narrow(left)
+                self._tell(left, event, seat.model_id, seat.model_id, "judged", f"from now on {why_only(left)}")
+
     def _seat(self, wish: Wish, event: Forecast) -> None:
         model_id, instruments = wish.change.model_id, wish.instruments
-        if model_id not in self._challenges:
+        if not instruments:
+            self._tell((), event, "", model_id, "refused", NOWHERE)
+        elif model_id not in self._challenges:
             try:
                 serving = self._loader.load(
                     model_id, instruments, feeds=self._feeds, position=lambda: event.bar_offset,
@@ -241,7 +260,7 @@ class Shadow:
         seat = challenge.seat
         if seat.first < 0:
             seat.first, seat.shadows_first = offset, self._log.bounds(self._line.shadows_stream)[1]
-        challenge.meet(event.model_id, offset)
+        challenge.meet(event, offset)
         self._outputs.append(ours)
         challenge.count(event, ours, row)
 
@@ -266,8 +285,10 @@ class Shadow:
 
     def _judge(self, gate: Gate, challenge: Challenge, event: Forecast) -> None:
         """Look, unless the line is pinned, or has just been given another champion: then later."""
+        seat = challenge.seat
+        seat.place = seat.place or self._places.take(seat.alias, event.close_time)
         try:
-            verdict = self._verdict(gate, challenge)
+            verdict = judge(gate, challenge, self._loader.registry, self._now_ns())
         except Fenced:
             raise
         except QuantlyticError as error:
@@ -276,7 +297,6 @@ class Shadow:
         if verdict is None:
             self._judge_at_s = self._timer_s() + RETRY_S
             return
-        seat = challenge.seat
         if verdict.promoted:
             self._end(challenge, event, "promotion", verdict.reason)
         elif verdict.final:
@@ -285,25 +305,6 @@ class Shadow:
             self._end(challenge, event, "refused", f"{verdict.reason}; a newer one takes its place")
         else:
             self._tell(seat.instruments, event, seat.model_id, seat.model_id, "judged", verdict.reason)
-
-    def _verdict(self, gate: Gate, challenge: Challenge) -> Verdict | None:
-        registry, manifest, seat = self._loader.registry, challenge.manifest, challenge.seat
-        if registry.alias(alias_of(manifest.line, PINNED)) is not None:
-            return None
-        champion_alias = alias_of(manifest.line, CHAMPION)
-        changes = registry.history(champion_alias, newest=1)
-        champion = changes[-1].model_id if changes else ""
-        if champion == seat.model_id:  # promoted before a crash
-            return Verdict(True, True, changes[-1].reason, ())
-        if champion != seat.opponent and changes and 0 <= self._now_ns() - changes[-1].time_ns < FOLLOW_NS:
-            return None  # another one has just been named, and is about to serve
-        if seat.opponent and (why := comparable(manifest, registry.manifest(seat.opponent))):
-            return Verdict(False, True, why, ("label",))
-        verdict = gate.judge(challenge.contest, seat.looked, manifest.trials)
-        if verdict.promoted:
-            registry.promote(seat.model_id, champion_alias, verdict.reason, "gate", self._now_ns(), expected=champion)
-        seat.looked += 1
-        return verdict
 
     def _tell(self, instruments: Iterable[str], event: Forecast, old: str, new: str, cause: str, reason: str) -> None:
         named = "" if (of := tuple(instruments)) == self._line.instruments else " ".join(of)
@@ -321,13 +322,14 @@ class Shadow:
         line = self._line
         feeds = {key: feed.live.save() for key, feed in self._feeds.items()}
         drifts = {one.seat.model_id: one.serving.drift.save() for one in self._challenges.values()}
-        snapshot = msgspec.msgpack.encode(_Saved(self._seats, self._handled, feeds, drifts, self._bars))
+        snapshot = msgspec.msgpack.encode(_Saved(self._seats, self._handled, feeds, drifts, self._bars, self._places))
         outputs = {line.shadows_stream: self._outputs} if self._outputs else {}
         self._writer.commit(outputs, {line.forecasts_stream: self._position}, snapshot)
         self._outputs, self._committed = [], self._position
 
     def _restore(self, saved: _Saved) -> None:
         self._seats, self._handled, self._bars, self._saved = saved.seats, saved.handled, saved.bars, saved
+        self._places = saved.places
         if (away := self._resume_all(self._bars)) is not None:
             self._trouble(away)
 
@@ -376,25 +378,12 @@ class Shadow:
         seat, line = challenge.seat, self._line
         if seat.first < 0:
             return
-        between = self._forecasts(line.forecasts_stream, seat.first, self._position)
+        between = forecasts_between(self._log, line.forecasts_stream, seat.first, self._position)
         theirs = [one for one in between if one[1].instrument in seat.instruments]
-        ours = [one for _, one in self._forecasts(line.shadows_stream, seat.shadows_first)]
+        ours = [one for _, one in forecasts_between(self._log, line.shadows_stream, seat.shadows_first)]
         rows: list[Values | None] = [None] * len(theirs)
         if challenge.manifest.label.kind == "meta" and theirs:
             feed = self._loader.load_again(seat.model_id, {}).feed
             self._loader.feed_history(feed, self._log, theirs[0][1].bar_offset)
             rows = [None if isinstance(row, str) else row for row, _ in (self._row(feed, one) for _, one in theirs)]
         challenge.rejoin(theirs, ours, rows)
-
-    def _forecasts(self, stream: str, first: int, end: int | None = None) -> list[tuple[int, Forecast]]:
-        """The forecasts of a stream with their offsets, up to the offset `end`."""
-        found: list[tuple[int, Forecast]] = []
-        at = max(first, self._log.bounds(stream)[0])
-        while end is None or at < end:
-            batch = self._log.read(stream, at)
-            if not batch.events:
-                break
-            pairs = zip(batch.offsets, batch.events, strict=True)
-            found += [(k, one) for k, one in pairs if isinstance(one, Forecast) and (end is None or k < end)]
-            at = batch.next_offset
-        return found

@@ -22,8 +22,9 @@ from quantlytic.model.forecast import Forecast
 class Seat(msgspec.Struct, array_like=True):
     """What a restart has to know of a challenger: the `alias` it came by and the `number` of that change, the model, the line's
     `instruments` it is asked about; from which offsets of the line's and the shadows' stream on it is (`first`,
-    `shadows_first`; -1 for not yet); and its contest: against whom, from which offset of the line's stream on, and how often it
-    has been looked at."""
+    `shadows_first`; -1 for not yet); and its contest: against whom of each instrument ("": there is no champion), from which
+    offset of the line's stream on, how often it has been looked at, and which of its year's challengers it is (0: not yet looked
+    at)."""
 
     alias: str
     number: int
@@ -31,9 +32,10 @@ class Seat(msgspec.Struct, array_like=True):
     instruments: tuple[str, ...]
     first: int = -1
     shadows_first: int = 0
-    opponent: str = ""
+    opponents: dict[str, str] = {}
     began: int = -1
     looked: int = 0
+    place: int = 0
 
 
 class Challenge:
@@ -52,20 +54,31 @@ class Challenge:
         return self.serving.manifest
 
     @property
+    def is_pooled(self) -> bool:
+        """Whether it is one model for all instruments."""
+        return self.manifest.line.endswith("/pooled")
+
+    @property
     def is_due(self) -> bool:
         """Whether the gate is to look at it."""
         return self._gate.is_due(self.contest, self.seat.looked)
 
-    def meet(self, opponent: str, offset: int) -> None:
-        """From this offset of the line's stream on the champion is `opponent`. What was seen against another one counts no more;
-        the looks that were taken do."""
+    def meet(self, theirs: Forecast, offset: int) -> None:
+        """From this offset of the line's stream on the champion of that instrument is the one of `theirs`. What was seen against
+        another one counts no more; the looks that were taken do."""
         seat = self.seat
+        known = seat.opponents.get(theirs.instrument)
+        seat.opponents[theirs.instrument] = theirs.model_id
         if self.contest.outcomes >= LONGEST:  # without a gate, or held up
             seat.first = seat.began = offset
             self._outcomes, self.contest = Outcomes.of(self.manifest), self._contest()
-        elif seat.began < 0 or seat.opponent != opponent:
-            seat.opponent, seat.began = opponent, offset
+        elif seat.began < 0 or known not in (None, theirs.model_id):
+            seat.began = offset
             self.contest = self._contest()
+
+    def narrow(self, instruments: tuple[str, ...]) -> None:
+        """From now on it is asked about these alone: the contest begins anew."""
+        self.seat.instruments, self.seat.opponents, self.seat.began = instruments, {}, -1
 
     def forecast(self, theirs: Forecast, row: Values, features_ns: int) -> Forecast:
         """The challenger's forecast of the bar that `theirs` follows, whose features took `features_ns`. Fault when it fails."""
@@ -89,7 +102,7 @@ class Challenge:
         for the side of meta-labels."""
         side = 1.0 if self._signal < 0 else math.nan if row is None else float(row[self._signal])
         if theirs.close_time > self.manifest.data.end_ns:
-            self.contest.take(theirs.value, ours, side)
+            self.contest.take(theirs.value if theirs.model_id else None, ours, side)
         outcome = self._outcomes.update(ours, side)
         if outcome is not None:
             self.contest.settle(outcome)
@@ -110,7 +123,7 @@ class Challenge:
 
     def _contest(self) -> Contest:
         made, is_meta = self.manifest, self._signal >= 0
-        return Contest(made.task, made.horizon, self.seat.opponent, self._gate.cost_bps, is_meta=is_meta)
+        return Contest(made.task, made.horizon, self._gate.cost_bps, is_meta=is_meta)
 
 
 def signal_column(manifest: Manifest) -> int:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from quantlytic.learn.contest.baserate import BaseRate
 from quantlytic.learn.contest.outcomes import Outcome
 from quantlytic.learn.contest.signbook import SignBook
 from quantlytic.learn.models.model import UP
@@ -18,31 +19,35 @@ _LEAST = 1e-15
 
 
 class Compared(NamedTuple):
-    """Outcomes that both forecast: f8[rows] each, `times` i8[rows]. A `champion` that was not there is the base rate of these
-    very outcomes: the best constant in hindsight."""
+    """Outcomes that both forecast: f8[rows] each, `times` i8[rows], `instruments` i8[rows] (which one, by a number). `base`: what
+    the base rate of the outcomes known at the forecast's time said; `champion` is the same where there was none."""
 
     times: np.ndarray[tuple[int], np.dtype[np.int64]]
+    instruments: np.ndarray[tuple[int], np.dtype[np.int64]]
     champion: Values
+    base: Values
     challenger: Values
     label: Values
     result: Values
 
 
 class Contest:
-    """Gathers the forecasts of both (`take`) and their outcomes (`settle`). `opponent` is the champion's model id, "" where the
-    line has none, and the challenger is measured by the base rate.
+    """Gathers the forecasts of both (`take`) and their outcomes (`settle`). Beside them stand two that know nothing: the base
+    rate of the outcomes so far, and one who holds (with meta-labels: who follows the signal each time).
 
     Bars on which one of the two says nothing are compared by neither. `is_meta`: forecasts judge a signal's side.
     """
 
-    def __init__(self, task: str, horizon: int, opponent: str, cost_bps: float, *, is_meta: bool = False) -> None:
+    def __init__(self, task: str, horizon: int, cost_bps: float, *, is_meta: bool = False) -> None:
         self._is_meta = is_meta
-        self.task, self.horizon, self.opponent = task, horizon, opponent
-        self.book, self.champion_book = SignBook(horizon, cost_bps), SignBook(horizon, cost_bps)
+        self.task, self.horizon, self.cost_bps = task, horizon, cost_bps
+        self.book, self.champion_book, self.holding_book = (SignBook(horizon, cost_bps) for _ in range(3))
         self.latencies_ns: list[int] = []
         self.drift = math.nan
-        self._said: dict[tuple[str, int], float] = {}  # of the champion, on bars whose outcome is open
-        self._rows: list[tuple[int, float, float, float, float]] = []
+        self.has_champion = False
+        self._base = BaseRate(task, horizon)
+        self._said: dict[tuple[str, int], tuple[float, float]] = {}  # champion and base rate, until the outcome
+        self._rows: list[tuple[int, str, float, float, float, float, float]] = []
         self._times: set[int] = set()
 
     @property
@@ -50,16 +55,19 @@ class Contest:
         """How many times (closes of bars) have an outcome; instruments of one time count as one."""
         return len(self._times)
 
-    def take(self, champion: float, forecast: Forecast, side: float = 1.0) -> None:
-        """What the line's champion said of a bar (NaN: nothing), and the challenger's forecast of it."""
+    def take(self, champion: float | None, forecast: Forecast, side: float = 1.0) -> None:
+        """What the champion said of a bar (NaN: nothing; None: there is none), and the challenger's forecast of it."""
         at, time = forecast.instrument, forecast.close_time
-        if self.opponent == "":
-            champion = 0.5 if self.task == UP else 0.0
-        compared = not (math.isnan(champion) or math.isnan(forecast.value))
-        for book, value in ((self.book, forecast.value), (self.champion_book, champion)):
-            book.update(at, time, forecast.close, self.sign(value, side) if compared else 0.0)
+        compared = not (math.isnan(forecast.value) or (champion is not None and math.isnan(champion)))
+        theirs = 0.0 if champion is None else self.sign(champion, side)
+        holding = float(np.sign(np.nan_to_num(side))) if self._is_meta else 1.0
+        signs = self.sign(forecast.value, side), theirs, holding
+        for book, sign in zip((self.book, self.champion_book, self.holding_book), signs, strict=True):
+            book.update(at, time, forecast.close, sign if compared else 0.0)
         if compared:
-            self._said[at, time] = champion
+            base = self._base.forecast(at)
+            self.has_champion = self.has_champion or champion is not None
+            self._said[at, time] = base if champion is None else champion, base
             self.latencies_ns.append(forecast.latency_ns)
         if not math.isnan(forecast.drift):
             self.drift = forecast.drift
@@ -67,10 +75,12 @@ class Contest:
     def settle(self, outcome: Outcome) -> None:
         """What came of a forecast of the challenger's."""
         forecast = outcome.forecast
-        champion = self._said.pop((forecast.instrument, forecast.close_time), None)
-        if champion is not None:
-            self._rows.append((forecast.close_time, champion, forecast.value, outcome.label, outcome.result))
+        said = self._said.pop((forecast.instrument, forecast.close_time), None)
+        if said is not None:
+            ours = forecast.value, outcome.label, outcome.result
+            self._rows.append((forecast.close_time, forecast.instrument, *said, *ours))
             self._times.add(forecast.close_time)
+        self._base.update(forecast.instrument, outcome.label)
 
     def sign(self, value: float, side: float = 1.0) -> float:
         """The side that following a forecast takes: +1 long, -1 short, 0 none. With meta-labels the signal's (`side`) where it is
@@ -84,19 +94,11 @@ class Contest:
 
     def compared(self) -> Compared:
         """All outcomes so far, in order of time."""
-        rows = np.array(sorted(self._rows), np.float64).reshape(-1, 5)
-        label = rows[:, 3]
-        champion = rows[:, 1]
-        if self.opponent == "" and len(label):
-            champion = np.full(len(label), label.mean())
-        return Compared(rows[:, 0].astype(np.int64), champion, rows[:, 2], label, rows[:, 4])
-
-    def differences(self) -> Values:
-        """The champion's loss less the challenger's, a time each (the mean over its instruments), in order of time."""
-        found = self.compared()
-        apart = losses(found.champion, found.label, self.task) - losses(found.challenger, found.label, self.task)
-        _, place = np.unique(found.times, return_inverse=True)
-        return np.asarray(np.bincount(place, apart) / np.bincount(place), np.float64)
+        rows = sorted(self._rows)
+        numbers = np.array([row[2:] for row in rows], np.float64).reshape(-1, 5)
+        names = {name: k for k, name in enumerate(sorted({row[1] for row in rows}))}
+        times = np.array([row[0] for row in rows], np.int64)
+        return Compared(times, np.array([names[row[1]] for row in rows], np.int64), *numbers.T)
 
     def scores(self, *, of_champion: bool = False) -> dict[str, float | None]:
         """The task's scores, the correlation of ranks with the return ("ic"), and the mean after-cost return of a bar in bps."""
@@ -111,6 +113,13 @@ class Contest:
         scores["ic"] = correlation if math.isfinite(correlation) else None
         scores["return_bps"] = float(returns.mean()) * 1e4 if len(returns) else None
         return scores
+
+
+def advantage(found: Compared, other: Values, task: str) -> Values:
+    """The loss of `other` less the challenger's, a time each (the mean over its instruments), in order of time."""
+    apart = losses(other, found.label, task) - losses(found.challenger, found.label, task)
+    _, place = np.unique(found.times, return_inverse=True)
+    return np.asarray(np.bincount(place, apart) / np.bincount(place), np.float64)
 
 
 def losses(forecast: Values, label: Values, task: str) -> Values:

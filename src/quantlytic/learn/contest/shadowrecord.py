@@ -64,17 +64,19 @@ def _measure(record: Record, pairs: list[tuple[Forecast, Forecast]], manifest: M
             "meta-labels depend on a signal that forecasts do not tell: the gate's own words have the figures"
         )
         return
-    outcomes, contest = Outcomes.of(manifest), None
+    outcomes, contest = Outcomes.of(manifest), Contest(manifest.task, manifest.horizon, cost_bps)
+    opponents: dict[str, str] = {}
     for their, our in pairs:
-        if contest is None or contest.opponent != their.model_id:
-            contest = Contest(manifest.task, manifest.horizon, their.model_id, cost_bps)
+        if opponents.get(our.instrument, their.model_id) != their.model_id:
+            contest = Contest(manifest.task, manifest.horizon, cost_bps)
+        opponents[our.instrument] = their.model_id
         if our.close_time > manifest.data.end_ns:
-            contest.take(their.value, our)
+            contest.take(their.value if their.model_id else None, our)
         if (outcome := outcomes.update(our)) is not None:
             contest.settle(outcome)
-    if contest is not None:
-        record.champion, record.outcomes = contest.opponent, contest.outcomes
-        record.scores, record.champion_scores = contest.scores(), contest.scores(of_champion=True)
+        record.champion = their.model_id
+    record.outcomes = contest.outcomes
+    record.scores, record.champion_scores = contest.scores(), contest.scores(of_champion=True)
 
 
 def _read(log: Log, stream: str, events: int) -> tuple[list[Forecast], list[ModelChange]]:
