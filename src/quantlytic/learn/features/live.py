@@ -116,6 +116,10 @@ class LiveFeatures:
             for row in range(max(0, len(closed) - 2), len(closed)):
                 self._board.put(index, closed[row], lane.out[row])
 
+    def closed_at(self, instrument: str) -> int:
+        """ns UTC: when the last bar of that instrument closed; 0 for none yet."""
+        return max(self._closed[self._ids[instrument]], 0)
+
     def forget_events(self) -> None:
         """Drop trades and quotes that wait for their bar: they will be given again."""
         for words in self._waiting:

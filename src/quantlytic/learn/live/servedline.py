@@ -7,9 +7,10 @@ import time
 from collections.abc import Iterable, Sequence
 
 import msgspec
+import numpy as np
 
 from quantlytic.learn.live.loading import catch_up
-from quantlytic.learn.live.serving import SLOW_EVENTS, Fault, Feed, Line, Serving
+from quantlytic.learn.live.serving import Fault, Feed, Line, Serving
 from quantlytic.learn.live.staleness import staleness
 from quantlytic.learn.live.swap import Ready, Standing, Wish
 from quantlytic.learn.samples.inputs import Values
@@ -31,7 +32,8 @@ class _Slot(msgspec.Struct, array_like=True):
 
 
 class Saved(msgspec.Struct, array_like=True):
-    """All that a restart goes on from. `feeds` and `drifts` by their key and model."""
+    """All that a restart goes on from. `feeds` and `drifts` by their key and model. `last_close`: of the last bar that
+    had features."""
 
     slots: dict[str, _Slot]
     handled: dict[str, int]
@@ -76,7 +78,8 @@ class ServedLine:
             if self._waiting:
                 outputs += self._swap(bar, offset)
         rows = {key: self._row(feed, bar) for key, feed in self._feeds.items()}
-        self._last_close = max(self._last_close, bar.close_time)
+        if any(isinstance(row, np.ndarray) for row in rows.values()):
+            self._last_close = bar.close_time  # of a bar whose time is believed
         if bar.instrument not in self._slots:
             return outputs
         value, model_id, reason, drift = self._forecast(bar, offset, rows, outputs)
@@ -95,9 +98,6 @@ class ServedLine:
         """(value, model_id, reason, drift), by the first model that is fit to give it."""
         while (slot := self._slots[bar.instrument]).model:
             serving = self._servings[slot.model]
-            if stale := staleness(serving.manifest, bar.close_time):
-                outputs += self._retire(slot.model, "expired", stale, bar, offset)
-                continue
             row = rows[serving.feed.key]
             if row is None:
                 symbols = ", ".join(one.symbol for one in serving.feed.trained)
@@ -105,10 +105,13 @@ class ServedLine:
                 return math.nan, slot.model, why, math.nan
             if isinstance(row, str):
                 return math.nan, slot.model, row, math.nan
+            if stale := staleness(serving.manifest, bar.close_time):
+                outputs += self._retire(slot.model, "expired", stale, bar, offset)
+                continue
             try:
                 value, reason, drift = serving.forecast(row)
-                if serving.is_slow and slot.previous:
-                    raise Fault(f"took more than {serving.limit_ns / 1e6:.3g} ms, {SLOW_EVENTS} times in a row")
+                if slot.previous and (slowness := serving.slowness):
+                    raise Fault(slowness)
             except Fault as fault:
                 why = f"model {serving.short} {fault}"
                 outputs += self._retire(slot.model, "demoted", why, bar, offset)

@@ -23,12 +23,17 @@ from quantlytic.learn.samples.inputs import Values, complete, inputs_of
 from quantlytic.model.bar import Bar
 from quantlytic.model.errors import DataError, InputError, StrategyError
 from quantlytic.model.instrument import Instrument
-from quantlytic.model.time import duration_ns, duration_text
+from quantlytic.model.time import NS_PER_S, duration_ns, duration_text, iso
 from quantlytic.model.trade import Trade
 from quantlytic.store.log.port import Log
 
 SLOW_EVENTS = 5
 """So many slow answers in a row are the model's own: one alone may be the machine's."""
+SLOW_SHARE, SLOW_WINDOW = 8, 16
+"""So are so many of the last ones."""
+_IN_A_ROW, _WINDOW = (1 << SLOW_EVENTS) - 1, (1 << SLOW_WINDOW) - 1
+LEAP_NS = 30 * 86_400 * NS_PER_S
+"""A bar so long after the one before is an error of its source, unless the next one says the same."""
 
 
 @dataclass(frozen=True)
@@ -93,16 +98,18 @@ class Feed:
         self.market = MarketReader(f"market.{line.venue}", words) if words else None
         self.ids = {f"{line.venue}:{one.symbol}": one.id for one in self.trained}
         self.columns = features.names
+        self._leapt: dict[str, int] = {}  # instrument -> the end of a bar that is waiting for the next one to agree
 
     def take(self, bar: Bar, log: Log | None = None) -> Values | None:
-        """The features after this bar, f8[k]; None for an instrument they were not made for. DataError for a bar out of order,
-        FeaturesRaised where their code raises: then they begin anew.
+        """The features after this bar, f8[k]; None for an instrument they were not made for. DataError for a bar out of order, or
+        one that leaps (`LEAP_NS`), FeaturesRaised where their code raises: then they begin anew.
 
         Features of trades or quotes are given those of the bar from the `log` first.
         """
         known = self.ids.get(bar.instrument)
         if known is None:
             return None
+        self._check_leap(bar, known)
         if self.market is not None:
             if log is None:
                 raise DataError("features of trades and quotes need the log they are in")
@@ -113,6 +120,17 @@ class Feed:
             raise
         except Exception as error:
             raise FeaturesRaised(error) from error
+
+    def _check_leap(self, bar: Bar, known: str) -> None:
+        """One bar out of the far future would make all that follow come too late."""
+        before, leapt = self.live.closed_at(known), self._leapt.pop(known, 0)
+        if not before or bar.open_time - before <= LEAP_NS or (leapt and 0 < bar.close_time - leapt <= LEAP_NS):
+            return
+        self._leapt[known] = bar.close_time
+        raise DataError(
+            f"{bar.instrument}: the bar that closes at {iso(bar.close_time)[:19]} comes long after the one of "
+            f"{iso(before)[:19]}; it counts once the next one agrees"
+        )
 
     def warm(self, rows: NDArray[Any], rest: Callable[[], object] = int) -> None:
         """Begin anew after rows of BAR, whose `instrument` is an index of `trained`, in the order they came. FeaturesRaised
@@ -156,7 +174,7 @@ class Serving:
         self.drift = Drift(self.manifest.feature_deciles)
         self.typical_ns = 0
         self.limit_ns = 0
-        self._slow = 0
+        self._late = 0  # its last answers, a bit each
 
     @property
     def short(self) -> str:
@@ -196,13 +214,22 @@ class Serving:
         began_ns = time.perf_counter_ns()
         value = self._answer(inputs)
         took_ns = time.perf_counter_ns() - began_ns
-        self._slow = self._slow + 1 if 0 < self.limit_ns < took_ns else 0
+        self._late = (self._late << 1 | (0 < self.limit_ns < took_ns)) & _WINDOW
         return value
 
     @property
     def is_slow(self) -> bool:
-        """Whether its last answers all took longer than the limit."""
-        return self._slow >= SLOW_EVENTS
+        """Whether too many of its last answers took longer than the limit."""
+        return self.slowness != ""
+
+    @property
+    def slowness(self) -> str:
+        """How many of its last answers took longer than the limit, in words; "" for not too many."""
+        if self._late & _IN_A_ROW == _IN_A_ROW:
+            return f"took more than {self.limit_ns / 1e6:.3g} ms, {SLOW_EVENTS} times in a row"
+        if self._late.bit_count() >= SLOW_SHARE:
+            return f"took more than {self.limit_ns / 1e6:.3g} ms, {SLOW_SHARE} of {SLOW_WINDOW} times"
+        return ""
 
     def _answer(self, inputs: np.ndarray[tuple[int, int], np.dtype[np.float32]]) -> float:
         try:

@@ -17,6 +17,6 @@ def staleness(manifest: Manifest, time_ns: int) -> str:
     if end_ns is None or time_ns <= end_ns:
         return ""
     return (
-        f"expired: model {manifest.model_id[:12]} learned from data up to {iso(manifest.data.end_ns)[:19]} and was good until "
-        f"{iso(end_ns)[:19]}: train a newer one"
+        f"model {manifest.model_id[:12]} is too old: it learned from data up to {iso(manifest.data.end_ns)[:19]}, and was good "
+        f"until {iso(end_ns)[:19]}: train a newer one"
     )
