@@ -40,7 +40,7 @@ class Scene:
     def _make_server(self, port: int) -> WebServer:
         server = WebServer(
             lambda: SqliteLog(self.home / "log"), venue="box", outbox=self.home / "outbox", token=TOKEN, port=port,
-            bar_sizes=["1s"], list_runs=lambda: [self.tape.run], warmup_bars=12,
+            bar_sizes=["1s"], list_runs=lambda: [self.tape.run], warmup_bars=12, kind_of=lambda _: "lightgbm",
         )  # fmt: skip
         server.start()
         return server

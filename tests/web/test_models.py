@@ -13,12 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.web.conftest import wait_until
 
+from quantlytic.learn.contest.contest import Contest
+from quantlytic.learn.contest.outcomes import Outcome
+from quantlytic.learn.contest.promotion import Gate
 from quantlytic.model.event import Event
 from quantlytic.model.forecast import Forecast, ModelChange
 from quantlytic.model.strategychange import StrategyChange
 from quantlytic.model.time import NS_PER_MS, NS_PER_S
 from quantlytic.store.log.batch import EventBatch
 from quantlytic.store.log.sqlite import SqliteLog
+from quantlytic.web.challengers import verdict
 from quantlytic.web.models import COURSE, KEPT_CHANGES, WINDOW, ModelsView, drift_word
 from quantlytic.web.reader import TapeReader
 from quantlytic.web.views import Dashboard
@@ -112,10 +116,13 @@ def test_a_challengers_way() -> None:
     assert (one["model"], one["forecasts"], one["reason"], one["since_ms"]) == ("1" * 12, 0, "100 new bars", None)
     view.shadows("l", [change(2, "command", "", NEW), forecast(2, model=NEW), forecast(2, model=NEW, name=B)])
     view.shadows("l", [change(3, "judged", NEW, NEW, reason="after 50 outcomes: not yet")])
+    view.tell_kind(NEW, "lightgbm")
     line = view.lines()[0]
+    said = {"cause": "judged", "model": "1" * 12, "reason": "after 50 outcomes: not yet", "time_ms": 3000.0}
+    said |= {"outcomes": None, "lead": None, "measure": "", "against": "", "missing": "after 50 outcomes: not yet"}
     assert line["challengers"] == [{
-        "model": "1" * 12, "instruments": [A, B], "forecasts": 2, "is_whole": True, "reason": "100 new bars", "since_ms": 2000.0,
-        "judged": {"cause": "judged", "model": "1" * 12, "reason": "after 50 outcomes: not yet", "time_ms": 3000.0},
+        "model": "1" * 12, "kind": "lightgbm", "instruments": [A, B], "forecasts": 2, "is_whole": True,
+        "reason": "100 new bars", "since_ms": 2000.0, "judged": said,
     }]  # fmt: skip
     assert line["training"]["reason"] == "100 new bars"
     view.shadows(
@@ -123,9 +130,79 @@ def test_a_challengers_way() -> None:
     )
     line = view.lines()[0]
     assert line["challengers"] == []
-    assert line["ended"] == {"model": "1" * 12, "cause": "promotion", "reason": "better", "time_ms": 5000.0}
+    ended = {"model": "1" * 12, "cause": "promotion", "reason": "better", "time_ms": 5000.0, "missing": "better"}
+    assert line["ended"].items() >= ended.items()
     assert line["training"]["cause"] == "failed"
     assert view.changes() == []  # of what is in force
+
+
+def judged(values: Sequence[tuple[float, float, float]], gate: Gate, looked: int = 0) -> str:
+    """What the gate says of (challenger's forecast, champion's, outcome)."""
+    contest = Contest("up", 1, 10.0)
+    for second, (ours, theirs, label) in enumerate(values):
+        contest.take(theirs, forecast(second, ours, NEW, drift=0.01))
+        contest.settle(Outcome(forecast(second, ours, NEW), label, label - 0.5, 1.0))
+    return gate.judge(contest, looked, 10).reason
+
+
+def test_the_gates_own_words_are_told_in_figures() -> None:
+    by_turns = [(0.7, 0.5, 1.0) if k % 10 else (0.7, 0.5, 0.0) for k in range(40)]
+    words = judged(by_turns, Gate(outcomes=40))
+    found = verdict(change(3, "judged", NEW, NEW, reason=words))
+    assert (found["outcomes"], found["measure"], found["against"]) == (40, "log loss", "the champion")
+    assert found["lead"] == pytest.approx(math.log(2) + 0.9 * math.log(0.7) + 0.1 * math.log(0.3), abs=1e-3)
+    assert found["missing"].startswith("says the same whatever happens, no better than the base rate, ")
+    assert not {"luck", "drift", "slow"} & set(found["missing"].split())
+    words = judged([(theirs, ours, label) for ours, theirs, label in by_turns], Gate(outcomes=40))
+    found = verdict(change(3, "refused", NEW, "", reason=words))
+    assert "no better than the champion" in found["missing"]
+    assert found["lead"] < 0
+    assert verdict(change(3, "refused", NEW, "", reason="cut off"))["missing"] == "cut off"
+
+
+def test_the_largest_lead_is_first_and_one_that_was_not_looked_at_last() -> None:
+    models = ["2" * 64, "3" * 64, "4" * 64, "5" * 64]
+    shadows: list[Event] = [change(1, "command", "", one) for one in models] + [forecast(2, model=models[1])]
+    for one, ours in ((models[2], 0.691), (models[3], 0.690)):
+        reason = f"not promoted (loss) on 40 outcomes: log loss {ours} against the champion's 0.6905 (by luck 40 %)"
+        shadows.append(change(3, "judged", one, one, reason=reason))
+    (line,) = view_of([forecast(1)], shadows).lines()
+    assert [one["model"][0] for one in line["challengers"]] == ["5", "4", "3", "2"]
+
+
+def test_what_is_wrong_is_warned_of_until_it_is_mended() -> None:
+    view = view_of([change(1, "command", "", OLD), forecast(1), forecast(1, name=B)])
+    assert view.warnings() == []
+    view.forecasts("l", [change(2, "refused", reason="cut off"), forecast(2)])
+    assert view.warnings() == ["l: model 111111111111 refused: cut off"]
+    view.forecasts("l", [change(3, "promotion"), forecast(3, model=NEW)])
+    assert view.warnings() == []
+    view.forecasts("l", [
+        change(4, "expired", NEW, "", name=A, reason="too old"), forecast(4, NAN, "", reason="too old"),
+        change(4, "expired", NEW, "", name=B, reason="too old"), forecast(4, NAN, "", name=B, reason="too old"),
+    ])  # fmt: skip
+    assert view.warnings() == ["l: model 111111111111 expired: too old (A, B)"]
+    view.forecasts("l", [change(5, "rollback", "", OLD, name=A), forecast(5)])
+    assert view.warnings() == ["l: model 111111111111 expired: too old (B)"]
+    view.shadows("l", [
+        change(6, "failed", "", "", reason="training failed (1 new bar): no space"),
+        change(6, "refused", "", NEW, reason="other columns"),
+    ])  # fmt: skip
+    assert view.warnings()[1:] == [
+        "l: training failed (1 new bar): no space", "l: challenger 111111111111 refused: other columns",
+    ]  # fmt: skip
+    view.forecasts("l", [forecast(86_400 + 5, drift=0.3)])  # a day later
+    assert view.warnings()[:1] == ["l: the features have drifted, PSI 0.30"]
+    assert "expired" not in " ".join(view.warnings())
+
+
+def test_a_line_without_a_model_is_warned_of() -> None:
+    none = [forecast(1, NAN, "", name=f"box:{k}", reason="no champion") for k in range(6)]
+    assert view_of(none).warnings() == ["l: no forecasts: no champion (0, 1, 2, 3 and 2 more)"]
+    assert view_of([forecast(1, NAN, reason="warming up")]).warnings() == []
+    dashboard = Dashboard("box", [NS_PER_S], stale_after_s=2.0)
+    dashboard.apply_line("forecasts", "l", EventBatch(none, range(6), 6))
+    assert "l: no forecasts: no champion (0, 1, 2, 3 and 2 more)" in dashboard.state(0)["warnings"]
 
 
 def test_of_challengers_that_were_never_asked_the_last_is_left() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -12,7 +12,8 @@ import msgspec
 from quantlytic.model.event import Event
 from quantlytic.model.forecast import Forecast, ModelChange
 from quantlytic.model.strategychange import StrategyChange
-from quantlytic.model.time import NS_PER_MS
+from quantlytic.model.time import NS_PER_MS, NS_PER_S
+from quantlytic.web.challengers import Challenger, short, told, verdict
 
 Row = dict[str, Any]
 _PARAMS = msgspec.json.Decoder(dict[str, float])
@@ -25,22 +26,27 @@ KEPT_CHANGES = 20
 SHOWN_INSTRUMENTS = 60
 MOVING, DRIFTED = 0.1, 0.25
 """Population stability indices: by custom, below the first nothing has changed, above the second much has (Siddiqi, 2006)."""
+WARNED_NS = 86_400 * NS_PER_S
+"""So long a refusal is warned of, unless something else was put in force before."""
+TROUBLE = ("refused", "demoted", "expired")
 MODEL, STRATEGY = "model", "strategy"
 
 
 class LineView:
     """Folds `forecasts.LINE` and `shadows.LINE`, of the instruments of one venue."""
 
-    def __init__(self, line: str, venue: str) -> None:
+    def __init__(self, line: str, venue: str, kinds: Mapping[str, str]) -> None:
         self.line = line
+        self._kinds = kinds
         self.last_time = 0
         self._prefix = f"{venue}:"
         self._slots: dict[str, _Slot] = {}
         self._for_all: ModelChange | None = None  # what came before the first forecast of an instrument
         self._latencies: deque[int | None] = deque(maxlen=WINDOW)
-        self._challengers: dict[str, _Challenger] = {}
+        self._challengers: dict[str, Challenger] = {}
         self._ended: Row | None = None
         self._trained: ModelChange | None = None
+        self._troubles: dict[str, ModelChange] = {}  # by instrument, until another is put in force
         self._changes: deque[Row] = deque(maxlen=KEPT_CHANGES)
         self._number = 0
         self._row: Row | None = None
@@ -59,6 +65,12 @@ class LineView:
         elif isinstance(event, ModelChange):
             self._row = None
             self._note(event)
+            if event.cause in TROUBLE:
+                self._troubles[event.instrument] = event
+            elif event.instrument:
+                self._troubles.pop(event.instrument, None)
+            else:
+                self._troubles.clear()
             if event.cause != "refused":
                 self._put_in_force(event)
 
@@ -76,8 +88,7 @@ class LineView:
         if self._row is None:
             shown = sorted(self._slots.items())[:SHOWN_INSTRUMENTS]
             times = sorted(one for one in self._latencies if one is not None)
-            drifts = [slot.drift for slot in self._slots.values() if not math.isnan(slot.drift)]
-            drift = max(drifts, default=None)
+            drift = self._drift()
             self._row = {
                 "line": self.line, "time_ms": _ms(self.last_time), "in_force": self._in_force(),
                 "instruments": [{"instrument": name, **slot.row()} for name, slot in shown],
@@ -85,8 +96,8 @@ class LineView:
                 "looked_at": len(self._latencies), "with_value": len(times),
                 "latency_p50_ms": _share(times, 0.5), "latency_p99_ms": _share(times, 0.99),
                 "drift": drift, "drift_word": drift_word(drift),
-                "challengers": [one.row() for one in self._challengers.values()], "ended": self._ended,
-                "training": _told(self._trained),
+                "challengers": self._rivals(), "ended": self._ended,
+                "training": told(self._trained) if self._trained else None,
             }  # fmt: skip
         return self._row
 
@@ -94,7 +105,46 @@ class LineView:
         """The last changes of models, oldest first. What becomes of challengers is in `row`."""
         return list(self._changes)
 
+    def forget_row(self) -> None:
+        """Something that it shows was told."""
+        self._row = None
+
+    def models(self) -> set[str]:
+        """The ids of the challengers."""
+        return set(self._challengers)
+
+    def warnings(self) -> list[str]:
+        """What is wrong with the line now, in words."""
+        newest = max([self.last_time, *(one.event_time for one in self._troubles.values())])
+        found = list[tuple[str, str]]()  # (instrument, what)
+        for scope, change in self._troubles.items():
+            if change.event_time > newest - WARNED_NS:
+                model = short(change.new if change.cause == "refused" else change.old)
+                found.append((scope, f"model {model} {change.cause}: {change.reason}"))
+        for name, slot in sorted(self._slots.items()):
+            if not slot.model and slot.reason and not {name, ""} & self._troubles.keys():
+                found.append((name, f"no forecasts: {slot.reason}"))
+        where: dict[str, list[str]] = {}
+        for scope, what in found:
+            where.setdefault(what, []).append(scope.removeprefix(self._prefix))
+        texts = [f"{what}{'' if '' in names else f' ({_some(names)})'}" for what, names in where.items()]
+        if drift_word(drift := self._drift()) == "drifted":
+            texts.append(f"the features have drifted, PSI {drift:.2f}")
+        if self._trained is not None and self._trained.cause == "failed":
+            texts.append(self._trained.reason)
+        if self._ended and self._ended["cause"] == "refused" and self._ended["outcomes"] is None:
+            texts.append(f"challenger {self._ended['model']} refused: {self._ended['reason']}")
+        return [f"{self.line}: {text}" for text in texts]
+
     # ---- inside
+
+    def _rivals(self) -> list[Row]:
+        """The challengers, the one with the largest lead first, those that were not looked at yet last."""
+        rows = [one.row(self._kinds.get(one.model_id, "")) for one in self._challengers.values()]
+        return sorted(rows, key=_lead, reverse=True)
+
+    def _drift(self) -> float | None:
+        return max((slot.drift for slot in self._slots.values() if not math.isnan(slot.drift)), default=None)
 
     def _put_in_force(self, change: ModelChange) -> None:
         if change.instrument:
@@ -137,19 +187,14 @@ class LineView:
             gone = event.new or event.old
             for one in (gone, event.old):
                 self._challengers.pop(one, None)
-            self._ended = {
-                "model": short(gone),
-                "cause": cause,
-                "reason": event.reason,
-                "time_ms": _ms(event.event_time),
-            }
+            self._ended = verdict(event)
         else:
             if event.old != event.new:
                 self._challengers.pop(event.old, None)
             self._challenger(event.new).seated = event
 
-    def _challenger(self, model_id: str) -> _Challenger:
-        return self._challengers.setdefault(model_id, _Challenger(model_id))
+    def _challenger(self, model_id: str) -> Challenger:
+        return self._challengers.setdefault(model_id, Challenger(model_id))
 
     def _note(self, event: ModelChange) -> None:
         self._number += 1
@@ -166,6 +211,7 @@ class ModelsView:
     def __init__(self, venue: str) -> None:
         self._venue = venue
         self._lines: dict[str, LineView] = {}
+        self._kinds: dict[str, str] = {}
         self._strategies: dict[str, deque[Row]] = {}
 
     def forecasts(self, line: str, events: Iterable[Event]) -> None:
@@ -203,9 +249,25 @@ class ModelsView:
         rows += [row for kept in self._strategies.values() for row in kept]
         return sorted(rows, key=lambda row: (row["time_ms"], row["id"]), reverse=True)[:KEPT_CHANGES]
 
+    def unknown(self) -> list[str]:
+        """The ids of challengers whose kind was not told yet."""
+        return sorted({one for view in self._lines.values() for one in view.models()} - self._kinds.keys())
+
+    def tell_kind(self, model_id: str, kind: str) -> None:
+        """`kind`: of the catalogue, such as "lightgbm"."""
+        self._kinds[model_id] = kind
+        for view in self._lines.values():
+            view.forget_row()
+
+    def warnings(self) -> list[str]:
+        """What is wrong with the lines that forecast, in words."""
+        newest = max((view.last_time for view in self._lines.values()), default=0)
+        views = [view for view in self._lines.values() if view.last_time > newest - WARNED_NS]
+        return [text for view in sorted(views, key=lambda view: view.line) for text in view.warnings()]
+
     def _line(self, line: str) -> LineView:
         if line not in self._lines:
-            self._lines[line] = LineView(line, self._venue)
+            self._lines[line] = LineView(line, self._venue, self._kinds)
         return self._lines[line]
 
 
@@ -219,6 +281,11 @@ class _Slot:
         self.drift = math.nan
         self._last: Forecast | None = None
         self._course: deque[float | None] = deque(maxlen=COURSE)
+
+    @property
+    def reason(self) -> str:
+        """Why the last bar has no forecast."""
+        return self._last.reason if self._last else ""
 
     def put(self, change: ModelChange) -> None:
         self._serve(change.new)
@@ -242,35 +309,6 @@ class _Slot:
             "time_ms": _ms(last.close_time) if last else None, "reason": last.reason if last else "",
             "drift": _figure(self.drift), "course": list(self._course),
         }  # fmt: skip
-
-
-class _Challenger:
-    """A model that forecasts beside the champion, or is about to."""
-
-    def __init__(self, model_id: str) -> None:
-        self.model_id = model_id
-        self.forecasts = 0
-        self.trained: ModelChange | None = None
-        self.seated: ModelChange | None = None
-        self.judged: ModelChange | None = None
-        self._instruments: set[str] = set()
-
-    def take(self, event: Forecast) -> None:
-        self.forecasts += 1
-        self._instruments.add(event.instrument)
-
-    def row(self) -> Row:
-        why = self.trained or self.seated
-        return {
-            "model": short(self.model_id), "instruments": sorted(self._instruments), "forecasts": self.forecasts,
-            "is_whole": self.seated is not None, "reason": why.reason if why else "",
-            "since_ms": _ms(self.seated.event_time) if self.seated else None, "judged": _told(self.judged),
-        }  # fmt: skip
-
-
-def short(model_id: str) -> str:
-    """A model's id as it is told; an ensemble's has those of its members."""
-    return "+".join(one[:12] for one in model_id.split("+"))
 
 
 def drift_word(index: float | None) -> str:
@@ -300,10 +338,13 @@ def _strategies(event: StrategyChange) -> tuple[str, str]:
     return old, new
 
 
-def _told(event: ModelChange | None) -> Row | None:
-    if event is None:
-        return None
-    return {"cause": event.cause, "model": short(event.new), "reason": event.reason, "time_ms": _ms(event.event_time)}
+def _lead(row: Row) -> tuple[float, int]:
+    lead = row["judged"]["lead"] if row["judged"] else None
+    return -math.inf if lead is None else lead, row["forecasts"]
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
 
 
 def _share(ordered: list[int], share: float) -> float | None:

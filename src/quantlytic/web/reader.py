@@ -52,12 +52,14 @@ class TapeReader:
         *,
         list_runs: Callable[[], Iterable[Run]],
         publish: Callable[[bytes], None],
+        kind_of: Callable[[str], str] = lambda _model_id: "",
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._open_log = open_log
         self._dashboard = dashboard
         self._outbox = Outbox(outbox)
         self._list_runs = list_runs
+        self._kind_of = kind_of
         self._publish = publish
         self._now_ns = now_ns
         self._lock = threading.Lock()
@@ -193,7 +195,7 @@ class TapeReader:
                 self._dashboard.set_mails(self._outbox.mails())
 
     def _look_around(self, log: Log) -> None:
-        """Find new streams and new runs."""
+        """Find new streams, new runs and what new challengers are."""
         venue = self._dashboard.venue
         lines = [stream for kind in LINE_STREAMS for stream in log.streams(f"{kind}.")]
         for stream in (f"market.{venue}", f"bars.{venue}", "deliveries", *lines):
@@ -213,6 +215,11 @@ class TapeReader:
                     self._take_up(log, f"{kind}.{run_id}")
             for run_id in self._dashboard.runs.keys() & runs.keys():
                 self._dashboard.describe_run(runs[run_id])
+            unknown = self._dashboard.unknown_models()
+        kinds = {model_id: self._kind_of(model_id) for model_id in unknown}
+        with self._lock:
+            for model_id, kind in kinds.items():
+                self._dashboard.tell_kind(model_id, kind)
 
     def _make_room(self) -> None:
         """Forget the run that has been quiet for longest when there are as many as the page shows."""

@@ -36,6 +36,7 @@ class WebServer:
     warmup_bars   bars the strategy needs before its first signal, if known.
     stale_after_s a feed silent for longer is marked stale.
     halt          what the red button does; None: there is none.
+    kind_of       the kind of a model by its id, "" if that cannot be known; called in the reader's thread, once a challenger.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class WebServer:
         warmup_bars: int | None = None,
         stale_after_s: float = 2.0,
         halt: HaltDesk | None = None,
+        kind_of: Callable[[str], str] = lambda _model_id: "",
     ) -> None:
         if len(token) < _MIN_TOKEN:
             raise InputError(f"the page's token is too short: take at least {_MIN_TOKEN} random characters")
@@ -60,7 +62,9 @@ class WebServer:
         self._allowed_hosts, self._halt = (host, *allowed_hosts), halt
         dashboard = Dashboard(venue, [duration_ns(size) for size in bar_sizes], stale_after_s, warmup_bars)
         self._hub = Hub()
-        self._reader = TapeReader(open_log, dashboard, outbox, list_runs=list_runs, publish=self._hub.publish)
+        self._reader = TapeReader(
+            open_log, dashboard, outbox, list_runs=list_runs, publish=self._hub.publish, kind_of=kind_of
+        )
         self._serving: Serving | None = None
 
     @property

@@ -145,6 +145,14 @@ class Dashboard:
         """`lines`: what forecasts, and how well; `changes`: the last ones of models and strategies, newest first."""
         return {"lines": self._models.lines(), "changes": self._models.changes()}
 
+    def unknown_models(self) -> list[str]:
+        """The ids of challengers whose kind was not told yet."""
+        return self._models.unknown()
+
+    def tell_kind(self, model_id: str, kind: str) -> None:
+        """Of what kind a model is, such as "lightgbm"; "" if that cannot be known."""
+        self._models.tell_kind(model_id, kind)
+
     def totals(self) -> dict[str, Row]:
         """Run -> its counts, equity and positions."""
         return {run_id: view.summary(self._marks) for run_id, view in self.runs.items()}
@@ -195,7 +203,7 @@ class Dashboard:
             (rejected > 0, f"Orders rejected or unresolved: {rejected}"),
             (self._failed_deliveries > 0, f"Notices not delivered: {self._failed_deliveries}"),
         )
-        return [text for is_so, text in found if is_so]
+        return [text for is_so, text in found if is_so] + self._models.warnings()
 
     def _notices(self) -> list[Row]:
         """Deliveries, each with its mail, and mails in the outbox that no delivery tells of; newest first."""

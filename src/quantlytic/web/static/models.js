@@ -2,7 +2,7 @@
 
 import * as format from './format.js';
 
-const WIDTH = 120, HEIGHT = 22;
+const WIDTH = 120, HEIGHT = 22, FEW = 5; // challengers that are shown at first; as many as in models.css
 const SVG = 'http://www.w3.org/2000/svg';
 const get = id => document.getElementById(id);
 const blocks = new Map();
@@ -38,8 +38,15 @@ function changeWords({ cause, old, new: next }) {
 function newBlock(name) {
   const block = get('line').content.firstElementChild.cloneNode(true);
   block.querySelector('h3').textContent = name;
-  block.querySelector('.scroll').setAttribute('aria-label', `Forecasts of ${name} by instrument`);
-  block.querySelector('caption').textContent = `Forecasts of ${name} by instrument`;
+  for (const [place, label] of [['.scroll', `Forecasts of ${name} by instrument`], ['.rivals', `Challengers of ${name}`]]) {
+    block.querySelector(place).setAttribute('aria-label', label);
+    block.querySelector(`${place} caption`).textContent = label;
+  }
+  const fold = block.querySelector('.fold');
+  fold.onclick = () => {
+    fold.setAttribute('aria-expanded', String(!block.querySelector('.rivals table').classList.toggle('few')));
+    foldWords(block);
+  };
   return block;
 }
 
@@ -52,8 +59,6 @@ function fillBlock(block, line, now) {
     : 'no forecast yet', line.looked_at && `${format.count(line.with_value)} of the last ${format.count(line.looked_at)} bars have one`);
   const word = { moving: '◐ moving', drifted: '⚠ drifted' }[line.drift_word] ?? line.drift_word;
   fact('drift', line.drift == null ? 'not known yet: too few bars' : { text: `${word}, PSI ${format.number(line.drift, 3)}`, tone: { moving: 'warn', drifted: 'down' }[line.drift_word] ?? '' });
-  fact('challenger', line.challengers.length ? line.challengers.map(one => challenger(one, line, when)) : 'none',
-    line.ended && `The last that ended, ${line.ended.model}: ${ENDED[line.ended.cause] ?? 'asked no more'} at ${when(line.ended.time_ms)}${line.ended.cause === 'promotion' ? '' : `: ${line.ended.reason}`}`);
   const { training } = line;
   fact('training', !training ? 'none seen' : training.cause === 'failed'
     ? { text: `✕ ${when(training.time_ms)} ${training.reason}`, tone: 'down' }
@@ -62,6 +67,9 @@ function fillBlock(block, line, now) {
   const more = block.querySelector('.more');
   more.hidden = !line.more_instruments;
   more.textContent = `and ${format.count(line.more_instruments)} more instruments`;
+  rivals(block, line, when);
+  const { ended } = line;
+  fact('challenger', ended && `The last that ended, ${ended.model}: ${ENDED[ended.cause] ?? 'asked no more'} at ${when(ended.time_ms)}${ended.cause === 'promotion' ? '' : `: ${ended.missing}`}`);
 }
 
 function inForce(row, when) {
@@ -71,14 +79,42 @@ function inForce(row, when) {
   return { text: `${row.model || 'none'}${where}${since}${why}`, tone: row.model ? '' : 'warn' };
 }
 
-function challenger(one, line, when) {
-  const count = `${one.is_whole ? '' : 'at least '}${format.count(one.forecasts)} forecast${one.forecasts === 1 ? '' : 's'}`;
-  const where = one.instruments.length && one.instruments.length < line.instruments.length ? ` for ${one.instruments.map(format.symbol).join(', ')}` : '';
+/** The challengers, one a row; those beyond a few are folded away. */
+function rivals(block, { challengers, instruments }, when) {
+  const place = block.querySelector('.rivals');
+  block.querySelector('h4').hidden = place.hidden = !challengers.length;
+  const body = place.querySelector('tbody');
+  while (body.rows.length > challengers.length) body.deleteRow(-1);
+  challengers.forEach((one, i) => {
+    const row = body.rows[i] ?? body.insertRow();
+    rival(one, instruments, when).forEach((words, k) => text(row.cells[k] ?? newCell(row, place, k), words));
+  });
+  foldWords(block);
+}
+
+function foldWords(block) {
+  const fold = block.querySelector('.fold'), more = block.querySelector('.rivals tbody').rows.length - FEW;
+  fold.hidden = more <= 0;
+  text(fold, block.querySelector('.few') ? `Show ${more} more` : `Show the first ${FEW} only`);
+}
+
+function newCell(row, place, k) {
+  const head = place.querySelectorAll('th')[k], cell = row.insertCell();
+  cell.className = head.className;
+  cell.dataset.head = head.textContent;
+  return cell;
+}
+
+function rival({ model, kind, forecasts, is_whole: isWhole, instruments: its, since_ms: since, judged }, all, when) {
+  const where = its.length && its.length < all.length ? ` for ${its.map(format.symbol).join(', ')}` : '';
+  const found = judged ? `${judged.missing} (${when(judged.time_ms)})` : forecasts ? `not looked at yet${since == null ? '' : `, since ${when(since)}`}` : 'about to begin';
   return [
-    `${one.model}: ${one.forecasts ? `${count}${where}` : 'about to begin'}${one.since_ms == null ? '' : ` since ${when(one.since_ms)}`}${one.reason && one.model !== line.training?.model ? ` (${one.reason})` : ''}`,
-    one.judged && `Last look, ${when(one.judged.time_ms)}: ${one.judged.reason}`,
+    `${model}${where}`, kind || '–', `${isWhole || !forecasts ? '' : '≥ '}${format.count(forecasts)}`,
+    format.count(judged?.outcomes), lead(judged), found,
   ];
 }
+
+const lead = judged => (judged?.lead == null ? '–' : `${judged.lead > 0 ? '+' : ''}${judged.lead} ${judged.measure}${judged.against === 'the base rate' ? ' over the base rate' : ''}`.replace('-', '−'));
 
 /** Texts, or {text, tone}, as paragraphs of an element. */
 function paragraphs(element, texts) {
