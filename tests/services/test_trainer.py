@@ -12,6 +12,7 @@ import textwrap
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -65,10 +66,10 @@ class World:
         )
         return [sys.executable, "-c", script]
 
-    def trainer(self, triggers: Triggers, command: list[str]) -> Trainer:
+    def trainer(self, triggers: Triggers, command: list[str], **options: Any) -> Trainer:
         return Trainer(
             self.log, "trend", self.spec, self.folder, self.registry, triggers, command=command,
-            now_ns=lambda: self.now_ns, timer_s=lambda: self.now_s,
+            now_ns=lambda: self.now_ns, timer_s=lambda: self.now_s, **options,
         )  # fmt: skip
 
     def feed(self, bars: int, model_id: str = "", drift: float = 0.01, value: float = 0.6) -> None:
@@ -261,7 +262,9 @@ def test_a_trainer_that_dies_leaves_its_training_to_the_next_one(world: World) -
     # it dies here, as by kill -9: nothing is closed, the process goes on
     again = world.trainer(triggers, world.command())
     again.pump()
-    assert "another training is going on" in again.last_failure
+    assert (
+        "another training is going on: this one waits for the training of line 'trend' (process" in again.last_failure
+    )
 
     def is_done() -> bool:
         world.now_s += 1.0

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 import msgspec
 
+from quantlytic.learn.retraining.traininglock import Holder, TrainingLock, end_group
 from quantlytic.learn.training.spec import TrainSpec, read_spec
-from quantlytic.model.errors import InputError, QuantlyticError, StoreError
+from quantlytic.model.errors import InputError, MismatchError, QuantlyticError, StoreError
+from quantlytic.model.time import NS_PER_S, duration_text
 
 NICE = 10
+LIMIT_S = 6 * 3600.0
 _STOP_S = 5.0
+_LASTING = (InputError.exit_code, MismatchError.exit_code)
 _THREADS = (
     "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "NUMBA_NUM_THREADS",
     "POLARS_MAX_THREADS", "RAYON_NUM_THREADS", "TOKIO_WORKER_THREADS",
@@ -26,14 +30,22 @@ _THREADS = (
 
 
 class TrainingFailed(QuantlyticError):
-    """A training ended without its models; the message is one line."""
+    """A training ended without its models; the message is one line. `lasting`: with the same spec the next one would end
+    alike."""
+
+    def __init__(self, message: str, *, lasting: bool = False) -> None:
+        super().__init__(message)
+        self.lasting = lasting
 
 
 class Made(msgspec.Struct, frozen=True):
-    """A model that a training put into the registry; `line` is "NAME/INSTRUMENT" or "NAME/pooled"."""
+    """A model that a training put into the registry; `line` is "NAME/INSTRUMENT" or "NAME/pooled". Not `kept`, it is not there,
+    and `why_not` says why."""
 
     model_id: str
     line: str
+    kept: bool = True
+    why_not: str = ""
 
 
 class TrainingProcess:
@@ -41,7 +53,9 @@ class TrainingProcess:
 
     While it runs it holds the lock of that folder: of one home there is one training at a time, whoever asks. The lock is the
     process's own: when its trainer is killed, the training goes on to its end, and the next trainer finds what it made under
-    the same `line` and `number`. So nothing is trained twice because somebody died. `command`: what is run instead (tests).
+    the same `line` and `number`. So nothing is trained twice because somebody died. `limit_s`: how long it may take; one that
+    takes longer is ended by its trainer, or, where that is dead, by whoever waits for it. `command`: what is run instead
+    (tests).
     """
 
     def __init__(
@@ -53,22 +67,29 @@ class TrainingProcess:
         *,
         command: Sequence[str] | None = None,
         nice: int = NICE,
+        limit_s: float = LIMIT_S,
     ) -> None:
-        self._spec, self._line, self._nice = spec, line, nice
+        self._spec, self._line, self._nice, self._limit_s = spec, line, nice, limit_s
         name = f"{line}.{number}"
         self._command = command or (sys.executable, "-m", "quantlytic", "train", str(spec), "--json")
         self._home, self._folder = home, home / "training"
         self._answer, self._words = self._folder / f"{name}.json", self._folder / f"{name}.err"
+        self._lock = TrainingLock(self._folder / "lock")
         self._process: subprocess.Popen[bytes] | None = None
+        self._began_s = 0.0
+        self.waits_for = ""
 
     def begin(self) -> bool:
-        """Start it, unless it is done already (by one whose trainer died). False: another training is going on, ask again.
+        """Start it, unless it is done already (by one whose trainer died). False: another training is going on, which
+        `waits_for` names; ask again.
 
         Raises InputError for a spec that cannot be, and StoreError when nothing can be written.
         """
-        lock = self._lock()
+        lock = self._lock.take()
         if lock is None:
+            self._wait()
             return False
+        self.waits_for = ""
         try:
             spec = read_spec(self._spec)
             if spec.name != self._line:
@@ -77,7 +98,10 @@ class TrainingProcess:
                 return True
             with self._answer.open("wb") as answer, self._words.open("wb") as words:
                 self._process = self._spawn(lock, answer, words)
+            self._began_s, now_ns = time.monotonic(), time.time_ns()
+            self._lock.note(lock, Holder(self._line, self.pid, now_ns, now_ns + int(self._limit_s * NS_PER_S)))
         except OSError as error:
+            self.stop()
             raise StoreError(f"no training can be started in {self._folder}: {error.strerror}") from None
         finally:
             os.close(lock)  # the process has it now
@@ -88,6 +112,17 @@ class TrainingProcess:
         """Whether there is something to wait for."""
         return self._process is not None and self._process.poll() is None
 
+    def check_time(self) -> None:
+        """End it, and raise TrainingFailed, when it has taken longer than it may."""
+        if self.is_running and time.monotonic() - self._began_s > self._limit_s:
+            self.stop()
+            limit = duration_text(max(round(self._limit_s), 1) * NS_PER_S)
+            raise TrainingFailed(
+                f"it took longer than its limit of {limit} and was ended; the trials it finished are kept, and the next one goes "
+                "on from there: ask for fewer trials, or raise the limit",
+                lasting=True,
+            )
+
     @property
     def pid(self) -> int:
         """Of the process; 0 when none was started."""
@@ -97,44 +132,41 @@ class TrainingProcess:
         """What it made, once it is not running any more. TrainingFailed, saying in one line why, when it did not end well."""
         code = self._process.returncode if self._process else 0
         if code:
-            raise TrainingFailed(self._why(code))
+            raise TrainingFailed(self._why(code), lasting=code in _LASTING)
         try:
             found = self._lines()
         except msgspec.MsgspecError as error:
             raise TrainingFailed(f"its answer cannot be read: {error}") from None
         if not found:
             raise TrainingFailed("it made no model")
+        if lost := [one for one in found if not one.kept]:
+            raise TrainingFailed(f"its model cannot be served: {lost[0].why_not}", lasting=True)
         return found
 
     def stop(self) -> None:
-        """End it, if it runs: what it has tried so far it will not try again."""
+        """End it and all it began, if it runs: what it has tried so far it will not try again."""
         process = self._process
         if process is None or process.poll() is not None:
             return
-        process.terminate()
-        try:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_STOP_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end_group(process.pid)
+        process.wait()
 
     def forget(self) -> None:
         """Remove its files."""
         for path in (self._answer, self._words):
             path.unlink(missing_ok=True)
 
-    def _lock(self) -> int | None:
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            lock = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError as error:
-            raise StoreError(f"no training can be started in {self._folder}: {error.strerror}") from None
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(lock)
-            return None
-        return lock
+    def _wait(self) -> None:
+        """Find out for whom; end one whose time has long been over."""
+        holder = self._lock.holder()
+        self.waits_for = "another training" if holder is None else holder.words
+        if holder is not None and holder.is_overdue(time.time_ns()):
+            self.waits_for += ", which was over its time and has been ended"
+            holder.end()
 
     def _spawn(self, lock: int, answer: IO[Any], words: IO[Any]) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
