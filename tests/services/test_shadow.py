@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from tests.learn.made import MINUTE_NS, START_NS, bars_of
-from tests.learn.servable import LINE, OTHER, POOLED, TRAINED, artifact, promoted, root_artifact
+from tests.learn.servable import BTC, ETH, LINE, OTHER, POOLED, TRAINED, artifact, promoted, root_artifact
 from tests.services.forecasttruth import expected
 
 from quantlytic.app.commands.challengers import command
@@ -350,6 +350,86 @@ def test_a_model_of_one_instrument_challenges_the_pooled_one_there(stage: Stage)
     assert stage.registry.alias("trend/file:BTCUSDT/champion") == made.model_id
     assert stage.registry.alias(POOLED) == stage.champion
     assert {one.instrument for one in stage.words} == {LINE.instruments[0]}
+
+
+def two_champions(stage: Stage, minutes: int, own: str) -> None:
+    """Bars on which BTC is forecast by a model of its own, and ETH by the pooled champion."""
+    names = stage.champion, own
+    for _ in range(minutes):
+        bars, offsets = stage.feed_bars(1)
+        said = [
+            Forecast("trend", *(getattr(bar, name) for name in Bar.__struct_fields__), 0.5, names[bar.instrument == BTC], "", at)
+            for at, bar in zip(offsets, bars, strict=True) if isinstance(bar, Bar)
+        ]  # fmt: skip
+        with closing(stage.log.writer("predictor.trend")) as writer:
+            writer.commit({"forecasts.trend": said})
+    stage.pump()
+
+
+def test_champions_that_differ_by_instrument_are_a_contest_each_until_one_changes(stage: Stage) -> None:
+    promoted(stage.registry, knowing(1.0), CHALLENGER)
+    other, third = promoted(stage.registry, artifact(8)), promoted(stage.registry, artifact(7))
+    shadow = stage.start()
+    two_champions(stage, 60, other)
+    contest = only(shadow).contest
+    assert only(shadow).seat.opponents == {BTC: other, ETH: stage.champion}
+    assert (contest.outcomes, contest.has_champion) == (56, True), "features need four bars"
+    rows = contest._rows
+    shadow = stage.start()
+    assert only(shadow).contest._rows == rows
+    two_champions(stage, 10, third)
+    assert only(shadow).contest.outcomes == 9, "what was seen against another one counts no more"
+
+
+def test_a_pooled_one_is_measured_where_it_would_serve(stage: Stage) -> None:
+    """A champion of BTC's own stands before a pooled one: a pooled challenger is judged on ETH, and says so."""
+    own = promoted(stage.registry, artifact(6, line="trend/file:BTCUSDT", trained=TRAINED[:1]))
+    made = knowing(1.0)
+    promoted(stage.registry, made, CHALLENGER)
+    stage.start(GATE)
+    two_champions(stage, 520, own)
+    assert {one.instrument for one in stage.forecasts} == {ETH}
+    assert stage.registry.alias(POOLED) == made.model_id
+    assert {one.instrument for one in stage.words} == {ETH}
+    assert (stage.words[0].cause, stage.words[-1].cause) == ("command", "promotion")
+    assert stage.words[0].reason == "better; measured on box:ETHUSDT alone: the others have champions of their own"
+
+
+def test_a_pooled_one_that_would_serve_nowhere_is_told_at_once(stage: Stage) -> None:
+    made = knowing(1.0)
+    promoted(stage.registry, made, CHALLENGER)
+    shadow = stage.start(GATE)
+    stage.run(20)
+    promoted(stage.registry, artifact(6, line=f"trend/{TRAINED[0]}", trained=TRAINED[:1]))
+    stage.run(20)
+    assert [one.cause for one in stage.words] == ["command", "judged"]
+    assert stage.words[1].reason.startswith("from now on measured on box:ETHUSDT alone")
+    assert (only(shadow).seat.instruments, only(shadow).contest.outcomes) == ((ETH,), 19)
+    promoted(stage.registry, artifact(6, line=f"trend/{TRAINED[1]}", trained=TRAINED[1:]))
+    stage.run(5)
+    assert shadow.challenges == {}
+    assert "this one would serve nowhere" in stage.words[-1].reason
+    promoted(stage.registry, knowing(0.9), CHALLENGER)
+    stage.run(5)
+    assert [one.cause for one in stage.words[2:]] == ["refused", "refused"], (
+        "and so is the next one, before it is asked"
+    )
+    count = len(stage.events)
+    stage.start(GATE)
+    stage.run(5)
+    assert len(stage.events) == count
+
+
+def test_each_challenger_that_is_looked_at_takes_a_place_of_the_year(stage: Stage) -> None:
+    made = [knowing(-0.3 - 0.1 * k) for k in range(3)]
+    for one in made:
+        promoted(stage.registry, one, CHALLENGER)
+        stage.start(GATE)
+        stage.run(130)
+    reasons = [one.reason for one in stage.words if one.cause == "refused"]
+    assert [reason.partition("as no. ")[2][:1] for reason in reasons] == ["1", "2", "3"]
+    limits = [float(reason.partition("limit ")[2].partition(" %")[0]) for reason in reasons]
+    assert limits == sorted(limits, reverse=True), "restarts or not, each has less luck than the one before"
 
 
 def test_a_champion_named_a_moment_ago_is_not_overridden(stage: Stage) -> None:
