@@ -50,6 +50,80 @@ def test_bad_settings_are_named(variable: str, value: str, says: str, monkeypatc
     assert "\n" not in str(error.value)
 
 
+def said(text: str, folder: Path) -> list[str]:
+    """What is said of a file of settings: a line a mistake."""
+    (folder / "quantlytic.toml").write_text(text)
+    with pytest.raises(InputError) as error:
+        load_settings()
+    return str(error.value).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ('mode = "papier"', "setting 'mode': it must be 'alert', 'paper' or 'live', not 'papier'"),
+        (
+            'log = { retain = "5x" }',
+            "setting 'log.retain': '5x' is not a duration: write a whole number and ms, s, m, h or d",
+        ),
+        (
+            'strategies = [{}, { nam = "x" }]',
+            "'strategies.nam' of entry no. 2: there is no such setting; did you mean 'name'?",
+        ),
+        ("venue = { zzz = 1 }", "setting 'venue.zzz': there is no such setting; there are name, symbols, environment,"),
+        ("zzz = 1", "setting 'zzz': there is no such setting; there are home, run_for, venue,"),
+        ('venue = { symbols = "X" }', """setting 'venue.symbols': it must be a list such as ["a", "b"], not 'X'"""),
+        (
+            'forecasts = [{ line = "a" }]',
+            "setting 'forecasts.bar' of entry no. 1: it is missing, and there is no default",
+        ),
+        ("forecasts = 3", "setting 'forecasts': it must be tables, each under [[forecasts]], not 3"),
+        (
+            'forecasts = [{ line = "a b", bar = "1h" }]',
+            "it may have letters, digits, '.', '_' and '-', and begins with one of",
+        ),
+        ("account = { keep = { BTC = -1 } }", "setting 'account.keep.BTC': it must be at least 0, not -1"),
+        ("strategy = { cash = inf }", "setting 'strategy.cash': it must be a finite number"),
+        ('home = " "', "setting 'home': it is empty: name a folder"),
+        ("strategy = 3", "setting 'strategy': it must be a table of settings; mend it in"),
+        ('mode = "' + 99 * "x" + '"', "not '" + 35 * "x" + "...'; mend it in"),
+    ],
+)
+def test_each_mistake_is_one_line_that_says_what_to_write(text: str, what: str, empty_folder: Path) -> None:
+    (line,) = said(text, empty_folder)
+    assert what in line
+    assert line.endswith(f"; mend it in {empty_folder / 'quantlytic.toml'}")
+    assert "Value error" not in line
+    assert "{" not in line
+
+
+def test_several_mistakes_are_told_at_once(empty_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QUANTLYTIC_LOG__KIND", "paper")
+    lines = said('run_for = -1\n[web]\nport = "x"\n[log]\nretain = "1h"\n', empty_folder)
+    assert [line.split(":")[0] for line in lines] == ["setting 'run_for'", "setting 'log.kind'", "setting 'web.port'"]
+    assert lines[1].endswith("; mend it in QUANTLYTIC_LOG__KIND")
+    lines = said("[venue]\n" + "".join(f"x{k} = 1\n" for k in range(30)), empty_folder)
+    assert len(lines) == 11
+    assert lines[-1] == "and 21 more mistakes in the settings"
+
+
+def test_what_was_given_on_the_command_line_is_mended_there() -> None:
+    with pytest.raises(InputError, match=r"'venue.symbols': .*; mend it on the command line$"):
+        load_settings(venue={"symbols": "BTCUSDT"})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "web = { token = 5318008 }", 'web = { tokn = "5318008" }', 'notify = { smtp_pasword = "5318008" }',
+        "notify = { channels = { a = { url = 5318008 } } }", 'notify = { channels = { a = { secret = "5318008" } } }',
+        'notify = "5318008"', "account = { limits = { api_key = { a = 5318008 } }, zzz = 5318008 }",
+    ],
+)  # fmt: skip
+def test_no_secret_is_told(text: str, empty_folder: Path) -> None:
+    assert "5318008" not in "".join(said(text, empty_folder))
+
+
 def test_a_broken_file_is_named(empty_folder: Path) -> None:
     (empty_folder / "quantlytic.toml").write_text("home = [")
     with pytest.raises(InputError, match=r"quantlytic\.toml"):

@@ -19,7 +19,10 @@ ML = '[[strategies]]\nname = "ml-signal"\n'
         (LINE + LINE, "two entries of `forecasts` have the same line"),
         (LINE + "trainer = { new_bars = 9 }\n", "`trainer` needs `spec`"),
         (LINE + 'members = ["other"]\n', "has the member 'other', which is no line of models"),
-        (LINE + "gate = { outcomes = 3 }\n", "greater than or equal to 20"),
+        (
+            LINE + "gate = { outcomes = 3 }\n",
+            "setting 'forecasts.gate.outcomes' of entry no. 1: it must be at least 20, not 3",
+        ),
     ],
 )
 def test_what_does_not_fit_together_is_refused(text: str, said: str, quantlytic: Command, tmp_path: Path) -> None:
@@ -28,6 +31,8 @@ def test_what_does_not_fit_together_is_refused(text: str, said: str, quantlytic:
     assert code == 2
     assert said in err
     assert err.count("\n") == 1
+    assert "Value error" not in err
+    assert "{" not in err
 
 
 def test_a_spec_of_another_line_is_refused_before_a_run_is_entered(quantlytic: Command, tmp_path: Path) -> None:

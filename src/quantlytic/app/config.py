@@ -19,6 +19,7 @@ from pydantic_settings import (
 from quantlytic.app.dailysettings import DailySection
 from quantlytic.app.forecastsettings import ForecastSettings
 from quantlytic.app.section import Duration, Section
+from quantlytic.app.settingerrors import mistakes
 from quantlytic.model.errors import InputError
 from quantlytic.model.time import duration_ns
 
@@ -239,18 +240,12 @@ _NOT_SETTINGS = ("QUANTLYTIC_CACHE", "QUANTLYTIC_BOX_KEY", "QUANTLYTIC_BOX_SECRE
 
 
 def load_settings(**overrides: Any) -> Settings:
-    """Read and check the settings. Raises InputError naming the setting, what is wrong, and where it was read from."""
+    """Read and check the settings. Raises InputError: a line a mistake, naming the setting, what is wrong, and where it is."""
     _refuse_unknown_variables()
     try:
         return Settings(**overrides)
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"]) or "strategies"
-        variable = "QUANTLYTIC_" + "__".join(str(part) for part in first["loc"]).upper()
-        raise InputError(
-            f"setting {name!r}: {first['msg']} (got {first.get('input')!r}); "
-            f"mend it in {os.path.abspath('quantlytic.toml')} or in {variable}"
-        ) from None
+        raise InputError(mistakes(error, Settings, overrides)) from None
     except SettingsError as error:
         raise InputError(
             f"a QUANTLYTIC_ variable cannot be read: {error}; lists and tables are JSON, such as "

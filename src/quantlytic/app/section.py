@@ -6,11 +6,15 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
+from quantlytic.model.errors import InputError
 from quantlytic.model.time import duration_ns
 
 
 def _checked(value: str) -> str:
-    duration_ns(value)
+    try:
+        duration_ns(value)
+    except InputError as error:
+        raise ValueError(str(error)) from None  # so that the setting's name is told with it
     return value
 
 
