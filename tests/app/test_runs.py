@@ -33,7 +33,7 @@ def test_runs_oldest_first(quantlytic: Command, tmp_path: Path) -> None:
     ]  # fmt: skip
     assert first["summary"] == {"sharpe": 1.5}
     assert first["instruments"] == ["box:BTCUSDT", "box:ETHUSDT"]
-    assert (second["run_id"], second["status"], second["start"]) == ("aa", "running", None)
+    assert (second["run_id"], second["status"], second["start"]) == ("aa", "not begun", None)
     assert [run["run_id"] for run in answer(quantlytic("runs", "--mode", "paper", "--json"))] == ["aa"]
 
 

@@ -18,6 +18,7 @@ from tests.services.swapline import changes
 from quantlytic.app.bootstrap import Bootstrap
 from quantlytic.app.commands.swap import command
 from quantlytic.app.config import load_settings
+from quantlytic.app.presence import Presence
 from quantlytic.model.errors import InputError, QuantlyticError, StrategyError
 from quantlytic.model.run import Run
 from quantlytic.research.runs.beginning import begun_session, start_session
@@ -48,6 +49,8 @@ def swap(*arguments: str) -> Result:
 def at_work(bootstrap: Bootstrap, run: Run = RUN) -> Iterator[None]:
     """The run's services, in a thread, over bars that come as long as it lasts."""
     stop, failed = threading.Event(), list[BaseException]()
+    presence = Presence(bootstrap.stores.home)
+    presence.claim(["strategist"], "quantlytic up")
 
     def work() -> None:
         stores = bootstrap.stores
@@ -79,6 +82,7 @@ def at_work(bootstrap: Bootstrap, run: Run = RUN) -> Iterator[None]:
     finally:
         stop.set()
         thread.join()
+        presence.release()
     assert not failed, failed
 
 
@@ -138,10 +142,12 @@ def test_a_file_of_ones_own_is_changed_and_put_in_again(bootstrap: Bootstrap, tm
 
 
 def test_a_request_waits_for_the_run_to_go_on_and_is_answered_once(bootstrap: Bootstrap) -> None:
-    waiting = swap("bollinger", *KEEP, "--wait", "0.1", "--json")
+    began_s = time.monotonic()
+    waiting = swap("bollinger", *KEEP, "--wait", "300", "--json")
+    assert time.monotonic() - began_s < 60, "nobody is there to wait for"
     assert json.loads(waiting.output.splitlines()[0])["status"] == "waiting"
     assert type(waiting.exception) is QuantlyticError
-    assert "it stays asked for" in str(waiting.exception)
+    assert str(waiting.exception).startswith(f"nobody runs {RUN.run_id} now: it stays asked for")
     for _ in range(2):
         with at_work(bootstrap):
             wait_for_change(bootstrap)

@@ -87,8 +87,8 @@ def test_a_strategy_that_raises_ends_alone_and_a_mended_one_takes_over(
         assert (end.new, end.old, end.position, end.by) == (NOBODY, run.strategy, "keep", "quantlytic")
         line = 1 + code.splitlines().index("            self.weight = [0.3][self.bars]")
         for said in (
-            f"faulty.py:{line}: IndexError", "bar offset", "it held 500.597 box:A, ", "2 open orders", "bars=19", "weight=0.3",
-        ):
+            f"faulty.py:{line}: IndexError", "bar offset", "it held 500.597 box:A, ", "2 open orders", "weight=0.3, bars=19",
+        ):  # fmt: skip
             assert said in end.reason, end.reason
         assert "\n" not in end.reason
         (record,) = caplog.records
@@ -107,7 +107,7 @@ def test_a_strategy_that_raises_ends_alone_and_a_mended_one_takes_over(
         ask(log, run, run.strategy, position, code=mended, weight=0.3)
         for _ in range(10):
             pump(log, run, first, how, 1)
-        executor, strategist = pump(log, run, first, how)
+        _, strategist = pump(log, run, first, how)
         _, change = changes(log, run)
         assert (change.old, change.new, change.refusal) == (NOBODY, run.strategy, "")
         sold = [e for e in decided(log, run) if isinstance(e, Order) and e.bar_offset == change.bar_offset]
@@ -127,7 +127,7 @@ def test_a_strategy_that_raises_ends_alone_and_a_mended_one_takes_over(
 
 def test_a_request_that_was_made_ready_meanwhile_is_answered_after_the_end(tmp_path: Path) -> None:
     """Asked for before the bar at which the old one raises, ready after it."""
-    run, code = faulty(tmp_path)
+    run, _ = faulty(tmp_path)
     with logs(tmp_path / "log") as log:
         write_bars(log, 60, 3)
         how = means(tmp_path / "log")
@@ -169,8 +169,8 @@ def test_one_that_raises_while_its_orders_are_held(tmp_path: Path) -> None:
         assert (end.new, "held nothing" in end.reason) == (NOBODY, True)
         ask(log, run, "sma-cross", fast=2, slow=5)
         for _ in range(5):
-            executor, strategist = pump(log, run, first, how, 3)
-        executor, strategist = pump(log, run, first, how)
+            pump(log, run, first, how, 3)
+        _, strategist = pump(log, run, first, how)
         assert [one.new for one in changes(log, run)] == [NOBODY, "sma-cross"]
         assert [event for event in decided(log, run) if isinstance(event, Order)]
         check(log, run)

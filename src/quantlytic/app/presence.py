@@ -77,6 +77,15 @@ class Presence:
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
             return _SOMEBODY
 
+    def since_ns(self, service: str) -> int | None:
+        """Since when it runs, in this process or another, ns UTC (0 where that cannot be read); None where nobody runs it."""
+        if service not in self._held and not self.holder(service):
+            return None
+        try:
+            return _HOLDER.decode((self._folder / service).read_bytes()).since_ns
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+            return 0
+
     def running(self) -> dict[str, str]:
         """Service -> who runs it, of those that others run now."""
         names = sorted(path.name for path in self._folder.glob("[a-z]*")) if self._folder.is_dir() else []

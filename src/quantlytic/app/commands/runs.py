@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 @click.option("--mode", type=click.Choice(["backtest", "paper", "live"]), help="Only runs of this mode.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
 def command(mode: str | None, as_json: bool) -> None:
-    """List runs, oldest first."""
+    """List runs, oldest first.
+
+    Status of a run of the services: running (a process is at it), ended, died (its strategy has raised:
+    `quantlytic swap` gives it another one), not begun (no bar yet); of a backtest: finished or failed.
+    """
     from quantlytic.app.bootstrap import Bootstrap
     from quantlytic.app.config import load_settings
     from quantlytic.store.control import open_control
@@ -40,7 +44,9 @@ def command(mode: str | None, as_json: bool) -> None:
 
 def _with_span(run: RunRecord, bootstrap: Bootstrap) -> RunRecord:
     """A paper run goes on for as long as anybody wants it to: its times are those of the tape, and so is its strategy, where
-    another one has taken over."""
+    another one has taken over; whether anybody is at it is seen from outside."""
+    from quantlytic.app.presence import Presence
+    from quantlytic.app.runstate import state_of
     from quantlytic.app.span import span_of
     from quantlytic.research.runs.succession import as_it_is
 
@@ -49,8 +55,15 @@ def _with_span(run: RunRecord, bootstrap: Bootstrap) -> RunRecord:
     with bootstrap.stores.open_log() as log:
         start_ns, end_ns = span_of(log, run)
         now = as_it_is(run, log)
+        status = state_of(run, log, bootstrap.settings, Presence(bootstrap.stores.home))
     return msgspec.structs.replace(
-        run, start_ns=start_ns, end_ns=end_ns, strategy=now.strategy, params=now.params, code_hash=now.code_hash
+        run,
+        start_ns=start_ns,
+        end_ns=end_ns,
+        status=status,
+        strategy=now.strategy,
+        params=now.params,
+        code_hash=now.code_hash,
     )
 
 
@@ -75,9 +88,8 @@ def _print(runs: list[RunRecord]) -> None:
         names = ", ".join(instrument.symbol for instrument in run.instruments)
         size = duration_text(run.bar_size_ns) if run.bar_size_ns > 0 else ""
         start, end = ((_time(time_ns) or "")[:19] for time_ns in (run.start_ns, run.end_ns))
-        goes_on = run.mode != "backtest" and run.status == "running"  # whether or not a process is at it now
         table.add_row(
-            run.run_id, run.mode, run.strategy, params, names, size, start, end, "open" if goes_on else run.status,
+            run.run_id, run.mode, run.strategy, params, names, size, start, end, run.status,
             text.percent(run.summary.get("total_return"), sign=True), text.ratio(run.summary.get("sharpe")),
         )  # fmt: skip
     print_table(table)

@@ -37,12 +37,15 @@ def command(
     with the history on disk, and hands over at the end of a bar: what the old one had open is withdrawn, and the new one decides
     from the next bar on, its orders held until its indicators are ready. The request survives restarts and is answered once.
 
-    Exit code 0: it took effect. 2 or 7: refused, the old one goes on. 1: nobody has answered within --wait: it stays asked for.
+    Exit code 0: it took effect. 2 or 7: refused, the old one goes on. 1: nobody has answered within --wait, or nobody runs it: it
+    stays asked for.
     """
     from quantlytic.app.bootstrap import Bootstrap
     from quantlytic.app.commands.backtest import parse_params
     from quantlytic.app.config import load_settings
     from quantlytic.app.confirm import confirm_mode
+    from quantlytic.app.presence import Presence
+    from quantlytic.app.runstate import may_run
     from quantlytic.services.asking import answer_to, ask, request_for, told, try_out
 
     settings = load_settings()
@@ -59,26 +62,30 @@ def command(
             sources=sources, now_ns=time.time_ns(),
         )  # fmt: skip
         try_out(run, log, stores.lake(), request, sources)
-        answer = answer_to(run, log, request.request, ask(run, log, request), wait_s)
+        position = ask(run, log, request)
+        is_at_work = settings.log.kind != "sqlite" or may_run(run, log, Presence(settings.home))
+        answer = answer_to(run, log, request.request, position, wait_s if is_at_work else 0.0)
     found = told(request, answer)
     click.echo(json.dumps(found) if as_json else _words(found))
     if answer is None:
+        why = f"no answer within {wait_s:g} s" if is_at_work else f"nobody runs {run.run_id} now"
         raise QuantlyticError(
-            f"no answer within {wait_s:g} s: it stays asked for, and takes effect at the end of a bar once the run's strategist "
-            "is at work"
+            f"{why}: it stays asked for, and takes effect at a bar's end once the run's strategist is at work"
         )
     if answer.refusal:
         raise InputError(f"refused: {answer.refusal}")
 
 
 def _words(found: dict[str, Any]) -> str:
+    from quantlytic.model.strategychange import NOBODY
     from quantlytic.model.time import iso
 
     if found["status"] == "waiting":
         return f"{found['run']}: {found['strategy']} is asked for (request {found['request']})"
-    who = f"{found['run']}: {_named(found['old'], found['old_params'])}"
+    old = NOBODY if found["old"] == NOBODY else _named(found["old"], found["old_params"])
+    who = f"{found['run']}: {old}"
     if found["status"] == "refused":
-        return f"{who} goes on"
+        return f"{who} goes on" if found["old"] != NOBODY else f"{found['run']}: still nobody decides it"
     held = "; its orders are held until its indicators are ready" if found["is_held"] else ""
     kept = "what was held is kept" if found["position"] == "keep" else "what was held is closed at market"
     return (

@@ -9,6 +9,9 @@ from collections.abc import Sequence
 import msgspec
 
 from quantlytic.app.config import Settings, StrategySettings
+from quantlytic.app.presence import Presence
+from quantlytic.app.runstate import is_running
+from quantlytic.app.span import span_of
 from quantlytic.app.wiring.edge import Edge
 from quantlytic.app.wiring.learning import check_spec_of
 from quantlytic.app.wiring.stores import Stores
@@ -64,13 +67,16 @@ class Runs:
         return [run for run in control.runs.list() if run.mode in MODES]
 
     def find(self, run_id: str) -> Run:
-        """A run of the services by id, or the `last` one. Raises InputError when there is none."""
+        """A run of the services by id, or the `last` one: at work, or at it last. Raises InputError when there is none."""
         if run_id != "last":
             return self._stores.control().runs.get(run_id)
         known = self.known()
         if not known:
             raise InputError(f"no paper run in {self._stores.home}: start one with `quantlytic up`")
-        return known[-1]
+        presence = Presence(self._stores.home)
+        with self._stores.open_log() as log:
+            last = [(is_running(run, log, self._settings, presence), span_of(log, run)[1] or 0) for run in known]
+        return max(zip(last, range(len(known)), known, strict=True), key=lambda one: one[:2])[2]
 
     def _find_or_start(self, control: Control, wanted: StrategySettings, instruments: tuple[Instrument, ...]) -> Run:
         from quantlytic.strategies.catalogue import find, reads_forecasts, source_hash
