@@ -21,7 +21,18 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from tests.learn.made import MINUTE_NS, START_NS, bars_of
-from tests.learn.servable import BTC, ETH, LINE, OTHER, POOLED, TRAINED, artifact, promoted, root_artifact
+from tests.learn.servable import (
+    BTC,
+    ETH,
+    LINE,
+    OTHER,
+    POOLED,
+    TRAINED,
+    artifact,
+    endless_artifact,
+    promoted,
+    root_artifact,
+)
 from tests.services.forecasttruth import expected
 
 from quantlytic.app.commands.challengers import command
@@ -624,6 +635,43 @@ def test_one_that_becomes_slow_or_raises_is_refused_live(stage: Stage) -> None:
         assert words in stage.words[-1].reason
         assert stage.words[-1].cause == "refused"
         assert shadow.challenges == {}
+
+
+def test_one_that_is_slow_on_four_of_five_bars_is_refused_live(stage: Stage) -> None:
+    promoted(stage.registry, knowing(1.0), CHALLENGER)
+    shadow = stage.start(GATE)
+    stage.run(5)
+    serving, asked = only(shadow).serving, 0
+    answer = serving.model.predict
+
+    def now_and_then_quick(rows: np.ndarray) -> np.ndarray:
+        nonlocal asked
+        asked += 1
+        serving.limit_ns = 1 if asked % 5 else 10**12
+        return answer(rows)
+
+    serving.model.predict = now_and_then_quick  # type: ignore[method-assign]
+    stage.run(20)
+    assert asked == 9, "eight of them were slow, never five in a row"
+    assert stage.words[-1].cause == "refused"
+    assert stage.words[-1].reason.endswith("8 of 16 times")
+    assert shadow.challenges == {}
+
+
+def test_one_that_never_answers_is_refused_and_the_others_go_on(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("quantlytic.learn.registry.runtime.LIMIT_S", 0.2)
+    good, at_once, later = knowing(1.0), endless_artifact(golden=0.5), endless_artifact(above=0.0004)
+    for one in (good, at_once, later):
+        promoted(stage.registry, one, CHALLENGER, by="trainer")
+        shadow = stage.start(GATE, budget_ns=10_000_000)
+        stage.run(10)
+    assert [(one.cause, one.new) for one in stage.words] == [
+        ("command", good.model_id), ("refused", at_once.model_id), ("command", later.model_id), ("refused", ""),
+    ]  # fmt: skip
+    assert "did not answer within 0.2 s and was stopped" in stage.words[1].reason
+    assert "did not answer within 0.5 s and was stopped" in stage.words[3].reason
+    assert list(shadow.challenges) == [good.model_id]
+    assert len([one for one in stage.forecasts if one.model_id == good.model_id]) == 60
 
 
 def test_one_whose_features_raise_is_refused_live(stage: Stage) -> None:

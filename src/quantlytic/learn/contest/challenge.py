@@ -11,7 +11,7 @@ import msgspec
 from quantlytic.learn.contest.contest import Contest
 from quantlytic.learn.contest.outcomes import Outcomes
 from quantlytic.learn.contest.promotion import LONGEST, Gate
-from quantlytic.learn.live.serving import SLOW_EVENTS, Fault, Serving
+from quantlytic.learn.live.serving import Fault, Serving
 from quantlytic.learn.live.staleness import staleness
 from quantlytic.learn.registry.artifact import Manifest
 from quantlytic.learn.samples.inputs import Values
@@ -90,9 +90,8 @@ class Challenge:
         except Fault as fault:
             raise Fault(f"model {self.serving.short} {fault}") from fault
         took_ns = time.perf_counter_ns() - began_ns + features_ns
-        if self.serving.is_slow:
-            limit_ms = self.serving.limit_ns / 1e6
-            raise Fault(f"model {self.serving.short} took more than {limit_ms:.3g} ms, {SLOW_EVENTS} times in a row")
+        if slowness := self.serving.slowness:
+            raise Fault(f"model {self.serving.short} {slowness}")
         return msgspec.structs.replace(
             theirs, value=value, model_id=self.serving.model_id, reason=reason, drift=drift, latency_ns=took_ns
         )
