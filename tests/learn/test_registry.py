@@ -127,6 +127,43 @@ def test_who_expected_another_model_changes_nothing(tmp_path: Path) -> None:
     assert registry.alias(ALIAS) == first
 
 
+def test_an_alias_that_was_withdrawn_means_none(tmp_path: Path) -> None:
+    registry = Registry(tmp_path)
+    first, second = (registry.put(small_artifact(seed=seed)) for seed in (1, 2))
+    with pytest.raises(InputError, match="nothing to withdraw"):
+        registry.withdraw(ALIAS, "", "me", 1)
+    registry.promote(first, ALIAS, "", "me", 1)
+    gone = registry.withdraw(ALIAS, "no more", "me", 2)
+    assert (gone.number, gone.previous, gone.model_id, gone.cause) == (2, first, "", "withdrawal")
+    assert registry.alias(ALIAS) is None
+    assert (registry.aliases(), registry.latest("trend")) == ({}, {})
+    assert registry.changes("trend") == {ALIAS: gone}
+    assert registry.promote(second, ALIAS, "", "me", 3).previous == ""
+    assert registry.rollback(ALIAS, "", "me", 4).model_id == ""
+    assert registry.alias(ALIAS) is None
+    assert registry.rollback(ALIAS, "", "me", 5).model_id == first
+
+
+def test_a_damaged_alias_is_told_and_can_be_promoted_anew(tmp_path: Path) -> None:
+    registry, pin = Registry(tmp_path), "trend/pooled/pinned"
+    first, second = (registry.put(small_artifact(seed=seed)) for seed in (1, 2))
+    registry.promote(first, ALIAS, "", "me", 1)
+    registry.promote(second, pin, "", "me", 2)
+    path = tmp_path / "aliases" / ALIAS / "00000001.json"
+    for content in (b"", b"{", path.read_bytes()[:-9], b"[1]"):
+        path.write_bytes(content)
+        assert registry.aliases() == {pin: second}
+        assert registry.latest("trend").keys() == {pin}
+        damaged = registry.changes("trend")[ALIAS]
+        assert (damaged.number, damaged.model_id, damaged.cause) == (1, "", "damaged")
+        assert "is damaged" in damaged.reason
+        for ask in (registry.alias, registry.history):
+            with pytest.raises(DataError, match="promote the model again by its id"):
+                ask(ALIAS)
+    assert registry.promote(second, ALIAS, "mended", "me", 3).number == 2
+    assert registry.alias(ALIAS) == second
+
+
 def test_a_full_disk_leaves_nothing_half(tmp_path: Path) -> None:
     """A file may not grow past 2,000 bytes: what does not fit is told in one line, and is not there."""
     script = (

@@ -54,6 +54,23 @@ def test_the_cause_in_the_words_of_a_change(given: AliasChange, told: str) -> No
     assert Wish("a/b/c", given, (), True).cause == told
 
 
+def test_a_pin_that_was_withdrawn_stands_before_nothing(tmp_path: Path) -> None:
+    pin, champion = f"{POOLED}/pinned", f"{POOLED}/champion"
+    gone = AliasChange(2, "", "a" * 64, "withdrawal", "why", "me", 2)
+    (wish,) = wishes({champion: change(), pin: gone}, LINE)
+    assert (wish.alias, wish.instruments, wish.numbers) == (champion, (BTC, ETH), {champion: 1, pin: 2})
+    assert wishes({pin: gone}, LINE) == []
+    own, pooled = wishes({f"{OWN}/pinned": gone, f"{OWN}/champion": change(), champion: change()}, LINE)
+    assert (own.alias, own.withdrawn) == (f"{OWN}/champion", ((f"{OWN}/pinned", 2),))
+    assert (pooled.instruments, pooled.withdrawn) == ((ETH,), ())
+
+
+def test_an_alias_that_cannot_be_read_keeps_its_instruments() -> None:
+    damaged = AliasChange(3, "", "", "damaged", "cut off", "", 0)
+    found = wishes({f"{POOLED}/pinned": damaged, f"{POOLED}/champion": change()}, LINE)
+    assert [(one.alias, one.is_damaged, one.key) for one in found] == [(f"{POOLED}/pinned", True, f"{POOLED}/pinned/3")]
+
+
 def test_the_last_change_of_each_alias_of_a_name(tmp_path: Path) -> None:
     registry = Registry(tmp_path)
     assert registry.latest("trend") == {}

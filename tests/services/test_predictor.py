@@ -34,6 +34,7 @@ from tests.services.forecasttruth import check_forecasts, expected, plain
 from quantlytic.engine.data.bars import Bars
 from quantlytic.learn.features.featureset import FeatureSet
 from quantlytic.learn.features.featurespec import FeatureSpec
+from quantlytic.learn.labels.labelspec import LabelSpec
 from quantlytic.learn.live.loading import Loader, Refused
 from quantlytic.learn.live.serving import Line
 from quantlytic.learn.registry.artifact import Artifact
@@ -42,6 +43,7 @@ from quantlytic.learn.registry.runtime import ServedModel
 from quantlytic.model.bar import BAR, Bar
 from quantlytic.model.barsclosed import BarsClosed
 from quantlytic.model.codec import encode
+from quantlytic.model.errors import StoreError
 from quantlytic.model.event import Event
 from quantlytic.model.forecast import Forecast, ModelChange
 from quantlytic.model.instrument import Instrument
@@ -795,17 +797,106 @@ def test_the_thread_swaps_by_itself(bench: Bench) -> None:
     assert bench.forecasts[-1].model_id == second.model_id
 
 
-def test_a_registry_that_cannot_be_read_is_told_once(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_registry_that_cannot_be_read_is_told_once(
+    bench: Bench, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     good = artifact(1)
     bench.promote(good)
     with closing(Predictor(bench.log, LINE, bench.loader(), check_s=0.01)) as bench.predictor:
-        broken = bench.folder / "lake" / "aliases" / "trend" / "pooled" / "champion" / "00000002.json"
-        broken.write_text("{")
+        monkeypatch.setattr(bench.registry, "changes", away)
         time.sleep(0.2)
         bench.run(5)
         (record,) = caplog.records
         assert "the models that serve go on: " in record.getMessage()
     check(bench, 0, good)
+
+
+def away(_: str) -> Any:
+    raise StoreError("the bucket is away")
+
+
+# ---- aliases that are damaged, withdrawn, or mean a model of something else
+
+
+def test_a_damaged_alias_is_told_once_and_stops_no_other(bench: Bench) -> None:
+    own_line = "trend/file:BTCUSDT"
+    pooled, own = artifact(1), artifact(2, trained=("file:BTCUSDT",), line=own_line)
+    bench.promote(pooled)
+    bench.start()
+    bench.run(3)
+    promoted(bench.registry, artifact(3))
+    path = bench.folder / "lake" / "aliases" / POOLED / "00000002.json"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:50])
+    bench.promote(own)
+    bench.run(3)
+    bench.predictor.look()  # type: ignore[union-attr]
+    bench.start()
+    bench.run(3)
+    check(bench, 0, pooled, own)
+    told, swapped = sorted(bench.changes[1:], key=lambda one: one.cause, reverse=True)
+    assert (told.cause, told.new, told.instrument) == ("refused", "", ETH)
+    assert "00000002.json is damaged" in told.reason
+    assert (swapped.cause, swapped.new, swapped.instrument) == ("command", own.model_id, BTC)
+    path.write_bytes(whole)  # restored from a copy
+    bench.predictor.look()  # type: ignore[union-attr]
+    bench.run(2)
+    assert [one.model_id for one in bench.forecasts[-2:]] == [own.model_id, artifact(3).model_id]
+    assert len(bench.changes) == 4
+
+
+def test_a_pin_and_its_withdrawal(bench: Bench) -> None:
+    first, pin, third = artifact(1), artifact(2), artifact(3)
+    bench.promote(first)
+    bench.start()
+    bench.run(2)
+    bench.promote(pin, "trend/pooled/pinned")
+    bench.run(2)
+    bench.registry.withdraw("trend/pooled/pinned", "seen enough", "me", 3)
+    bench.predictor.look()  # type: ignore[union-attr]
+    bench.run(2)
+    bench.start()
+    bench.run(1)
+    bench.promote(third)
+    bench.run(2)
+    check(bench, 0, first, pin, third)
+    assert [(one.new, one.cause) for one in bench.changes] == [
+        (first.model_id, "command"), (pin.model_id, "command"), (first.model_id, "rollback"), (third.model_id, "command"),
+    ]  # fmt: skip
+
+
+def test_a_line_forecasts_one_thing(bench: Bench) -> None:
+    """A model of returns, or of another horizon, is not let in; the horizon is, where it is meant, and back."""
+    good, returns = artifact(1), artifact(2, task="return", label=LabelSpec("forward_return"))
+    far, near = artifact(3, label=LabelSpec(horizon=12)), artifact(4)
+    bench.promote(good)
+    bench.start()
+    bench.run(2)
+    bench.promote(returns)
+    bench.run(2)
+    bench.promote(far)
+    bench.start()
+    bench.run(2)
+    bench.registry.promote(far.model_id, POOLED, "longer", "me", 5, new_label=True)
+    bench.predictor.look()  # type: ignore[union-attr]
+    bench.run(2)
+    bench.registry.promote(returns.model_id, POOLED, "longer", "me", 6, new_label=True)
+    bench.predictor.look()  # type: ignore[union-attr]
+    bench.run(2)
+    bench.promote(near)
+    bench.run(2)
+    for _ in range(3):
+        bench.registry.rollback(POOLED, "back", "me", 7)
+    bench.predictor.look()  # type: ignore[union-attr]
+    bench.run(2)
+    check(bench, 0, good, far)
+    told = [(one.new, one.cause) for one in bench.changes]
+    assert told == [
+        (good.model_id, "command"), (returns.model_id, "refused"), (far.model_id, "refused"), (far.model_id, "command"),
+        (returns.model_id, "refused"), (near.model_id, "refused"),
+    ]  # fmt: skip
+    assert "forecasts the chance of a rise, this model a return: who reads the line" in bench.changes[1].reason
+    assert 'by the label direction, this model by direction {"horizon":12}' in bench.changes[2].reason
 
 
 # ---- trades and quotes

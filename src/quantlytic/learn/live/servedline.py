@@ -13,9 +13,10 @@ from quantlytic.learn.live.loading import catch_up
 from quantlytic.learn.live.serving import Fault, Feed, Line, Serving
 from quantlytic.learn.live.staleness import staleness
 from quantlytic.learn.live.swap import Ready, Standing, Wish
+from quantlytic.learn.live.target import Target, target_of
 from quantlytic.learn.samples.inputs import Values
 from quantlytic.model.bar import Bar
-from quantlytic.model.errors import DataError
+from quantlytic.model.errors import DataError, InputError
 from quantlytic.model.event import Event
 from quantlytic.model.forecast import Forecast, ModelChange
 from quantlytic.store.log.port import Log
@@ -33,7 +34,7 @@ class _Slot(msgspec.Struct, array_like=True):
 
 class Saved(msgspec.Struct, array_like=True):
     """All that a restart goes on from. `feeds` and `drifts` by their key and model. `last_close`: of the last bar that
-    had features."""
+    had features. `target`: what the model that was let in last forecasts; None before the first."""
 
     slots: dict[str, _Slot]
     handled: dict[str, int]
@@ -41,6 +42,7 @@ class Saved(msgspec.Struct, array_like=True):
     drifts: dict[str, bytes]
     last_close: int
     lost: list[str] = []
+    target: Target | None = None
 
     @property
     def models(self) -> list[str]:
@@ -64,6 +66,7 @@ class ServedLine:
         self._failed: list[tuple[str, str]] = []  # (model, why): gone at a restart, told with the next bar
         self._lost: set[str] = set()  # could not be had: taken up again when they can be
         self._last_close = 0
+        self._target: Target | None = None
         self.standing = Standing({}, {}, {}, {})
 
     # ---- bars
@@ -137,14 +140,16 @@ class ServedLine:
         for ready in [one for one in self._waiting.values() if bar.instrument in one.wish.instruments]:
             del self._waiting[ready.wish.alias]
             wish = ready.wish
-            self._handled[wish.alias] = wish.change.number
+            self._handled |= wish.numbers
             new, serving = wish.change.model_id, ready.serving
             olds = {one: self._slots[one].model for one in wish.instruments}
-            self._lost.discard(new)
-            if serving is None:
-                self._lost |= {new} if ready.is_away else set()
-                outputs += self._changes(wish, olds, new, "refused", ready.reason, bar, offset)
+            self._lost -= {new, wish.key}
+            reason = ready.reason or self._misread(ready)
+            if serving is None or reason:
+                self._lost |= {new or wish.key} if ready.is_away else set()
+                outputs += self._changes(wish, olds, new, "refused", reason, bar, offset)
                 continue
+            self._target = target_of(serving.manifest)
             if self._feeds.get(serving.feed.key) is not serving.feed:
                 catch_up(serving.feed, self.line, self._log, offset)
                 self._feeds[serving.feed.key] = serving.feed
@@ -155,6 +160,15 @@ class ServedLine:
             outputs += self._changes(wish, moved, new, wish.cause, wish.change.reason, bar, offset)
         self._tidy()
         return outputs
+
+    def _misread(self, ready: Ready) -> str:
+        """Why whoever reads the line would take the model's forecasts for something else; "" where they would not."""
+        if ready.serving is not None and self._target is not None:
+            try:
+                target_of(ready.serving.manifest).check(self._target, new_label=ready.wish.may_relabel)
+            except InputError as error:
+                return f"model {ready.serving.short}: {error}"
+        return ""
 
     def _changes(
         self, wish: Wish, olds: dict[str, str], new: str, cause: str, reason: str, bar: Bar, offset: int
@@ -215,6 +229,7 @@ class ServedLine:
             {one: serving.drift.save() for one, serving in self._servings.items()},
             self._last_close,
             sorted(self._lost),
+            self._target,
         )
 
     def restore(self, saved: Saved, servings: Iterable[Serving], failed: Sequence[tuple[str, str]]) -> None:
@@ -223,7 +238,7 @@ class ServedLine:
         if saved.slots.keys() == self._slots.keys():  # else there are other instruments: every alias is looked at again
             self._handled = dict(saved.handled)
         self._slots |= {one: slot for one, slot in saved.slots.items() if one in self._slots}
-        self._last_close = saved.last_close
+        self._last_close, self._target = saved.last_close, saved.target
         lost = {one for one, _ in failed}
         self._lost = lost | set(saved.lost)
         for slot in self._slots.values():

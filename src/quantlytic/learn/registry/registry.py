@@ -21,14 +21,19 @@ from quantlytic.store.lake.objects import open_objects
 from quantlytic.store.lake.reason import one_line
 
 CHAMPION, CHALLENGER, PINNED = "champion", "challenger", "pinned"
+PROMOTION, ROLLBACK, WITHDRAWAL, DAMAGED = "promotion", "rollback", "withdrawal", "damaged"
 _ID = re.compile(r"[0-9a-f]{64}")
 _ALIAS = re.compile(rf"[A-Za-z0-9][A-Za-z0-9:._-]*/[A-Za-z0-9][A-Za-z0-9:._-]*/({CHAMPION}|{CHALLENGER}|{PINNED})")
 _CHANGE = re.compile(r"(\d{8})\.json")
 _TRIES = 20
 
 
-class AliasChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """From `time_ns` on the alias means `model_id`. `cause`: "promotion" or "rollback"; `by`: who did it."""
+class AliasChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """From `time_ns` on the alias means `model_id`, "" for no model. `cause`: "promotion", "rollback" or "withdrawal"; `by`: who
+    did it. `new_label`: that the model forecasts another label than the line did is meant.
+
+    One that cannot be read has the cause "damaged", and what is wrong with it as its reason.
+    """
 
     number: int
     model_id: str
@@ -37,6 +42,7 @@ class AliasChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reason: str
     by: str
     time_ns: int
+    new_label: bool = False
 
 
 Changes = list[AliasChange]
@@ -114,33 +120,40 @@ class Registry:
     def alias(self, name: str) -> str | None:
         """The id of the model that the alias means; None when it means none yet."""
         changes = self.history(name, newest=1)
-        return changes[-1].model_id if changes else None
+        return (changes[-1].model_id or None) if changes else None
 
     def history(self, name: str, newest: int | None = None) -> Changes:
-        """The changes of an alias, oldest first; the `newest` of them."""
+        """The changes of an alias, oldest first; the `newest` of them. DataError when one of them is damaged."""
         _check_alias(name)
         keys = sorted(key for key in self._listed(f"aliases/{name}") if _CHANGE.fullmatch(key.rsplit("/", 1)[-1]))
-        return [self._change(key) for key in (keys if newest is None else keys[-newest:])]
+        found = [self._change(key) for key in (keys if newest is None else keys[-newest:])]
+        if damaged := next((one for one in found if one.cause == DAMAGED), None):
+            raise DataError(damaged.reason)
+        return found
 
-    def aliases(self) -> dict[str, str]:
-        """The model id of every alias."""
-        names = {"/".join(key.split("/")[1:-1]) for key in self._listed("aliases") if key.endswith(".json")}
-        found = {name: self.alias(name) for name in sorted(names) if _ALIAS.fullmatch(name)}
-        return {name: model_id for name, model_id in found.items() if model_id is not None}
-
-    def latest(self, name: str) -> dict[str, AliasChange]:
-        """The last change of every alias of the spec `name`, by alias."""
+    def changes(self, name: str = "") -> dict[str, AliasChange]:
+        """The last change of every alias (of the spec `name`), by alias: also those that are damaged, or mean no model."""
         newest: dict[str, str] = {}
-        for key in sorted(self._listed(f"aliases/{name}")):
+        for key in sorted(self._listed(f"aliases/{name}".rstrip("/"))):
             alias, _, file = key.removeprefix("aliases/").rpartition("/")
             if _ALIAS.fullmatch(alias) and _CHANGE.fullmatch(file):
                 newest[alias] = key
         return {alias: self._change(key) for alias, key in newest.items()}
 
+    def aliases(self) -> dict[str, str]:
+        """The model id of every alias that means one."""
+        return {name: change.model_id for name, change in self.changes().items() if change.model_id}
+
+    def latest(self, name: str) -> dict[str, AliasChange]:
+        """The last change of every alias of the spec `name` that means a model, by alias."""
+        return {alias: change for alias, change in self.changes(name).items() if change.model_id}
+
     def promote(
-        self, model_id: str, name: str, reason: str, by: str, now_ns: int, *, expected: str | None = None
-    ) -> AliasChange:
-        """From now on the alias means this model, which must be whole and, by its line, the alias's own.
+        self, model_id: str, name: str, reason: str, by: str, now_ns: int, *, expected: str | None = None,
+        new_label: bool = False,
+    ) -> AliasChange:  # fmt: skip
+        """From now on the alias means this model, which must be whole and, by its line, the alias's own. `new_label`: see
+        `AliasChange`.
 
         `expected`: the id it must mean until now; where somebody else was faster, StoreError and nothing is changed.
         """
@@ -148,30 +161,38 @@ class Registry:
         manifest = self.get(model_id).manifest
         if manifest.line != name.rpartition("/")[0]:
             raise InputError(f"model {model_id[:12]} is of the line {manifest.line}: it cannot be {name}")
-        return self._add(name, manifest.model_id, "promotion", reason, by, now_ns, expected)
+        made = AliasChange(0, manifest.model_id, "", PROMOTION, reason, by, now_ns, new_label)
+        return self._add(name, made, expected)
+
+    def withdraw(self, name: str, reason: str, by: str, now_ns: int) -> AliasChange:
+        """From now on the alias means no model."""
+        model_id = self.alias(name)
+        if model_id is None:
+            raise InputError(f"{name} means no model: there is nothing to withdraw")
+        return self._add(name, AliasChange(0, "", "", WITHDRAWAL, reason, by, now_ns), model_id)
 
     def rollback(self, name: str, reason: str, by: str, now_ns: int) -> AliasChange:
         """The alias means again what it meant before its last promotion that was not rolled back."""
         meant: list[str] = []
         for change in self.history(name):
-            if change.cause == "rollback" and meant:
+            if change.cause == ROLLBACK and meant:
                 meant.pop()
             else:
                 meant.append(change.model_id)
         if len(meant) < 2:
             raise InputError(f"{name} has no earlier model to go back to")
-        self.get(meant[-2])
-        return self._add(name, meant[-2], "rollback", reason, by, now_ns, expected=meant[-1])
+        if meant[-2]:
+            self.get(meant[-2])
+        return self._add(name, AliasChange(0, meant[-2], "", ROLLBACK, reason, by, now_ns), meant[-1])
 
-    def _add(
-        self, name: str, model_id: str, cause: str, reason: str, by: str, now_ns: int, expected: str | None
-    ) -> AliasChange:
+    def _add(self, name: str, made: AliasChange, expected: str | None) -> AliasChange:
+        """Write it down as the next change of the alias, after what that means now, even where this is damaged."""
         for _ in range(_TRIES):
-            last = self.history(name, newest=1)
-            number, previous = (last[-1].number + 1, last[-1].model_id) if last else (1, "")
+            last = self.changes(name).get(name)
+            number, previous = (last.number + 1, last.model_id) if last else (1, "")
             if expected is not None and previous != expected:
                 raise StoreError(f"{name} was changed by somebody else to {previous[:12] or 'nothing'}: look again")
-            change = AliasChange(number, model_id, previous, cause, reason, by, now_ns)
+            change = msgspec.structs.replace(made, number=number, previous=previous)
             if self._create(f"aliases/{name}/{number:08d}.json", msgspec.json.encode(change)):
                 return change
         raise StoreError(f"{name} is being changed by others all the time: try again")
@@ -181,7 +202,8 @@ class Registry:
         try:
             return msgspec.json.decode(content or b"", type=AliasChange)
         except msgspec.MsgspecError as error:
-            raise DataError(f"{self.address}/{key} is damaged ({error}): restore it from a copy") from None
+            wrong = f"{self.address}/{key} is damaged ({error}): restore it from a copy, or promote the model again by its id"
+            return AliasChange(int(key[-13:-5]), "", "", DAMAGED, wrong, "", 0)
 
     # ---- objects
 
