@@ -186,7 +186,7 @@ def test_the_best_constant_of_all_does_not_pass_although_it_beats_what_was_known
 def test_a_later_challenger_of_the_year_has_to_show_more() -> None:
     gate, contest = Gate(outcomes=100, cost_bps=0.0), an_edge()
     verdicts = [gate.judge(contest, 0, 1, place) for place in (0, 1, 50, 366)]
-    for verdict, limit in zip(verdicts, ("1.25 %", "0.314 %", "0.00196 %", "4.65e-06 %"), strict=True):
+    for verdict, limit in zip(verdicts, ("0.333 %", "0.0838 %", "0.000522 %", "1.24e-06 %"), strict=True):
         assert f"limit {limit}" in verdict.reason, verdict.reason
     assert "on 419 outcomes, as no. 50 of its year: log loss" in verdicts[2].reason
     assert "of its year" not in verdicts[0].reason
@@ -213,7 +213,8 @@ def test_looks_are_few_and_share_alpha() -> None:
     assert seen == [122, 200, 400], "the first one waited for the drift to be known"
     verdicts = [gate.judge(an_edge(), k, 1) for k in range(3)]
     assert [one.final for one in verdicts] == [False, False, True]
-    assert all("limit 1.67 %" in one.reason for one in verdicts)
+    limits = [float(one.reason.partition("limit ")[2].partition(" %")[0]) for one in verdicts]
+    assert limits == pytest.approx([5 / 7, 10 / 7, 20 / 7], rel=0.01), "in proportion to the outcomes"
 
 
 def test_limits_that_cannot_be_are_refused() -> None:

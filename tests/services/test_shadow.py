@@ -63,7 +63,7 @@ from quantlytic.store.log import open_log
 from quantlytic.store.log.port import Log
 
 CHALLENGER = "trend/pooled/challenger"
-GATE = Gate(outcomes=120, looks=3, alpha=0.2, cost_bps=0.0, max_latency_ms=1_000.0)
+GATE = Gate(outcomes=120, looks=3, alpha=0.49, cost_bps=0.0, max_latency_ms=1_000.0)
 MINUTES = 4_000
 
 
@@ -697,7 +697,7 @@ def test_one_that_expires_is_refused(stage: Stage) -> None:
     promoted(stage.registry, made, CHALLENGER)
     stage.start(GATE)
     stage.run(20)
-    assert stage.words[-1].reason.startswith("expired: model")
+    assert "is too old: it learned from data up to" in stage.words[-1].reason
     assert len(stage.forecasts) == 2 * 10
 
 
@@ -708,7 +708,7 @@ def test_a_registry_that_is_away_is_told_and_waited_for(stage: Stage, monkeypatc
         raise StoreError("the bucket does not answer")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Registry, "latest", away)
+        patch.setattr(Registry, "changes", away)
         stage.run(5)
         assert shadow.last_failure == "the bucket does not answer"
     promoted(stage.registry, knowing(1.0), CHALLENGER)
@@ -744,6 +744,15 @@ def test_a_registry_that_is_away_at_the_start_ends_no_contest(stage: Stage, monk
     assert stage.registry.alias(POOLED) == made.model_id
 
 
+def test_an_empty_lake_while_it_is_at_work_ends_no_contest(stage: Stage) -> None:
+    promoted(stage.registry, knowing(1.0), CHALLENGER)
+    shadow = stage.start(GATE)
+    stage.run(5)
+    (stage.folder / "lake").rename(stage.folder / "away")
+    stage.run(5)
+    assert (len(shadow.challenges), len(stage.forecasts)) == (1, 20)
+
+
 def test_an_empty_lake_at_a_restart_ends_no_contest(stage: Stage) -> None:
     promoted(stage.registry, knowing(1.0), CHALLENGER)
     stage.start(GATE)
@@ -774,6 +783,20 @@ def test_one_that_is_named_takes_the_place_of_one_that_is_waited_for(stage: Stag
     (stage.folder / "away").rename(stage.folder / "lake" / "models" / gone)
     stage.run(5)
     assert list(shadow.challenges) == [named]
+
+
+def test_one_that_is_withdrawn_is_asked_no_more(stage: Stage) -> None:
+    promoted(stage.registry, knowing(1.0), CHALLENGER)
+    shadow = stage.start(GATE)
+    stage.run(5)
+    stage.registry.withdraw(CHALLENGER, "a mistake", "me", 2)
+    stage.run(5)
+    assert (stage.words[-1].cause, stage.words[-1].new, stage.words[-1].reason) == (
+        "command",
+        "",
+        "withdrawn: a mistake",
+    )
+    assert (shadow.challenges, len(stage.forecasts)) == ({}, 10)
 
 
 def test_a_damaged_alias_is_told_and_costs_nothing(stage: Stage) -> None:

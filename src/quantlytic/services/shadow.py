@@ -19,7 +19,7 @@ from quantlytic.learn.contest.tapereader import forecasts_between
 from quantlytic.learn.live.loading import Loader, Refused, catch_up
 from quantlytic.learn.live.serving import Fault, FeaturesRaised, Feed, Line, Serving
 from quantlytic.learn.live.swap import Wish
-from quantlytic.learn.registry.registry import AliasChange
+from quantlytic.learn.registry.registry import WITHDRAWAL, AliasChange
 from quantlytic.learn.samples.inputs import Values
 from quantlytic.model.errors import DataError, Fenced, QuantlyticError, StoreError
 from quantlytic.model.event import Event
@@ -142,11 +142,13 @@ class Shadow:
             return
         self._look_at_s = self._timer_s() + self._check_s
         try:
-            away = self._resume_all(event.bar_offset)
-            latest = self._loader.registry.latest(self._line.name)
-            self._narrow(latest, event)
-            for wish in challengers(latest, self._line):
-                if wish.change.number > self._handled.get(wish.alias, 0) and self._has_room(wish):
+            away: QuantlyticError | None = self._resume_all(event.bar_offset)
+            changes = self._loader.registry.changes(self._line.name)
+            self._narrow(changes, event)
+            for wish in challengers(changes, self._line):
+                if wish.is_damaged:
+                    away = away or DataError(wish.change.reason)
+                elif wish.change.number > self._handled.get(wish.alias, 0) and self._has_room(wish):
                     self._seat(wish, event)
             if away is not None:
                 raise away
@@ -164,12 +166,14 @@ class Shadow:
     def _rivals(self, alias: str) -> list[Challenge]:
         return [one for one in self._challenges.values() if one.seat.alias == alias]
 
-    def _narrow(self, latest: Mapping[str, AliasChange], event: Forecast) -> None:
-        """Pooled challengers are not asked any more where there is another champion before them by now."""
-        for challenge in [one for one in self._challenges.values() if one.is_pooled]:
-            seat = challenge.seat
-            left = open_to_all(seat.instruments, latest, self._line)
-            if not left:
+    def _narrow(self, changes: Mapping[str, AliasChange], event: Forecast) -> None:
+        """Those that were withdrawn are asked no more, nor pooled ones where there is another champion before them by now."""
+        for challenge in list(self._challenges.values()):
+            seat, change = challenge.seat, changes.get(challenge.seat.alias)
+            left = open_to_all(seat.instruments, changes, self._line) if challenge.is_pooled else seat.instruments
+            if change is not None and change.cause == WITHDRAWAL:
+                self._end(challenge, event, "command", f"withdrawn: {change.reason}")
+            elif not left:
                 self._end(challenge, event, "refused", NOWHERE)
             elif left != seat.instruments:
                 challenge.narrow(left)

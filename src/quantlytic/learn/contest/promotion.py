@@ -33,8 +33,8 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
 
     It is looked at `looks` times, with `outcomes`, 2, 4 ... times as many outcomes known. `alpha`, the probability that of all
     challengers of a line in a year one is promoted that is no better, is shared among them (`budget.share`, with
-    `challengers_a_year`), and each one's part among its looks (Bonferroni): neither looking until luck passes by nor training
-    until luck passes by is possible. A challenger whose losses are not smaller at all has no further look.
+    `challengers_a_year`), and each one's part among its looks, in proportion to their outcomes (Bonferroni): neither looking
+    nor training until luck passes by is possible. A challenger whose losses are not smaller at all has no further look.
     `max_drift`: of the population stability index. `max_latency_ms`: of the 99th percentile. `cost_bps`: of what is traded.
     """
 
@@ -69,7 +69,8 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
     def judge(self, contest: Contest, looked: int, trials: int, place: int = 0) -> Verdict:
         """The look after `looked` others. `trials`: how many settings the challenger was picked from. `place`: which of its
         line's challengers of the year it is, from 1 on; 0 for one that has all of alpha."""
-        level = self.alpha * (share(place, self.challengers_a_year) if place else 1.0) / self.looks
+        alpha = self.alpha * (share(place, self.challengers_a_year) if place else 1.0)
+        level = alpha * (1 << looked) / ((1 << self.looks) - 1)
         found = findings(contest, level, trials, self.max_drift, self.max_latency_ms)
         failed = tuple(one.name for one in found if not one.holds)
         final = looked + 1 >= self.looks or any(one.hopeless for one in found)

@@ -12,19 +12,20 @@ from quantlytic.learn.registry.registry import CHALLENGER, AliasChange
 
 NOWHERE = (
     "each instrument has a champion (or a pin) of its own, which stands before a model of all: this one would serve nowhere, and "
-    "is not judged. Train models of one instrument each (`pooled = false`)"
+    "is not judged. Withdraw those, or train models of one instrument each (`pooled = false`)"
 )
 
 
-def challengers(latest: Mapping[str, AliasChange], line: Line) -> list[Wish]:
-    """What the challenger aliases of a line ask for, their instruments those on which the model would serve."""
-    found = wishes(latest, line, (CHALLENGER,))
-    return [_narrowed(wish, open_to_all(wish.instruments, latest, line)) if wish.is_pooled else wish for wish in found]
+def challengers(changes: Mapping[str, AliasChange], line: Line) -> list[Wish]:
+    """What the challenger aliases of a line ask for, their instruments those on which the model would serve. `changes`: the last
+    one of each alias."""
+    found = wishes(changes, line, (CHALLENGER,))
+    return [_narrowed(wish, open_to_all(wish.instruments, changes, line)) if wish.is_pooled else wish for wish in found]
 
 
-def open_to_all(instruments: Sequence[str], latest: Mapping[str, AliasChange], line: Line) -> tuple[str, ...]:
+def open_to_all(instruments: Sequence[str], changes: Mapping[str, AliasChange], line: Line) -> tuple[str, ...]:
     """Those of the instruments that have no champion and no pin of their own."""
-    own = {instrument for wish in wishes(latest, line) if not wish.is_pooled for instrument in wish.instruments}
+    own = {instrument for wish in wishes(changes, line) if not wish.is_pooled for instrument in wish.instruments}
     return tuple(one for one in instruments if one not in own)
 
 
