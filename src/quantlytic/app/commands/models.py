@@ -5,15 +5,17 @@ from __future__ import annotations
 import getpass
 import json
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
-import msgspec
 
 from quantlytic.model.errors import DataError, MismatchError
 from quantlytic.model.time import iso
 
 if TYPE_CHECKING:
+    from quantlytic.learn.live.lastwords import LastWords
+    from quantlytic.learn.registry.artifact import Manifest
     from quantlytic.learn.registry.registry import AliasChange, Registry
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -22,22 +24,26 @@ _reason = click.option("--reason", required=True, help="Why; it is kept.")
 
 @click.group()
 def command() -> None:
-    """Trained models: list, show, promote, roll back, verify."""
+    """Trained models: list, show, promote, unpin, roll back, verify."""
 
 
 @command.command("list")
 @_json
 def list_models(as_json: bool) -> None:
-    """List models, oldest first, with the aliases that mean them."""
+    """List models, oldest first, with the aliases that mean them, and what their lines made of that."""
     registry = _registry()
     manifests, damaged = registry.list()
     meaning: dict[str, list[str]] = {}
-    for alias, model_id in registry.aliases().items():
-        meaning.setdefault(model_id, []).append(alias)
+    for alias, change in registry.changes().items():
+        if change.model_id:
+            meaning.setdefault(change.model_id, []).append(alias)
+        elif change.cause == "damaged":
+            damaged.append(change.reason)
+    words = _last_words({one.name for one in manifests})
     rows: list[dict[str, Any]] = [
         {
             "model_id": one.model_id, "line": one.line, "kind": one.kind, "rows": one.data.rows, "scores": one.scores,
-            "created": iso(one.created_ns), "aliases": meaning.get(one.model_id, []),
+            "created": iso(one.created_ns), "aliases": meaning.get(one.model_id, []), **_heard(one, words),
         }
         for one in manifests
     ]  # fmt: skip
@@ -58,9 +64,12 @@ def list_models(as_json: bool) -> None:
             table.add_row(
                 row["model_id"][:12], row["line"], row["kind"], f"{row['rows']:,}",
                 "-" if value is None else f"{name} {value:.4g}", row["created"][:16],
-                ", ".join(alias.rpartition("/")[2] for alias in row["aliases"]),
+                ", ".join([alias.rpartition("/")[2] for alias in row["aliases"]] + [row["trouble"]] * bool(row["trouble"])),
             )  # fmt: skip
         print_table(table)
+        for row in rows:
+            if row["trouble"] and row["aliases"]:
+                click.echo(f"{row['model_id'][:12]} {row['trouble']}: {row['why']}")
     if damaged:
         raise DataError("; ".join(damaged))
 
@@ -93,11 +102,37 @@ def show(model: str, as_json: bool) -> None:
 @click.argument("model")
 @click.argument("alias")
 @_reason
+@click.option(
+    "--new-label", is_flag=True, help="It forecasts another label (another horizon) than the line, and is to."
+)
 @_json
-def promote(model: str, alias: str, reason: str, as_json: bool) -> None:
-    """Let ALIAS (LINE/pooled/champion, LINE/INSTRUMENT/challenger, ...) mean MODEL from now on."""
+def promote(model: str, alias: str, reason: str, new_label: bool, as_json: bool) -> None:
+    """Let ALIAS (LINE/pooled/champion, LINE/INSTRUMENT/challenger, ...) mean MODEL from now on.
+
+    What the line of that name in quantlytic.toml would refuse is refused here.
+    """
+    from quantlytic.app.promoting import check_promotion
+
     registry = _registry()
-    _told(alias, registry.promote(_id_of(registry, model), alias, reason, getpass.getuser(), time.time_ns()), as_json)
+    model_id = _id_of(registry, model)
+    registry.check_alias(model_id, alias)
+    notes = check_promotion(registry, model_id, alias, new_label=new_label)
+    change = registry.promote(model_id, alias, reason, getpass.getuser(), time.time_ns(), new_label=new_label)
+    _told(alias, change, as_json, notes)
+
+
+@command.command()
+@click.argument("alias")
+@_reason
+@_json
+def unpin(alias: str, reason: str, as_json: bool) -> None:
+    """Let ALIAS (LINE/pooled/pinned, LINE/INSTRUMENT/pinned) mean no model: the champion behind it serves again."""
+    from quantlytic.app.promoting import follows_a_pin
+
+    registry = _registry()
+    follows = follows_a_pin(registry, alias)
+    change = registry.withdraw(alias, reason, getpass.getuser(), time.time_ns())
+    _told(alias, change, as_json, [f"{follows[:12]} follows"])
 
 
 @command.command()
@@ -154,9 +189,36 @@ def _id_of(registry: Registry, model: str) -> str:
     return found
 
 
-def _told(alias: str, change: AliasChange, as_json: bool) -> None:
+def _last_words(names: set[str]) -> dict[str, LastWords]:
+    """What each line said last; nothing is made where nothing was recorded yet."""
+    from quantlytic.app.bootstrap import Bootstrap
+    from quantlytic.app.config import load_settings
+    from quantlytic.learn.live.lastwords import last_words
+
+    settings = load_settings()
+    bootstrap = Bootstrap(settings)
+    if settings.log.kind == "sqlite" and not (settings.home / "log").exists():
+        return {}
+    with bootstrap.stores.open_log() as log:
+        return {name: last_words(log, name) for name in sorted(names) if log.bounds(f"forecasts.{name}")[1]}
+
+
+def _heard(one: Manifest, words: dict[str, LastWords]) -> dict[str, Any]:
+    """What a line said of a model: which instruments it forecasts, and why it does not."""
+    said = words.get(one.name)
+    word = None if said is None else said.trouble.get(one.model_id)
+    return {
+        "forecasts": [] if said is None else said.serves(one.model_id),
+        "trouble": "" if word is None else word.cause, "why": "" if word is None else word.reason,
+    }  # fmt: skip
+
+
+def _told(alias: str, change: AliasChange, as_json: bool, notes: Sequence[str] = ()) -> None:
     if as_json:
-        click.echo(json.dumps({"alias": alias, **msgspec.to_builtins(change)}))
-    else:
-        before = f", before {change.previous[:12]}" if change.previous else ""
-        click.echo(f"{alias} is {change.model_id[:12]}{before}")
+        whole = {name: getattr(change, name) for name in change.__struct_fields__}
+        click.echo(json.dumps({"alias": alias, **whole, "notes": list(notes)}))
+        return
+    before = f", before {change.previous[:12]}" if change.previous else ""
+    click.echo(f"{alias} is {change.model_id[:12] or 'no model'}{before}")
+    for note in notes:
+        click.echo(note)

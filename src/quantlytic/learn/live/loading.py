@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,48 +94,48 @@ class Loader:
 
         Raises Refused, in words, for a model that may not serve, StoreError when the registry or the history cannot be read.
         """
-        try:
-            artifact = self._get(model_id)
-            rest()
-            manifest = artifact.manifest
-            check_scope(manifest, instruments)
-            if last_close and (stale := staleness(manifest, last_close)):
-                raise Refused(stale)
-            feed = feeds.get(feed_key(manifest)) or Feed(
-                manifest, self.line, folder=self._folder, compiled=self._compiled
-            )
-            rest()
-            serving = Serving(artifact, feed)
-            rest()
-            serving.prove(self._allowed_ns(champion_ns), rest)
-            self._limit(serving, champion_ns)
-            if feeds.get(feed.key) is not feed:
-                self._warm(feed, position)
+        with _refusing(model_id):
+            serving = self._examined(model_id, instruments, feeds, champion_ns, last_close)
+            if feeds.get(serving.feed.key) is not serving.feed:
+                self._warm(serving.feed, position)
             return serving
-        except (DataError, InputError, StrategyError) as error:
-            raise Refused(str(error)) from None
-        except Fault as fault:
-            raise Refused(f"model {model_id[:12]} {fault}") from None
-        except (StoreError, Refused):
-            raise
-        except Exception as error:  # a file may bring a runtime to raise anything: the champion goes on
-            raise Refused(
-                f"model {model_id[:12]} cannot be loaded ({type(error).__name__}: {' '.join(str(error).split())[:200]})"
-            ) from error
+
+    def examine(self, model_id: str, instruments: tuple[str, ...], *, feeds: Mapping[str, Feed]) -> Serving:
+        """As `load`, its features not warmed: whether the line would let it in."""
+        with _refusing(model_id):
+            return self._examined(model_id, instruments, feeds, 0, 0)
 
     def load_again(self, model_id: str, feeds: Mapping[str, Feed]) -> Serving:
         """A model that served when the process ended, its features not warmed. Refused when it is not what it was."""
-        try:
+        with _refusing(model_id):
             artifact = self._get(model_id)
             feed = feeds.get(feed_key(artifact.manifest)) or self._feed_again(artifact.manifest)
             serving = Serving(artifact, feed)
             serving.prove(_NEVER_NS)
             self._limit(serving, 0)
             return serving
-        except (DataError, InputError, StrategyError) as error:
-            raise Refused(str(error)) from None
-        except Fault as fault:
-            raise Refused(f"model {model_id[:12]} {fault}") from None
+
+    def _examined(
+        self,
+        model_id: str,
+        instruments: tuple[str, ...],
+        feeds: Mapping[str, Feed],
+        champion_ns: int,
+        last_close: int,
+    ) -> Serving:
+        artifact = self._get(model_id)
+        rest()
+        manifest = artifact.manifest
+        check_scope(manifest, instruments)
+        if last_close and (stale := staleness(manifest, last_close)):
+            raise Refused(stale)
+        feed = feeds.get(feed_key(manifest)) or Feed(manifest, self.line, folder=self._folder, compiled=self._compiled)
+        rest()
+        serving = Serving(artifact, feed)
+        rest()
+        serving.prove(self._allowed_ns(champion_ns), rest)
+        self._limit(serving, champion_ns)
+        return serving
 
     def _get(self, model_id: str) -> Artifact:
         try:
@@ -217,6 +217,23 @@ class Loader:
             ends[k] = min(ends[k], int(own[0])) if len(own) else ends[k]
         older: NDArray[Any] = rows[rows["close_time"] < np.array(ends, np.int64)[rows["instrument"]]][-WARM_BARS:]
         return older
+
+
+@contextmanager
+def _refusing(model_id: str) -> Iterator[None]:
+    """Whatever is wrong with a model is a refusal in words; a store that cannot be read is not the model's fault."""
+    try:
+        yield
+    except (DataError, InputError, StrategyError) as error:
+        raise Refused(str(error)) from None
+    except Fault as fault:
+        raise Refused(f"model {model_id[:12]} {fault}") from None
+    except (StoreError, Refused):
+        raise
+    except Exception as error:  # a file may bring a runtime to raise anything: the champion goes on
+        raise Refused(
+            f"model {model_id[:12]} cannot be loaded ({type(error).__name__}: {' '.join(str(error).split())[:200]})"
+        ) from error
 
 
 def rest() -> None:

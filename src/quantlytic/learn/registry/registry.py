@@ -157,12 +157,17 @@ class Registry:
 
         `expected`: the id it must mean until now; where somebody else was faster, StoreError and nothing is changed.
         """
+        manifest = self.check_alias(model_id, name)
+        made = AliasChange(0, manifest.model_id, "", PROMOTION, reason, by, now_ns, new_label)
+        return self._add(name, made, expected)
+
+    def check_alias(self, model_id: str, name: str) -> Manifest:
+        """The manifest of a model that is whole and of the alias' line. InputError or DataError otherwise."""
         _check_alias(name)
         manifest = self.get(model_id).manifest
         if manifest.line != name.rpartition("/")[0]:
             raise InputError(f"model {model_id[:12]} is of the line {manifest.line}: it cannot be {name}")
-        made = AliasChange(0, manifest.model_id, "", PROMOTION, reason, by, now_ns, new_label)
-        return self._add(name, made, expected)
+        return manifest
 
     def withdraw(self, name: str, reason: str, by: str, now_ns: int) -> AliasChange:
         """From now on the alias means no model."""

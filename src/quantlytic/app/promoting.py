@@ -1,0 +1,107 @@
+"""What is looked at before an alias is changed: all that the line would look at, and what stands before it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from quantlytic.model.errors import InputError, QuantlyticError
+from quantlytic.model.time import duration_ns
+
+if TYPE_CHECKING:
+    from quantlytic.learn.live.loading import Loader
+    from quantlytic.learn.registry.artifact import Artifact
+    from quantlytic.learn.registry.registry import AliasChange, Registry
+
+
+def check_promotion(registry: Registry, model_id: str, alias: str, *, new_label: bool) -> list[str]:
+    """InputError or DataError for a model that the alias' line would refuse, in its own words; else what is to be known, a
+    sentence each: pins that stand before it, instruments that the line does not forecast.
+
+    The line is the one of that name in the settings. Where there is none, the model alone is looked at: its bytes, its golden
+    rows, and what other models of that name forecast.
+    """
+    artifact, (name, of, role) = registry.get(model_id), alias.split("/")
+    latest = registry.latest(name)
+    _check_target(registry, artifact, latest, new_label)
+    loader = _loader(registry, name)
+    if loader is None:
+        from quantlytic.learn.registry.runtime import ServedModel
+
+        ServedModel(artifact).golden()
+        return _pins(latest, of, role)
+    from quantlytic.learn.live.loading import Refused
+
+    here = loader.line.instruments
+    asked = here if of == "pooled" else tuple(one for one in here if _symbol(one) == _symbol(of))
+    if not asked:
+        return [f"line {name} forecasts {', '.join(here)}, not {_symbol(of)}: nobody asks this model"]
+    try:
+        loader.examine(artifact.model_id, asked, feeds={})
+    except Refused as refusal:
+        raise InputError(f"line {name} would refuse it: {refusal}") from None
+    return _pins(latest, of, role)
+
+
+def follows_a_pin(registry: Registry, alias: str) -> str:
+    """The model that serves once this pin is withdrawn. InputError for what is no pin, and where no champion stands behind it."""
+    name, of, role = alias.split("/") if alias.count("/") == 2 else ("", "", "")
+    if role != "pinned":
+        raise InputError(f"{alias!r} is no pin: write SPEC/INSTRUMENT/pinned, such as trend/pooled/pinned")
+    latest = registry.latest(name)
+    behind = [f"{name}/{of}/champion", f"{name}/pooled/pinned", f"{name}/pooled/champion"]
+    if of == "pooled":
+        behind += [one for one in latest if one.endswith("/champion")]
+    found = next((one for one in behind if one in latest and one != alias), None)
+    if found is None:
+        raise InputError(f"no champion stands behind {alias}: promote one first, else it would go on all the same")
+    return latest[found].model_id
+
+
+def _check_target(registry: Registry, artifact: Artifact, latest: Mapping[str, AliasChange], new_label: bool) -> None:
+    """Against what the line was given last."""
+    from quantlytic.learn.live.swap import SERVED
+    from quantlytic.learn.live.target import target_of
+
+    named = [(change.time_ns, change.model_id) for alias, change in latest.items() if alias.endswith(SERVED)]
+    for _, model_id in sorted(named, reverse=True):
+        try:
+            served = registry.manifest(model_id)
+        except QuantlyticError:
+            continue  # it cannot serve either
+        target_of(artifact.manifest).check(target_of(served), new_label=new_label)
+        return
+
+
+def _pins(latest: Mapping[str, AliasChange], of: str, role: str) -> list[str]:
+    if role != "champion":
+        return []
+    pins = [one for one in sorted(latest) if one.endswith("/pinned")]
+    before = [one for one in pins if "pooled" in (of, where := one.split("/")[1]) or _symbol(where) == _symbol(of)]
+    return [
+        f"a pin to {latest[one].model_id[:12]} stands before it: `quantlytic models unpin {one} --reason ...`"
+        for one in before
+    ]
+
+
+def _loader(registry: Registry, name: str) -> Loader | None:
+    """What the line of that name in the settings looks at models with; None for no such line."""
+    from quantlytic.app.bootstrap import Bootstrap
+    from quantlytic.app.config import load_settings
+    from quantlytic.learn.live.loading import Loader
+    from quantlytic.learn.live.serving import Line
+
+    settings = load_settings()
+    given = next((one for one in settings.forecasts if one.line == name and not one.members), None)
+    if given is None:
+        return None
+    bootstrap = Bootstrap(settings)
+    venue = bootstrap.edge.venue
+    line = Line(name, venue, tuple(f"{venue}:{one}" for one in settings.venue.symbols), duration_ns(given.bar))
+    budget_ns = duration_ns(given.latency_budget)
+    log = bootstrap.stores.log_handle
+    return Loader(registry, line, log, folder=given.folder, budget_ns=budget_ns, compiled=False)
+
+
+def _symbol(instrument: str) -> str:
+    return instrument.partition(":")[2]

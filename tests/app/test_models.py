@@ -1,0 +1,128 @@
+"""`quantlytic models`: what is promoted fits its line, pins come and go, and what was refused is told as refused."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from tests.app.conftest import Command, answer
+from tests.learn.servable import BTC, LINE, POOLED, artifact, endless_artifact, market, root_artifact
+
+from quantlytic.learn.labels.labelspec import LabelSpec
+from quantlytic.learn.live.loading import Loader
+from quantlytic.learn.registry.artifact import Artifact
+from quantlytic.learn.registry.registry import Registry
+from quantlytic.services.predictor import Predictor
+from quantlytic.store.log import open_log
+
+SETTINGS = '[[forecasts]]\nline = "trend"\nbar = "1m"\n'
+PIN = "trend/pooled/pinned"
+WHY = ("--reason", "a test")
+
+
+@pytest.fixture
+def registry(quantlytic: Command, tmp_path: Path) -> Registry:
+    (tmp_path / "quantlytic.toml").write_text(SETTINGS)
+    return Registry(tmp_path / "home" / "lake")
+
+
+@pytest.mark.parametrize(
+    ("made", "words"),
+    [
+        (artifact(2, bar_size="1h"), "was trained on bars of 1h, not of 1m"),
+        (artifact(2, code_hash="0" * 64), "other code of its features"),
+        (artifact(2, trained=("file:ADAUSDT",)), "was trained on ADAUSDT, none of box:BTCUSDT, box:ETHUSDT"),
+        (artifact(2, golden_values=(0.1, 0.2, 0.3, 0.4)), "golden rows"),
+        (root_artifact(deciles=((-0.01,) * 11, (0.01,) * 11)), "gave nan"),
+        (endless_artifact(golden=0.5, is_empty=True), "a loop with nothing in it"),
+        (artifact(2, task="return"), "the line forecasts the chance of a rise, this model a return"),
+        (artifact(2, label=LabelSpec(horizon=9)), "--new-label"),
+    ],
+)
+def test_what_the_line_would_refuse_is_refused_at_once(
+    quantlytic: Command, registry: Registry, made: Artifact, words: str
+) -> None:
+    first, model_id = registry.put(artifact(1)), registry.put(made)
+    answer(quantlytic("models", "promote", first, POOLED, *WHY, "--json"))
+    code, out, told = quantlytic("models", "promote", model_id[:9], POOLED, *WHY)
+    assert code in (2, 3)
+    assert out == ""
+    assert words in told
+    assert len(told.strip().splitlines()) == 1
+    assert registry.alias(POOLED) == first
+
+
+def test_another_label_that_is_meant(quantlytic: Command, registry: Registry) -> None:
+    first, longer = registry.put(artifact(1)), registry.put(artifact(2, label=LabelSpec(horizon=9)))
+    answer(quantlytic("models", "promote", first, POOLED, *WHY, "--json"))
+    told = answer(quantlytic("models", "promote", longer, POOLED, *WHY, "--new-label", "--json"))
+    assert (told["model_id"], told["new_label"]) == (longer, True)
+    returns = registry.put(artifact(3, task="return"))
+    assert quantlytic("models", "promote", returns, POOLED, *WHY, "--new-label")[0] == 2
+
+
+def test_a_line_that_is_not_in_the_settings(quantlytic: Command, registry: Registry, tmp_path: Path) -> None:
+    (tmp_path / "quantlytic.toml").unlink()
+    hourly, wrong = registry.put(artifact(1, bar_size="1h")), registry.put(artifact(2, golden_values=(0.0,) * 4))
+    answer(quantlytic("models", "promote", hourly, POOLED, *WHY, "--json"))
+    assert "golden rows" in quantlytic("models", "promote", wrong, POOLED, *WHY)[2]
+
+
+def test_a_pin_is_told_of_and_withdrawn(quantlytic: Command, registry: Registry) -> None:
+    first, second, third = (registry.put(artifact(seed)) for seed in (1, 2, 3))
+    assert quantlytic("models", "unpin", PIN, *WHY)[0] == 2
+    answer(quantlytic("models", "promote", second, PIN, *WHY, "--json"))
+    assert "no champion stands behind" in quantlytic("models", "unpin", PIN, *WHY)[2]
+    told = answer(quantlytic("models", "promote", first, POOLED, *WHY, "--json"))
+    assert told["notes"] == [f"a pin to {second[:12]} stands before it: `quantlytic models unpin {PIN} --reason ...`"]
+    own = registry.put(artifact(4, trained=("file:BTCUSDT",), line="trend/file:BTCUSDT"))
+    assert answer(quantlytic("models", "promote", own, "trend/file:BTCUSDT/champion", *WHY, "--json"))["notes"]
+    assert "is no pin" in quantlytic("models", "unpin", POOLED, *WHY)[2]
+    code, out, _ = quantlytic("models", "unpin", PIN, *WHY)
+    assert (code, out.splitlines()) == (0, [f"{PIN} is no model, before {second[:12]}", f"{first[:12]} follows"])
+    assert answer(quantlytic("models", "promote", third, POOLED, *WHY, "--json"))["notes"] == []
+    listed = {one["model_id"]: one["aliases"] for one in answer(quantlytic("models", "list", "--json"))}
+    assert listed[second] == []
+
+
+def test_an_instrument_that_the_line_does_not_forecast(quantlytic: Command, registry: Registry) -> None:
+    made = registry.put(artifact(1, trained=("file:ADAUSDT",), line="trend/file:ADAUSDT"))
+    (note,) = answer(quantlytic("models", "promote", made, "trend/file:ADAUSDT/champion", *WHY, "--json"))["notes"]
+    assert note.startswith("line trend forecasts box:BTCUSDT, box:ETHUSDT, not ADAUSDT")
+
+
+def test_what_was_refused_is_listed_as_refused(quantlytic: Command, registry: Registry, tmp_path: Path) -> None:
+    good, bad = registry.put(artifact(1)), registry.put(artifact(2, code_hash="0" * 64))
+    registry.promote(good, POOLED, "first", "me", 1)
+    folder = tmp_path / "home" / "log"
+    with closing(open_log("sqlite", folder=folder)) as log:
+        loader = Loader(registry, LINE, lambda: open_log("sqlite", folder=folder), compiled=False)
+        predictor = Predictor(log, LINE, loader, check_s=0.0)
+        market_writer = log.writer("barmaker.box")
+        for first in (0, 3):
+            market_writer.commit({"bars.box": market(first, 3)})
+            while predictor.pump():
+                pass
+            registry.promote(bad, POOLED, "by other means", "me", 2)
+            predictor.look()
+        predictor.close()
+    rows = {one["model_id"]: one for one in answer(quantlytic("models", "list", "--json"))}
+    assert (rows[good]["trouble"], BTC in rows[good]["forecasts"]) == ("", True)
+    assert (rows[bad]["trouble"], rows[bad]["forecasts"], rows[bad]["aliases"]) == ("refused", [], [POOLED])
+    _, out, _ = quantlytic("models", "list")
+    assert "champion, refused" in out
+    assert f"{bad[:12]} refused: model {bad[:12]} was trained with other code" in " ".join(out.split())
+
+
+def test_a_damaged_alias_is_told_beside_the_list(quantlytic: Command, registry: Registry, tmp_path: Path) -> None:
+    good = registry.put(artifact(1))
+    registry.promote(good, POOLED, "first", "me", 1)
+    registry.promote(good, PIN, "first", "me", 1)
+    (tmp_path / "home" / "lake" / "aliases" / POOLED / "00000001.json").write_text("{")
+    code, out, told = quantlytic("models", "list")
+    assert code == 3
+    assert "pinned" in out
+    assert "00000001.json is damaged" in told
+    answer(quantlytic("models", "promote", good, POOLED, *WHY, "--json"))
+    assert quantlytic("models", "list")[0] == 0
