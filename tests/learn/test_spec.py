@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from quantlytic.learn.training.spec import parse_spec, read_spec
+from quantlytic.learn.training.specplace import placed
 from quantlytic.model.errors import InputError
 
 GOOD = """name = "trend"
@@ -59,7 +60,13 @@ def test_a_good_one() -> None:
         ('name = "trend"', 'name = "../up"', "name is made of"),
         ('source = "bars.csv"', 'source = "lake"', "needs symbols"),
         ("[data]", "[data", "no TOML"),
-        ('max_age = "30d"', 'max_age = "long"', "long"),
+        ('max_age = "30d"', 'max_age = "long"', "line 2: max_age: 'long' is not a duration"),
+        ("trials = 10", "trials = 0", r"^line 15: \[search\] trials is 1 or more, not 0$"),
+        ("trials = 10", 'trials = "x"', r"^line 15: \[search.trials\] Expected `int`"),
+        ('kind = "lightgbm"', 'kind = "lightgmb"', r"^line 12: \[model\] kind: there is no model 'lightgmb'"),
+        ("num_leaves = {", "num_leafs = {", r"^line 17: \[search.params\] num_leafs: model lightgbm has no parameter"),
+        ("low = 4,", "low = 0,", r"^line 17: \[search.params\] num_leaves is searched by its logarithm"),
+        ("rounds = 50", "rounds = -50", r"^line 13: \[model\] params: model lightgbm: rounds is 1 or more, not -50"),
     ],
 )
 def test_what_is_wrong_is_told(old: str, new: str, told: str) -> None:
@@ -67,6 +74,22 @@ def test_what_is_wrong_is_told(old: str, new: str, told: str) -> None:
     with pytest.raises(InputError, match=told) as found:
         parse_spec(GOOD.replace(old, new, 1))
     assert "\n" not in str(found.value)
+
+
+def test_what_is_refused_later_is_told_with_its_place_too() -> None:
+    text = GOOD.replace("horizon = 12", 'horizon = 12  # not "up"\n[weights]\ndecay = 7.5').replace(
+        'source = "bars.csv"', 'source = "bars.csv"\nsymbols = [\n  "BTC",\n  "ETHUSD",\n]'
+    )
+    assert placed("bars.csv has no symbol 'ETHUSD'; it has BTC", text).startswith(
+        "line 7: [data] symbols: bars.csv has"
+    )
+    assert placed("[weights] decay is up to 1, not 7.5", text) == "line 16: [weights] decay is up to 1, not 7.5"
+    assert placed("feature 'rsi': RSI has no parameter 'n'", text) == "feature 'rsi': RSI has no parameter 'n'", (
+        "two lines"
+    )
+    assert placed("the lake is empty", text) == "the lake is empty"
+    assert placed("there is no 'up'", text) == "there is no 'up'", "only in a comment"
+    assert placed("line 3: anything 'BTC'", text) == "line 3: anything 'BTC'"
 
 
 def test_no_file_and_no_text(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from quantlytic.learn.models.model import RETURN, UP, ModelKind
 from quantlytic.learn.models.own import OwnModel
 from quantlytic.learn.samples.folds import SplitSpec
 from quantlytic.learn.training.scores import METRICS
+from quantlytic.learn.training.specplace import placed
 from quantlytic.model.errors import InputError
 from quantlytic.model.time import duration_ns
 
@@ -126,7 +127,10 @@ def parse_spec(text: str, folder: Path | None = None) -> TrainSpec:
         spec = msgspec.convert(given, TrainSpec)
     except msgspec.ValidationError as error:
         raise InputError(_told(str(error), text)) from None
-    check_spec(spec, folder)
+    try:
+        check_spec(spec, folder)
+    except InputError as error:
+        raise InputError(placed(str(error), text)) from None
     return spec
 
 
@@ -184,7 +188,7 @@ def _told(message: str, text: str) -> str:
     where = f"[{section}] " if section else ""
     unknown = re.search(r"unknown field `([^`]*)`", message)
     if unknown is None:
-        return where + message.split(" - at ", maxsplit=1)[0]
+        return placed(where + message.split(" - at ", maxsplit=1)[0], text)
     name = unknown[1]
     known = msgspec.structs.fields(_SECTIONS.get(section, TrainSpec))
     close = difflib.get_close_matches(name, [one.name for one in known], 1)

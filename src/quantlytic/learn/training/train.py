@@ -24,15 +24,16 @@ from quantlytic.learn.registry.runtime import load
 from quantlytic.learn.samples.inputs import Values
 from quantlytic.learn.samples.problem import Problem, features_of, problem_of
 from quantlytic.learn.samples.tape import Tape, tape_hash, taped_bars
+from quantlytic.learn.training.dataend import DataEnd
 from quantlytic.learn.training.gate import GateReport, check_export
 from quantlytic.learn.training.journal import Tried
 from quantlytic.learn.training.progressive import progressive
 from quantlytic.learn.training.scores import scores_of
+from quantlytic.learn.training.sourcebars import bars_of, lines_of
 from quantlytic.learn.training.spec import TrainSpec
 from quantlytic.learn.training.tune import Runner, answers, best_of, fit_fold, one_thread, runner, tune
-from quantlytic.model.errors import InputError
+from quantlytic.model.errors import DataError, InputError, MismatchError
 from quantlytic.model.time import duration_text
-from quantlytic.research.data.history import lake, load_bars
 from quantlytic.research.honesty.trials import sketch_of
 from quantlytic.research.runs.manifest import data_hash, versions
 
@@ -90,51 +91,49 @@ def train(
     dask: str = "",
     parent: str = "",
     told: Told = lambda _line, _done, _of: None,
+    fresh: bool = False,
 ) -> Iterator[Trained]:
     """Train the spec's model, or, not pooled, one for each instrument; each is in the registry when it is given.
 
     `folder`: where the spec's paths begin; `home`: where the journal of trials and the trial ledger are. `told` is given the
-    line, the trials done and how many there will be. A search that was interrupted goes on where it was. The same spec, data
-    and seed give the same model, by any number of `jobs`, or on Dask. Raises InputError, DataError, MismatchError (the export
-    gate) and StoreError.
+    line, the trials done and how many there will be. A search that was interrupted goes on where it was, over the data that it
+    began with; `fresh`: over all that has come since. The same spec, data and seed give the same model, by any number of
+    `jobs`, or on Dask. Raises InputError, DataError, MismatchError (the export gate) and StoreError.
     """
-    work, kind = runner(jobs, dask), find_model(spec.model.kind, folder)
-    for line, bars in lines_of(spec, folder, registry.address):
-        features = features_of(spec, bars, folder)
-        tape: Tape = {}
-        if features.graph.events:
-            bars, tape = taped_bars(registry.address, bars, features.graph.events, spec.data.gaps)
-        problem = problem_of(spec, features, bars, tape)
-        sha256 = tape_hash(data_hash(bars), tape)
-        trials = _trials(spec, kind, line, problem, sha256, home, work, told)
-        if trials:
-            _enter(spec, kind, line, problem, bars, sha256, trials, home, now_ns)
-        found, artifact = _finish(spec, kind, line, bars, problem, sha256, trials, now_ns, parent)
-        if artifact is not None:
-            registry.put(artifact)
-        yield found
+    work, kind, end = runner(jobs, dask), find_model(spec.model.kind, folder), DataEnd(spec, home)
+    if fresh:
+        end.forget()
+    try:
+        until = end.read(now_ns)
+        bars = bars_of(spec, folder, registry.address, until)
+        if until is None:
+            end.keep(int(bars.array["open_time"].max()) + 1, now_ns)
+        for line, own in lines_of(spec, bars):
+            found, artifact = _line(spec, kind, line, own, work, folder, home, registry, now_ns, parent, told)
+            if artifact is not None:
+                registry.put(artifact)
+            yield found
+    except (InputError, DataError, MismatchError):
+        end.forget()  # the same data would end alike
+        raise
+    end.forget()
 
 
-def lines_of(spec: TrainSpec, folder: Path, lake_address: str) -> Iterator[tuple[str, Bars]]:
-    """The bars of each model to train, under its line: "NAME/pooled", or "NAME/INSTRUMENT"."""
-    data = spec.data
-    if data.source == "lake":
-        bars = lake(lake_address).bars(list(data.symbols), data.bar_size, data.start or None, data.end or None)
-    else:
-        span = (data.bar_size or None, data.start or None, data.end or None)
-        parts = [load_bars(folder / data.source, symbol, *span) for symbol in data.symbols or (None,)]
-        bars = parts[0] if len(parts) == 1 else Bars.merge(parts)
-    if data.pooled:
-        yield f"{spec.name}/pooled", bars
-        return
-    if any(one.instrument for one in spec.features):
-        raise InputError(
-            "[data] pooled = false gives each model its own instrument's bars: a feature of another needs pooled"
-        )
-    for k, instrument in enumerate(bars.instruments):
-        array = bars.array[bars.array["instrument"] == k].copy()
-        array["instrument"] = 0
-        yield f"{spec.name}/{instrument.id}", Bars(array, (instrument,), bars.label)
+def _line(
+    spec: TrainSpec, kind: ModelKind, line: str, bars: Bars, work: Runner, folder: Path, home: Path, registry: Registry,
+    now_ns: int, parent: str, told: Told,
+) -> tuple[Trained, Artifact | None]:  # fmt: skip
+    """One model: its rows, its search, and what comes of it."""
+    features = features_of(spec, bars, folder)
+    tape: Tape = {}
+    if features.graph.events:
+        bars, tape = taped_bars(registry.address, bars, features.graph.events, spec.data.gaps)
+    problem = problem_of(spec, features, bars, tape)
+    sha256 = tape_hash(data_hash(bars), tape)
+    trials = _trials(spec, kind, line, problem, sha256, home, work, told)
+    if trials:
+        _enter(spec, kind, line, problem, bars, sha256, trials, home, now_ns)
+    return _finish(spec, kind, line, bars, problem, sha256, trials, now_ns, parent)
 
 
 def _trials(
