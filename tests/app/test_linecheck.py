@@ -64,6 +64,15 @@ def test_a_champion_that_does_not(tmp_path: Path, log: Log, changed: dict[str, o
     assert words in first[1]
 
 
+def test_a_champion_that_forecasts_what_it_learned_from(tmp_path: Path, log: Log) -> None:
+    registry = Registry(tmp_path / "lake")
+    made = promoted(registry, artifact())
+    bar = Forecast("trend", ETH, START_NS - MINUTE_NS, START_NS, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1, 0.5, made)
+    log.writer("predictor.trend").commit({"forecasts.trend": [bar]})
+    state, said = next(examine_line(LINE, registry, log, NOW))
+    assert (state, said.endswith("is memory, not skill")) == ("warn", True)
+
+
 def test_instruments_without_one_and_a_damaged_model(tmp_path: Path, log: Log) -> None:
     registry = Registry(tmp_path / "lake")
     promoted(registry, artifact(trained=("file:BTCUSDT",), line="trend/file:BTCUSDT"))

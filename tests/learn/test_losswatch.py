@@ -51,6 +51,14 @@ def skill(rng: np.random.Generator, horizon: int, falls_at: int) -> list[Outcome
     return outcomes(0.5 + knows * np.where(rng.random(ROWS) < 0.75, 1, -1) * (2 * labels - 1), labels)
 
 
+def test_bars_it_learned_from_do_not_count() -> None:
+    """Else memory would look like skill, and what comes after it like a loss that has risen."""
+    given = skill(np.random.default_rng(1), 1, ROWS // 2)
+    assert alarms(given, manifest())
+    facts = msgspec.structs.replace(manifest().data, end_ns=given[ROWS // 2].forecast.close_time)
+    assert alarms(given, manifest(data=facts)) == []
+
+
 @pytest.mark.parametrize("horizon", [1, 6])
 def test_false_alarms_are_few_though_labels_overlap(horizon: int) -> None:
     false = sum(

@@ -815,6 +815,23 @@ def away(_: str) -> Any:
     raise StoreError("the bucket is away")
 
 
+def test_bars_that_a_model_learned_from_are_told_of_once(bench: Bench) -> None:
+    data = msgspec.structs.replace(artifact(1).manifest.data, end_ns=START_NS + 5 * MINUTE_NS)
+    first, second = artifact(1, data=data), artifact(2, data=data)
+    bench.promote(first)
+    bench.start()
+    bench.run(3)
+    bench.start()
+    bench.run(4)
+    bench.promote(second)
+    bench.run(2)
+    check(bench, 0, first, second)
+    told, later = bench.changes
+    assert told.reason.startswith(f"better; model {first.model_id[:12]} learned from data up to ")
+    assert told.reason.endswith("is memory, not skill")
+    assert later.reason == "better"
+
+
 # ---- aliases that are damaged, withdrawn, or mean a model of something else
 
 

@@ -39,13 +39,15 @@ def examine_line(
     missing = set(line.instruments)
     for wish in asked:
         missing -= set(wish.instruments)
-        state, said = _fit(line, registry, wish.change.model_id, wish.instruments, now_ns, folder)
+        model_id = wish.change.model_id
+        last_ns = max((one.close_time for one in heard.values() if one.model_id == model_id), default=now_ns)
+        state, said = _fit(line, registry, model_id, wish.instruments, now_ns, last_ns, folder)
         yield state, f"{line.name}: {said}"
         others = {
             one: heard[one].model_id[:12] or "nobody"
             for one in wish.instruments
             if one in heard
-            and heard[one].model_id != wish.change.model_id
+            and heard[one].model_id != model_id
             and heard[one].close_time > wish.change.time_ns + FOLLOW_NS
         }
         if others:
@@ -53,7 +55,7 @@ def examine_line(
             why = "it was refused, demoted, or is too old: the page, and a message, say why"
             yield (
                 WARN,
-                f"{line.name}: {_symbols(others)}: forecast by {served}, not by {wish.change.model_id[:12]}: {why}",
+                f"{line.name}: {_symbols(others)}: forecast by {served}, not by {model_id[:12]}: {why}",
             )
     if missing:
         where = "" if len(missing) == len(line.instruments) else f" for {_symbols(missing)}"
@@ -64,10 +66,12 @@ def examine_line(
 
 
 def _fit(
-    line: Line, registry: Registry, model_id: str, instruments: tuple[str, ...], now_ns: int, folder: Path | None
-) -> tuple[str, str]:
+    line: Line, registry: Registry, model_id: str, instruments: tuple[str, ...], now_ns: int, last_ns: int,
+    folder: Path | None,
+) -> tuple[str, str]:  # fmt: skip
+    """`last_ns`: when the last bar closed that it has forecast."""
     from quantlytic.learn.live.serving import Feed, check_scope
-    from quantlytic.learn.live.staleness import expires_at, staleness
+    from quantlytic.learn.live.staleness import expires_at, memory, staleness
 
     try:
         manifest = registry.get(model_id).manifest
@@ -77,6 +81,8 @@ def _fit(
         return FAIL, str(error)
     if stale := staleness(manifest, now_ns):
         return WARN, stale
+    if remembered := memory(manifest, last_ns):
+        return WARN, f"the last bars were of that time: {remembered}"
     until = expires_at(manifest)
     lasts = "" if until is None else f", good for {_age(until - now_ns)} more"
     return OK, f"{manifest.kind} {model_id[:12]} forecasts {_symbols(instruments)}{lasts}"

@@ -11,7 +11,7 @@ import numpy as np
 
 from quantlytic.learn.live.loading import catch_up
 from quantlytic.learn.live.serving import Fault, Feed, Line, Serving
-from quantlytic.learn.live.staleness import staleness
+from quantlytic.learn.live.staleness import memory, staleness
 from quantlytic.learn.live.swap import Ready, Standing, Wish
 from quantlytic.learn.live.target import Target, target_of
 from quantlytic.learn.samples.inputs import Values
@@ -157,7 +157,8 @@ class ServedLine:
             moved = {one: old for one, old in olds.items() if old != new}
             for one, old in moved.items():
                 self._slots[one] = _Slot(new, old, "")
-            outputs += self._changes(wish, moved, new, wish.cause, wish.change.reason, bar, offset)
+            told = [wish.change.reason, memory(serving.manifest, bar.close_time)]
+            outputs += self._changes(wish, moved, new, wish.cause, "; ".join(filter(None, told)), bar, offset)
         self._tidy()
         return outputs
 

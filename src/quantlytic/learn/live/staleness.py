@@ -1,4 +1,4 @@
-"""When a model is too old to be asked."""
+"""When a model is too old to be asked, and when it knows the answers already."""
 
 from __future__ import annotations
 
@@ -19,4 +19,15 @@ def staleness(manifest: Manifest, time_ns: int) -> str:
     return (
         f"model {manifest.model_id[:12]} is too old: it learned from data up to {iso(manifest.data.end_ns)[:19]}, and was good "
         f"until {iso(end_ns)[:19]}: train a newer one"
+    )
+
+
+def memory(manifest: Manifest, time_ns: int) -> str:
+    """What the forecast of a bar that closes at `time_ns` is worth where the model learned from that bar (a tape that is played
+    again): "" where it did not."""
+    if time_ns > manifest.data.end_ns:
+        return ""
+    return (
+        f"model {manifest.model_id[:12]} learned from data up to {iso(manifest.data.end_ns)[:19]}: what it forecasts of bars "
+        "until then is memory, not skill"
     )

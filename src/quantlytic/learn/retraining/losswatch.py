@@ -39,7 +39,8 @@ class LossWatch:
 
     ADWIN takes numbers from 0 to 1 that do not depend on one another. So it is given the Brier score, or a squared error as a
     share of 16 times that in training; the mean over instruments of one time; and of those the mean over as many times as the
-    label looks ahead, whose labels overlap. A loss that falls is no alarm. A new model is watched from its own beginning.
+    label looks ahead, whose labels overlap. A loss that falls is no alarm. A new model is watched from its own beginning, on bars
+    after those it learned from.
     """
 
     model_id: str
@@ -54,10 +55,12 @@ class LossWatch:
 
     def __init__(self, delta: float = 0.002) -> None:
         self._delta = delta
+        self._learned_ns = 0
         self._begin("", 1.0, 1)
 
     def watch(self, model_id: str, manifest: Manifest) -> None:
         """From now on this model's losses come."""
+        self._learned_ns = manifest.data.end_ns
         if model_id != self.model_id:
             self._begin(model_id, _worst(manifest), manifest.horizon)
 
@@ -65,6 +68,8 @@ class LossWatch:
         """Take an outcome of the model's, in order of time. "" while nothing is wrong."""
         found = ""
         time = outcome.forecast.close_time
+        if time <= self._learned_ns:
+            return found
         if time != self._time and self._count:
             self._steps += 1
             if self._steps >= self._horizon:
