@@ -14,7 +14,7 @@ from tests.learn.servable import market
 
 from quantlytic.model.bar import Bar
 from quantlytic.model.codec import encode
-from quantlytic.model.errors import InputError
+from quantlytic.model.errors import DataError, InputError
 from quantlytic.model.event import Event
 from quantlytic.model.forecast import Forecast, ModelChange
 from quantlytic.services.ensemble import Ensemble
@@ -119,6 +119,26 @@ def test_a_member_that_begins_later(log: Log) -> None:
     assert [one.bar_offset for one in forecasts] == [at for at, one in enumerate(market(0, 10)) if isinstance(one, Bar)]
     assert ["b: begins later" in one.reason for one in forecasts] == [True] * 6 + [False] * 14
     assert forecasts[-1].close_time - forecasts[-1].open_time == MINUTE_NS
+
+
+def test_members_that_forecast_different_things_have_no_mean(log: Log) -> None:
+    def meaning_of(model_id: str) -> str:
+        if model_id.startswith("b0"):
+            raise DataError("model b0 is gone")
+        return "a return" if model_id.startswith("b3") else "the chance of a rise"
+
+    ensemble = Ensemble(log, "all", "ab", meaning_of)
+    for line in "ab":
+        log.writer(f"predictor.{line}").commit({f"forecasts.{line}": said(line, 40)})
+    while ensemble.pump():
+        pass
+    found = [one for one in log.read("forecasts.all", 0, 10**6).events if isinstance(one, Forecast)]
+    whole = [one for one in found if "warming up" not in one.reason]
+    told = {one.model_id[13:15]: one.reason for one in whole}
+    assert told["b0"] == "what its members forecast is not known: model b0 is gone"
+    assert told["b1"] == told["b2"] == ""
+    assert told["b3"] == "its members forecast different things: a the chance of a rise, b a return"
+    assert all(math.isnan(one.value) == bool(one.reason) for one in found)
 
 
 @pytest.mark.parametrize("members", ["a", "aa", ["a", "all"]])

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum
 
 import msgspec
 
 from quantlytic.model.barsclosed import BarsClosed
-from quantlytic.model.errors import InputError
+from quantlytic.model.errors import InputError, QuantlyticError
 from quantlytic.model.event import Event
 from quantlytic.model.forecast import Forecast, ModelChange
 from quantlytic.services.inbox import Inbox
@@ -34,19 +34,23 @@ _SAVED = msgspec.msgpack.Decoder(_Saved)
 class Ensemble:
     """Reads `forecasts.MEMBER` of each member, writes `forecasts.LINE`: of each bar of the first member one Forecast, its value
     the mean of all members' values, NaN with the reason where one of them has none. `model_id`: the members' ids, short, joined
-    by "+". The members must forecast the same thing (a probability, or a return) of the same bars.
+    by "+". `meaning_of` says what a model forecasts: where members' models forecast different things (the chance of a rise, a
+    return), or that cannot be read, there is no value, and it says so.
 
     A bar waits until every member has forecast it: members are joined by the bar's offset, so who was quicker plays no role.
     Outputs and positions are one commit. A new one begins where its members are.
     """
 
-    def __init__(self, log: Log, line: str, members: Sequence[str]) -> None:
+    def __init__(
+        self, log: Log, line: str, members: Sequence[str], meaning_of: Callable[[str], str] = lambda _: ""
+    ) -> None:
         if len(set(members)) != len(members) or len(members) < 2 or line in members:
             raise InputError(
                 f"ensemble {line}: it needs two members or more, each another line, not {', '.join(members)}"
             )
         self.name = f"ensemble.{line}"
         self._log, self._line, self._members = log, line, tuple(members)
+        self._meaning_of, self._meanings = meaning_of, dict[str, str]()
         self._writer = log.writer(self.name)
         self._inboxes = []
         for member in members:
@@ -110,6 +114,7 @@ class Ensemble:
             for member, one in zip(self._members, (first, *others), strict=True)
             if isinstance(one, _Found) or math.isnan(one.value)
         )
+        reason = reason or self._mixed(known)
         value = math.nan if reason else sum(one.value for one in known) / len(known)
         model_id = "" if any(not one.model_id for one in known) else "+".join(one.model_id[:12] for one in known)
         drifts = [one.drift for one in known if not math.isnan(one.drift)]
@@ -128,6 +133,20 @@ class Ensemble:
             ),
             made,
         ]
+
+    def _mixed(self, known: Sequence[Forecast]) -> str:
+        """Why the mean of these would mean nothing; "" where they forecast the same thing."""
+        try:
+            for one in known:
+                if one.model_id not in self._meanings:
+                    self._meanings[one.model_id] = self._meaning_of(one.model_id)
+        except QuantlyticError as error:
+            return f"what its members forecast is not known: {error}"
+        meant = [self._meanings[one.model_id] for one in known]
+        if len(set(meant)) == 1:
+            return ""
+        said = ", ".join(f"{one.line} {meaning}" for one, meaning in zip(known, meant, strict=True))
+        return f"its members forecast different things: {said}"
 
     def _commit(self, outputs: list[Event]) -> None:
         stream = f"forecasts.{self._line}"
