@@ -62,9 +62,9 @@ def command(
             sources=sources, now_ns=time.time_ns(),
         )  # fmt: skip
         try_out(run, log, stores.lake(), request, sources)
-        position = ask(run, log, request)
+        asked_at = ask(run, log, request)
         is_at_work = settings.log.kind != "sqlite" or may_run(run, log, Presence(settings.home))
-        answer = answer_to(run, log, request.request, position, wait_s if is_at_work else 0.0)
+        answer = answer_to(run, log, request.request, asked_at, wait_s if is_at_work else 0.0)
     found = told(request, answer)
     click.echo(json.dumps(found) if as_json else _words(found))
     if answer is None:

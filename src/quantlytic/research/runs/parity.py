@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import zip_longest
+import itertools
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -47,21 +47,28 @@ class Parity(msgspec.Struct, frozen=True):
 def check_parity(log: Log, run: Run, session: Session) -> Parity:
     """Run the backtest over the bars that the paper run was given, and compare it with what the tape says it did.
 
-    Both are compared up to the last bar that was decided on: a run that is stopped between a bar's execution and its
-    decision has that last, half-done bar left out on both sides. A run that looks at time (`on_slice`, `on_timer`) is compared
-    up to the last time of which all was decided.
+    Both are compared up to the last bar that was executed, as far as that one was done with: also beside a run that goes on, or
+    one that was stopped before its last bar was decided on, or its last orders were answered. What is read first was there
+    first, so all that must be there by then is. A run that looks at time (`on_slice`, `on_timer`) is compared up to the last time
+    of which all was decided.
     """
     if session.looks_at_time:
         return _check_times(log, run, session)
-    rows = Rows(run)
-    decisions = [event for _, event in events_of(log, run.decisions_stream)]
+    rows, accepted_to = Rows(run), log.committed(f"executor.{run.run_id}").get(run.decisions_stream, 0)
     executions = [event for _, event in events_of(log, run.executions_stream)]
-    last = max((event.bar_offset for event in decisions if isinstance(event, Decided)), default=-1)
+    last = max((event.bar_offset for event in executions if isinstance(event, Equity)), default=-1)
+    told = list(itertools.takewhile(lambda one: _bar_of(one[1]) <= last, events_of(log, run.decisions_stream)))
+    decisions = [event for _, event in told]
+    if not any(isinstance(event, Decided) for event in decisions):
+        return compare_kinds(run.run_id, 0, by_kind([]), by_kind([]))
+    decided_at = next(
+        (at for at, event in reversed(told) if isinstance(event, Decided) and _bar_of(event) == last), None
+    )
+    is_answered = not isinstance(executions[-1], Equity) or (decided_at is not None and accepted_to > decided_at)
     bars = _bars(log, run, rows, last)
-    replayed = list(Replay(session, run, bars).events(accepted(decisions)))
-    if missing := _answers_missing(log, run, decisions, last):
-        replayed = [event for event in replayed if not _is_answer(event, missing, bars[-1][1].close_time)]
-    return compare_kinds(run.run_id, len(bars), by_kind([*decisions, *_until(executions, last)]), by_kind(replayed))
+    replay = Replay(session, run, bars, is_decided=decided_at is not None, is_answered=is_answered)
+    replayed = replay.events(accepted(decisions))
+    return compare_kinds(run.run_id, len(bars), by_kind([*decisions, *executions]), by_kind(replayed))
 
 
 def _check_times(log: Log, run: Run, session: Session) -> Parity:
@@ -107,25 +114,9 @@ def _bars(log: Log, run: Run, rows: Rows, last: int) -> list[tuple[int, BarEvent
     return found
 
 
-def _until(executions: Sequence[Event], last: int) -> Iterator[Event]:
-    """Executions of bars up to `last`, with what the broker said to the orders that followed it."""
-    for event in executions:
-        if isinstance(event, Fill | Equity) and event.bar_offset > last:
-            return
-        if isinstance(event, OrderUpdate) or event.bar_offset <= last:  # type: ignore[attr-defined]
-            yield event
-
-
-def _answers_missing(log: Log, run: Run, decisions: Sequence[Event], last: int) -> set[int]:
-    """Orders of the last decision, when the executor has not taken it over yet: its answers are not on the tape."""
-    if log.committed(f"executor.{run.run_id}").get(run.decisions_stream, 0) >= log.bounds(run.decisions_stream)[1]:
-        return set()
-    wishes = Order | OrderCancel | OrderAmend
-    return {event.order_id for event in decisions if isinstance(event, wishes) and event.bar_offset == last}
-
-
-def _is_answer(event: Event, order_ids: set[int], time: int) -> bool:
-    return isinstance(event, OrderUpdate) and event.order_id in order_ids and event.event_time == time
+def _bar_of(event: Event) -> int:
+    """The offset of the bar that a decision is on; -1 for a refusal."""
+    return event.bar_offset  # type: ignore[attr-defined,no-any-return]
 
 
 def by_kind(events: Iterable[Event]) -> dict[str, list[bytes]]:
@@ -143,7 +134,7 @@ def compare_kinds(run_id: str, bars: int, recorded: dict[str, list[bytes]], repl
     """Kind by kind, in order, byte for byte."""
     mismatches, first = 0, None
     for kind in KINDS.values():
-        pairs = enumerate(zip_longest(recorded[kind], replayed[kind]))
+        pairs = enumerate(itertools.zip_longest(recorded[kind], replayed[kind]))
         differing = [(index, pair) for index, pair in pairs if pair[0] != pair[1]]
         mismatches += len(differing)
         if differing and first is None:

@@ -13,6 +13,7 @@ from quantlytic.engine.session import Session
 from quantlytic.engine.successor import Successor
 from quantlytic.model.equity import Equity
 from quantlytic.model.event import Event
+from quantlytic.model.order import OrderUpdate
 from quantlytic.model.run import Run
 from quantlytic.model.strategychange import StrategyChange
 from quantlytic.research.runs.paper import Array, BarEvent, Rows
@@ -20,10 +21,16 @@ from quantlytic.research.runs.succession import succeed
 
 
 class Replay:
-    """`session` is as at the run's beginning; `bars` are those to be gone through, with their offsets."""
+    """`session` is as at the run's beginning; `bars` are those to be gone through, with their offsets. The last one is executed,
+    but only decided on if it `is_decided`, and its orders only answered if that `is_answered`."""
 
-    def __init__(self, session: Session, run: Run, bars: Sequence[tuple[int, BarEvent]]) -> None:
+    def __init__(
+        self, session: Session, run: Run, bars: Sequence[tuple[int, BarEvent]], *, is_decided: bool = True,
+        is_answered: bool = True,
+    ) -> None:  # fmt: skip
         self._session, self._run, self._bars = session, run, bars
+        self._undecided_at = len(bars) if is_decided else len(bars) - 1
+        self._unanswered_at = len(bars) if is_decided and is_answered else len(bars) - 1
         self._rows = Rows(run)
         self._array = self._rows.bars([bar for _, bar in bars])
         self._offsets = [offset for offset, _ in bars]
@@ -52,9 +59,25 @@ class Replay:
         while self._broker is not None and at < end:
             yield from self._step(self._broker, at)
             at += 1
-        if at < end:
-            self._session.run_as_taken(self._array[at:end])
-            yield from self._results(at, end)
+        whole = min(end, self._unanswered_at)
+        if at < whole:
+            self._session.run_as_taken(self._array[at:whole])
+            yield from self._results(at, whole)
+        if at < end and whole < end:
+            yield from self._break_off(whole)
+
+    def _break_off(self, at: int) -> Iterator[Event]:
+        """The last bar, with which not all was done."""
+        before = self._session.save()
+        updates, fills, equity = self._session.execute(self._array[at])
+        if at == self._undecided_at:
+            yield from self._reports(updates, fills, equity, at)
+            return
+        self._session.restore(before)
+        self._session.run_as_taken(self._array[at:])
+        events = list(self._results(at, at + 1))
+        answers = [event for event in events if isinstance(event, OrderUpdate)][len(updates) :]
+        yield from (event for event in events if event not in answers)
 
     def _results(self, at: int, end: int) -> Iterator[Event]:
         """What the session has kept; dropped there."""
@@ -86,6 +109,8 @@ class Replay:
         row = self._array[at]
         updates, fills, equity = broker.execute(row)
         yield from self._reports(updates, fills, equity, at)
+        if at == self._undecided_at:
+            return
         self._session.apply(_joined(self._answers, updates), fills, row)
         yield from self._decision(self._session.decide(row), broker, at)
 
@@ -96,6 +121,8 @@ class Replay:
         yield from rows.order_events(orders, lambda _: self._offsets[at])
         yield from rows.cancel_events(cancels, lambda _: self._offsets[at])
         yield from rows.amend_events(amends, lambda _: self._offsets[at])
+        if at == self._unanswered_at:
+            return
         self._answers = broker.accept(orders, cancels, amends)
         yield from rows.update_events(self._answers)
         assert isinstance(self._session, Successor)
