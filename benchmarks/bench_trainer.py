@@ -1,17 +1,18 @@
-"""How much later forecasts come while a model is being trained beside them, and while a challenger is in the shadow.
+"""How much later forecasts come while models are trained beside them, and while a challenger is in the shadow.
 
     python benchmarks/bench_trainer.py [--json] [--rounds 10]
 
 A feeder commits 200 bars a second to the real embedded log; the predictor, in a thread of its own as in `up`, commits a forecast
-of each. By turns of five seconds nothing else runs (`alone`), the trainer's thread runs and its process searches the settings of
-a LightGBM model (`training`), or a challenger forecasts the same bars in the shadow's thread (`shadow`). In its pauses the
-training process is stopped by a signal, so that it is the same one all the time; a turn begins once a service that was held has
-caught up.
+of each. By turns of ten seconds nothing else runs (`alone`), the trainer's thread runs and has models trained one after the other
+(`training`), or a challenger forecasts the same bars in the shadow's thread (`shadow`). Trainings are what the trainer starts: a
+process each, from its imports to the model in the registry, the back-test and the report; of `examples/specs/lightgbm.toml` over
+4,000 hours of two made-up markets, with another seed each time, so that nothing is there already. A turn with training ends with
+the training that is at work when its ten seconds are over; a turn begins once a service that was held has caught up.
 
 `lateness_ms`: from when a bar was due to when its forecast was committed. `ratio_p99` is that of a turn over the mean of the two
-turns alone around it, the median over the rounds: machines have moods longer than a round. `nice`: of the training process.
-`load`: of the machine in the minute before; on one that others use, no figure here means much. Goal: training within 10 % of
-alone.
+turns alone around it, the median over the rounds: machines have moods longer than a round. `training_s`: the median time of a
+training, `trainings` how many there were. `nice`: of the training process. `load`: of the machine in the minute before; on one
+that others use, no figure here means much. Goal: training within 10 % of alone.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
 import statistics
 import sys
 import tempfile
@@ -31,15 +31,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bench_swap import ALIAS, LINE, SPECS, TICK_NS, bar, model
+from bench_swap import ALIAS, LINE, SPECS, bar, model
 
-from quantlytic import Instrument
 from quantlytic.app.line import SWITCH_INTERVAL_S
 from quantlytic.learn.live.loading import Loader
 from quantlytic.learn.registry.registry import Registry
 from quantlytic.learn.retraining.trainingreasons import Triggers
-from quantlytic.model.bar import BAR, Bar
 from quantlytic.model.time import NS_PER_MS
+from quantlytic.research.data.demo import demo_bars
 from quantlytic.services.predictor import Predictor
 from quantlytic.services.service import Service
 from quantlytic.services.shadow import Shadow
@@ -49,38 +48,51 @@ from quantlytic.store.log import open_log
 from quantlytic.store.log.port import Log
 
 ROUNDS = 10
-TURN_S, SETTLE_S = 5.0, 0.5
+TURN_S, SETTLE_S, TRAINING_S = 10.0, 0.5, 600.0
 PERIOD_NS = 5 * NS_PER_MS
 GOAL_RATIO = 1.1
 FEW = 20  # events behind that count as none: new ones come all the time
 CHALLENGER = "bench/pooled/challenger"
-TRAINING_ROWS = 20_000
-SPEC = """
-name = "bench"
-[data]
-source = "bars.parquet"
-bar_size = "1ms"
-[[features]]
-name = "return_1"
-kind = "return"
-[[features]]
-name = "rsi"
-kind = "rsi"
-params = {period = 14}
-[[features]]
-name = "surprise"
-kind = "zscore"
-params = {period = 50}
-[split]
-folds = 4
-[model]
-kind = "lightgbm"
-[search]
-trials = 100000
-[search.params]
-num_leaves = {low = 4, high = 64, log = true}
-learning_rate = {low = 0.01, high = 0.2, log = true}
-"""
+HOUR_NS = 3600 * 10**9
+SPEC = Path(__file__).parents[1] / "examples" / "specs" / "lightgbm.toml"
+HOURS, MARKETS = 4_000, 2
+
+
+class Trainings:
+    """A home of its own, in which the trainer trains whenever the clock that it is given is moved on by an hour."""
+
+    def __init__(self, folder: Path) -> None:
+        self.home, self._spec = folder, folder / "spec.toml"
+        self.nice, self.taken_s = 0, list[float]()
+        bars = demo_bars(HOURS, seed=1, instruments=MARKETS)
+        folder.mkdir()
+        write_bars(folder / "bars.parquet", bars.array, bars.instruments)
+        self._write(0)
+
+    def service(self, log: Log) -> Trainer:
+        """The trainer, as `up` builds it."""
+        triggers = Triggers(every_ns=HOUR_NS)
+        return Trainer(
+            log, LINE.name, self._spec, self.home, Registry(self.home / "lake"), triggers, now_ns=lambda: self._now_ns
+        )
+
+    def one(self, trainer: Trainer) -> None:
+        """Have a model trained, from the start to what comes of it."""
+        self._write(len(self.taken_s) + 1)
+        began_s = time.monotonic()
+        until(lambda: trainer.pid > 0, f"the training has not begun: {trainer.last_failure}")
+        self.nice = os.getpriority(os.PRIO_PROCESS, trainer.pid)
+        until(lambda: not trainer.pid, "the training does not end", TRAINING_S)
+        self.taken_s.append(time.monotonic() - began_s)
+        made = len(list((self.home / "lake" / "models").iterdir()))
+        if made != len(self.taken_s):
+            raise RuntimeError(f"{len(self.taken_s)} trainings made {made} models: {trainer.last_failure}")
+
+    def _write(self, number: int) -> None:
+        """Another seed, and an hour later: the next training is due, and has nothing to go on from."""
+        text = SPEC.read_text().replace('name = "hour-lightgbm"', f'name = "{LINE.name}"')
+        self._spec.write_text(text.replace("seed = 7", f"seed = {number}"))
+        self._now_ns = number * HOUR_NS
 
 
 class Feeder(threading.Thread):
@@ -135,19 +147,6 @@ class Served(threading.Thread):
         return self.quiet
 
 
-def training_data(folder: Path) -> None:
-    """Bars to train on, and the spec."""
-    rows = np.zeros(TRAINING_ROWS, BAR)
-    for number, row in enumerate(rows):
-        one = bar(number)
-        for name in Bar.__struct_fields__:
-            row[name] = 0 if name == "instrument" else getattr(one, name)
-    rows["open_time"] = rows["open_time"][0] + np.arange(TRAINING_ROWS) * TICK_NS
-    rows["close_time"] = rows["open_time"] + TICK_NS
-    write_bars(folder / "bars.parquet", rows, (Instrument("bench:BTCUSDT"),))
-    (folder / "spec.toml").write_text(SPEC)
-
-
 def measure_in(folder: Path, rounds: int) -> dict[str, Any]:
     """The figures of one run."""
 
@@ -157,12 +156,11 @@ def measure_in(folder: Path, rounds: int) -> dict[str, Any]:
     registry = Registry(folder / "lake")
     registry.promote(registry.put(model("lightgbm", SPECS, 1)), ALIAS, "bench", "bench", 1)
     registry.promote(registry.put(model("mlp", SPECS, 2)), CHALLENGER, "bench", "bench", 1)
-    training_data(folder)
+    trainings = Trainings(folder / "training")
     open_a_log().close()
     predictor = Served(open_a_log, lambda log: Predictor(log, LINE, Loader(registry, LINE, open_a_log)), notes=True)
     shadow = Served(open_a_log, lambda log: Shadow(log, LINE, Loader(registry, LINE, open_a_log)))
-    triggers = Triggers(every_ns=3600 * 10**9)
-    trainer = Served(open_a_log, lambda log: Trainer(log, LINE.name, folder / "spec.toml", folder, registry, triggers))
+    trainer = Served(open_a_log, trainings.service)
     feeder = Feeder(open_a_log)
     threads = [predictor, shadow, trainer]
     for thread in threads:
@@ -170,25 +168,19 @@ def measure_in(folder: Path, rounds: int) -> dict[str, Any]:
         thread.ready.wait()
     feeder.start()
     try:
-        until(lambda: trainer.service.pid > 0, "the training has not begun: " + trainer.service.last_failure)
-        pid = trainer.service.pid
-        time.sleep(10.0)  # its imports are over, models are swapped in
-        nice = os.getpriority(os.PRIO_PROCESS, pid)
-        turns = take_turns(rounds, shadow, trainer, pid)
-        still = trainer.service.pid == pid
+        time.sleep(10.0)  # models are swapped in
+        turns = take_turns(rounds, shadow, trainer, trainings)
     finally:
-        trainer.going.set()
-        if trainer.service.pid:
-            os.kill(trainer.service.pid, signal.SIGCONT)
         feeder.stopping.set()
         feeder.join()
         time.sleep(0.5)
         for thread in threads:
+            thread.going.set()
             thread.stopping.set()
             thread.join()
-    if not still:
-        raise RuntimeError("the training was over before the measurement was")
-    return {"nice": nice} | figures(feeder.due_ns, predictor.done_ns, turns)
+    return {
+        "nice": trainings.nice, "training_s": statistics.median(trainings.taken_s), "trainings": len(trainings.taken_s),
+    } | figures(feeder.due_ns, predictor.done_ns, turns)  # fmt: skip
 
 
 def until(what: Callable[[], bool], words: str, seconds: float = 60.0) -> None:
@@ -199,20 +191,23 @@ def until(what: Callable[[], bool], words: str, seconds: float = 60.0) -> None:
         time.sleep(0.05)
 
 
-def take_turns(rounds: int, shadow: Served, trainer: Served, pid: int) -> list[tuple[str, int, int]]:
+def take_turns(rounds: int, shadow: Served, trainer: Served, trainings: Trainings) -> list[tuple[str, int, int]]:
     """(what ran, from, to) by `time.perf_counter_ns`."""
     found = []
     for kind in ["alone", "training", "alone", "shadow"] * rounds + ["alone"]:
         shadow.quiet = trainer.quiet = False
         (shadow.going.set if kind == "shadow" else shadow.going.clear)()
         (trainer.going.set if kind == "training" else trainer.going.clear)()
-        os.kill(pid, signal.SIGCONT if kind == "training" else signal.SIGSTOP)
         for one, name in ((shadow, "shadow"), (trainer, "training")):
             if name == kind:
                 until(one.has_caught_up, f"the {name}'s thread does not keep up")
         time.sleep(SETTLE_S)
         began_ns = time.perf_counter_ns()
-        time.sleep(TURN_S)
+        if kind == "training":
+            while time.perf_counter_ns() - began_ns < TURN_S * 1e9:
+                trainings.one(trainer.service)
+        else:
+            time.sleep(TURN_S)
         found.append((kind, began_ns, time.perf_counter_ns()))
     return found
 
@@ -266,7 +261,8 @@ def main() -> None:
         ratio = results["ratio_p99"].get(kind)
         told = "" if ratio is None else f"{ratio:>22.2f}"
         print(f"{kind:<10}{row['p50']:>9.2f}{row['p99']:>9.2f}{row['max']:>9.1f}{told:>31}")
-    print(f"load {results['load']:.1f}; training at nice {results['nice']}; {results['goal']}")
+    trained = f"{results['trainings']} trainings at nice {results['nice']}, {results['training_s']:.0f} s each"
+    print(f"load {results['load']:.1f}; {trained}; {results['goal']}")
 
 
 if __name__ == "__main__":
