@@ -71,16 +71,24 @@ def test_a_line_that_is_not_in_the_settings(quantlytic: Command, registry: Regis
 
 def test_a_pin_is_told_of_and_withdrawn(quantlytic: Command, registry: Registry) -> None:
     first, second, third = (registry.put(artifact(seed)) for seed in (1, 2, 3))
-    assert quantlytic("models", "unpin", PIN, *WHY)[0] == 2
+    assert quantlytic("models", "withdraw", PIN, *WHY)[0] == 2
     answer(quantlytic("models", "promote", second, PIN, *WHY, "--json"))
-    assert "no champion stands behind" in quantlytic("models", "unpin", PIN, *WHY)[2]
+    assert "no champion stands behind" in quantlytic("models", "withdraw", PIN, *WHY)[2]
     told = answer(quantlytic("models", "promote", first, POOLED, *WHY, "--json"))
-    assert told["notes"] == [f"a pin to {second[:12]} stands before it: `quantlytic models unpin {PIN} --reason ...`"]
+    assert told["notes"] == [
+        f"a pin to {second[:12]} stands before it: `quantlytic models withdraw {PIN} --reason ...`"
+    ]
     own = registry.put(artifact(4, trained=("file:BTCUSDT",), line="trend/file:BTCUSDT"))
     assert answer(quantlytic("models", "promote", own, "trend/file:BTCUSDT/champion", *WHY, "--json"))["notes"]
-    assert "is no pin" in quantlytic("models", "unpin", POOLED, *WHY)[2]
-    code, out, _ = quantlytic("models", "unpin", PIN, *WHY)
-    assert (code, out.splitlines()) == (0, [f"{PIN} is no model, before {second[:12]}", f"{first[:12]} follows"])
+    answer(quantlytic("models", "promote", third, "trend/pooled/challenger", *WHY, "--json"))
+    gone = answer(quantlytic("models", "withdraw", "trend/pooled/challenger", *WHY, "--json"))
+    assert (gone["model_id"], gone["notes"]) == ("", ["it is asked no more"])
+    assert "is no pin" in quantlytic("models", "withdraw", POOLED, *WHY)[2]
+    code, out, _ = quantlytic("models", "withdraw", PIN, *WHY)
+    assert (code, out.splitlines()) == (
+        0,
+        [f"{PIN} is no model, before {second[:12]}", f"{first[:12]} ({POOLED}) follows"],
+    )
     assert answer(quantlytic("models", "promote", third, POOLED, *WHY, "--json"))["notes"] == []
     listed = {one["model_id"]: one["aliases"] for one in answer(quantlytic("models", "list", "--json"))}
     assert listed[second] == []

@@ -43,11 +43,16 @@ def check_promotion(registry: Registry, model_id: str, alias: str, *, new_label:
     return _pins(latest, of, role)
 
 
-def follows_a_pin(registry: Registry, alias: str) -> str:
-    """The model that serves once this pin is withdrawn. InputError for what is no pin, and where no champion stands behind it."""
+def check_withdrawal(registry: Registry, alias: str) -> list[str]:
+    """What follows once a pin, or a challenger, is withdrawn. InputError for a champion, and for a pin with none behind it."""
     name, of, role = alias.split("/") if alias.count("/") == 2 else ("", "", "")
+    if role == "challenger":
+        return ["it is asked no more"]
     if role != "pinned":
-        raise InputError(f"{alias!r} is no pin: write SPEC/INSTRUMENT/pinned, such as trend/pooled/pinned")
+        raise InputError(
+            f"{alias!r} is no pin and no challenger: write SPEC/INSTRUMENT/pinned, such as trend/pooled/pinned; a champion "
+            "serves until another is promoted, or it is rolled back"
+        )
     latest = registry.latest(name)
     behind = [f"{name}/{of}/champion", f"{name}/pooled/pinned", f"{name}/pooled/champion"]
     if of == "pooled":
@@ -55,7 +60,7 @@ def follows_a_pin(registry: Registry, alias: str) -> str:
     found = next((one for one in behind if one in latest and one != alias), None)
     if found is None:
         raise InputError(f"no champion stands behind {alias}: promote one first, else it would go on all the same")
-    return latest[found].model_id
+    return [f"{latest[found].model_id[:12]} ({found}) follows"]
 
 
 def _check_target(registry: Registry, artifact: Artifact, latest: Mapping[str, AliasChange], new_label: bool) -> None:
@@ -79,7 +84,7 @@ def _pins(latest: Mapping[str, AliasChange], of: str, role: str) -> list[str]:
     pins = [one for one in sorted(latest) if one.endswith("/pinned")]
     before = [one for one in pins if "pooled" in (of, where := one.split("/")[1]) or _symbol(where) == _symbol(of)]
     return [
-        f"a pin to {latest[one].model_id[:12]} stands before it: `quantlytic models unpin {one} --reason ...`"
+        f"a pin to {latest[one].model_id[:12]} stands before it: `quantlytic models withdraw {one} --reason ...`"
         for one in before
     ]
 

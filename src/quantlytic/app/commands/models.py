@@ -24,7 +24,7 @@ _reason = click.option("--reason", required=True, help="Why; it is kept.")
 
 @click.group()
 def command() -> None:
-    """Trained models: list, show, promote, unpin, roll back, verify."""
+    """Trained models: list, show, promote, roll back, withdraw, verify."""
 
 
 @command.command("list")
@@ -125,14 +125,14 @@ def promote(model: str, alias: str, reason: str, new_label: bool, as_json: bool)
 @click.argument("alias")
 @_reason
 @_json
-def unpin(alias: str, reason: str, as_json: bool) -> None:
-    """Let ALIAS (LINE/pooled/pinned, LINE/INSTRUMENT/pinned) mean no model: the champion behind it serves again."""
-    from quantlytic.app.promoting import follows_a_pin
+def withdraw(alias: str, reason: str, as_json: bool) -> None:
+    """Let ALIAS, a pin or a challenger, mean no model: the champion behind the pin serves, the challenger is asked no more."""
+    from quantlytic.app.promoting import check_withdrawal
 
     registry = _registry()
-    follows = follows_a_pin(registry, alias)
+    notes = check_withdrawal(registry, alias)
     change = registry.withdraw(alias, reason, getpass.getuser(), time.time_ns())
-    _told(alias, change, as_json, [f"{follows[:12]} follows"])
+    _told(alias, change, as_json, notes)
 
 
 @command.command()
