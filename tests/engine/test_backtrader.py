@@ -21,7 +21,7 @@ from quantlytic.strategies.sma_cross import SmaCross
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 CASH, FEE_BPS = 1e6, 10.0
-ROWS = 3_000
+ROWS = 1_500  # all of them in the long test
 REAL = ("BTCUSDT", "DOGEUSDT", "AAPL")
 
 
@@ -145,17 +145,17 @@ def compare(bars: Bars, strategy: Strategy, *, compiled: bool = False) -> int:
 @pytest.mark.parametrize("symbol", REAL)
 @pytest.mark.parametrize("strategy", [Limits, StopEntries, StopLosses, StopLimits])
 def test_order_types_fill_alike_on_real_bars(market_data: Path, strategy: type[Strategy], symbol: str) -> None:
-    assert compare(real_bars(market_data, symbol), strategy()) > 100
+    assert compare(real_bars(market_data, symbol), strategy()) > 50
 
 
 @pytest.mark.parametrize("symbol", REAL)
 def test_trailing_stops_fill_alike_on_bars_of_one_price(market_data: Path, symbol: str) -> None:
-    assert compare(of_one_price(real_bars(market_data, symbol)), Trails()) > 100
+    assert compare(of_one_price(real_bars(market_data, symbol)), Trails()) > 50
 
 
 @pytest.mark.parametrize(("symbol", "distance"), [("BTCUSDT", 0.1), ("DOGEUSDT", 0.1), ("AAPL", 0.4)])
 def test_brackets_fill_alike_on_bars_of_one_price(market_data: Path, symbol: str, distance: float) -> None:
-    assert compare(of_one_price(real_bars(market_data, symbol)), Brackets(distance=distance)) >= 8
+    assert compare(of_one_price(real_bars(market_data, symbol)), Brackets(distance=distance)) >= 4
 
 
 def workload(count: int) -> Bars:
