@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from quantlytic.learn.labels.labelspec import LabelSpec
 from quantlytic.learn.live.loading import Loader
 from quantlytic.learn.registry.artifact import Artifact
 from quantlytic.learn.registry.registry import Registry
+from quantlytic.model.forecast import ModelChange
 from quantlytic.services.predictor import Predictor
 from quantlytic.store.log import open_log
 
@@ -134,3 +136,34 @@ def test_a_damaged_alias_is_told_beside_the_list(quantlytic: Command, registry: 
     assert "00000001.json is damaged" in told
     answer(quantlytic("models", "promote", good, POOLED, *WHY, "--json"))
     assert quantlytic("models", "list")[0] == 0
+
+
+def test_what_nobody_asks_for_is_pruned(quantlytic: Command, registry: Registry, tmp_path: Path) -> None:
+    ids = [registry.put(artifact(seed, created_ns=seed)) for seed in range(1, 10)]
+    child = registry.put(artifact(20, created_ns=20, parent=ids[0]))
+    young = registry.put(artifact(21, created_ns=time.time_ns()))
+    other = registry.put(artifact(22, created_ns=1, line="other/pooled"))
+    registry.promote(ids[1], POOLED, "first", "me", 1)
+    registry.promote(ids[2], POOLED, "second", "me", 2)
+    registry.promote(ids[3], "trend/pooled/challenger", "was", "trainer", 3)
+    registry.promote(ids[4], "trend/pooled/challenger", "is", "trainer", 4)
+    folder = tmp_path / "home" / "log"
+    with closing(open_log("sqlite", folder=folder)) as log:
+        told = [ModelChange("trend", "", 1, ids[5], ids[6], "command")]
+        log.writer("predictor.trend").commit({"forecasts.trend": told})
+        log.writer("ensemble.both").commit(
+            {"forecasts.both": [ModelChange("both", "", 1, "", f"{ids[7][:12]}+{ids[6][:12]}", "promotion")]}
+        )
+    gone = [ids[3], ids[8]]
+    assert answer(quantlytic("models", "prune", "--keep", "2", "--json")) == {"models": gone, "removed": False}
+    assert "2 models would be removed" in quantlytic("models", "prune", "--keep", "2")[1]
+    assert len(registry.list()[0]) == 12
+    assert answer(quantlytic("models", "prune", "--keep", "2", "--yes", "--json")) == {"models": gone, "removed": True}
+    left = {one.model_id for one in registry.list()[0]}
+    assert left == {*ids, child, young, other} - set(gone)
+    assert not (tmp_path / "home" / "lake" / "models" / ids[8] / "model.onnx").exists()
+    assert quantlytic("models", "verify", "--json")[0] == 0
+    assert "nothing to remove" in quantlytic("models", "prune", "--keep", "2")[1]
+    (tmp_path / "home" / "lake" / "aliases" / POOLED / "00000001.json").write_text("{")
+    assert "damaged" in quantlytic("models", "prune", "--keep", "1", "--yes")[2]
+    assert {one.model_id for one in registry.list()[0]} == left

@@ -5,7 +5,8 @@ from __future__ import annotations
 import getpass
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from quantlytic.learn.live.lastwords import LastWords
     from quantlytic.learn.registry.artifact import Manifest
     from quantlytic.learn.registry.registry import AliasChange, Registry
+    from quantlytic.store.log.port import Log
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _reason = click.option("--reason", required=True, help="Why; it is kept.")
@@ -24,7 +26,7 @@ _reason = click.option("--reason", required=True, help="Why; it is kept.")
 
 @click.group()
 def command() -> None:
-    """Trained models: list, show, promote, roll back, withdraw, verify."""
+    """Trained models: list, show, promote, roll back, withdraw, prune, verify."""
 
 
 @command.command("list")
@@ -171,6 +173,36 @@ def verify(model: str | None, as_json: bool) -> None:
         raise MismatchError(f"{len(wrong_ones)} of {len(ids) + len(damaged)} models cannot be used: {wrong_ones[0]}")
 
 
+@command.command()
+@click.option(
+    "--keep", type=click.IntRange(1), default=10, show_default=True, help="The newest so many of each line stay."
+)
+@click.option("--yes", is_flag=True, help="Remove them; else they are only named.")
+@_json
+def prune(keep: int, yes: bool, as_json: bool) -> None:
+    """Remove models that nobody will ask for again.
+
+    What an alias means, or meant as champion or pin, what the tape speaks of, what these were trained to follow, and what is
+    younger than a day stays.
+    """
+    from quantlytic.learn.registry.pruning import prunable
+
+    registry = _registry()
+    with _log() as log:
+        found = prunable(registry, log, keep, time.time_ns())
+    for one in found if yes else ():
+        registry.remove(one.model_id)
+    if as_json:
+        click.echo(json.dumps({"models": [one.model_id for one in found], "removed": yes}))
+        return
+    for one in found:
+        click.echo(f"{one.model_id[:12]}  {one.line}  {iso(one.created_ns)[:16]}")
+    count = f"{len(found)} model{'' if len(found) == 1 else 's'}"
+    click.echo(
+        f"{count} removed" if yes else f"{count} would be removed: --yes does it" if found else "nothing to remove"
+    )
+
+
 def _registry() -> Registry:
     from quantlytic.learn.registry.registry import Registry
     from quantlytic.store.home import home_folder
@@ -190,17 +222,27 @@ def _id_of(registry: Registry, model: str) -> str:
 
 
 def _last_words(names: set[str]) -> dict[str, LastWords]:
-    """What each line said last; nothing is made where nothing was recorded yet."""
-    from quantlytic.app.bootstrap import Bootstrap
-    from quantlytic.app.config import load_settings
+    """What each line said last."""
     from quantlytic.learn.live.lastwords import last_words
 
-    settings = load_settings()
-    bootstrap = Bootstrap(settings)
-    if settings.log.kind == "sqlite" and not (settings.home / "log").exists():
-        return {}
-    with bootstrap.stores.open_log() as log:
+    with _log() as log:
+        if log is None:
+            return {}
         return {name: last_words(log, name) for name in sorted(names) if log.bounds(f"forecasts.{name}")[1]}
+
+
+@contextmanager
+def _log() -> Iterator[Log | None]:
+    """The tape; None, and none is made, where nothing was recorded yet."""
+    from quantlytic.app.bootstrap import Bootstrap
+    from quantlytic.app.config import load_settings
+
+    settings = load_settings()
+    if settings.log.kind == "sqlite" and not (settings.home / "log").exists():
+        yield None
+        return
+    with Bootstrap(settings).stores.open_log() as log:
+        yield log
 
 
 def _heard(one: Manifest, words: dict[str, LastWords]) -> dict[str, Any]:

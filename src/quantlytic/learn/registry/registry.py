@@ -115,6 +115,13 @@ class Registry:
                     damaged.append(str(error))
         return sorted(found, key=lambda one: (one.created_ns, one.model_id)), damaged
 
+    def remove(self, model_id: str) -> None:
+        """Delete a model: its manifest first, without which it is not there. Whoever calls sees to it that nobody needs it."""
+        manifest = self.manifest(model_id)
+        folder = f"models/{manifest.model_id}"
+        for key in (f"{folder}/manifest.json", f"{folder}/{manifest.file}"):
+            self._delete(key)
+
     # ---- aliases
 
     def alias(self, name: str) -> str | None:
@@ -250,6 +257,16 @@ class Registry:
             obstore.put(self._objects, key, content, use_multipart=False)
         except Exception as error:
             raise self._error("written", key, error) from None
+
+    def _delete(self, key: str) -> None:
+        import obstore
+
+        try:
+            obstore.delete(self._objects, key)
+        except FileNotFoundError:
+            return
+        except Exception as error:
+            raise self._error("deleted", key, error) from None
 
     def _get(self, key: str) -> bytes | None:
         import obstore
