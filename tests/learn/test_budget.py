@@ -25,3 +25,4 @@ def test_places_begin_anew_with_a_year_and_are_of_an_alias_each() -> None:
     assert places.take("b", NEW_YEAR_NS - 1) == 1
     assert places.take("a", NEW_YEAR_NS) == 1
     assert places.given == {"a": (2026, 1), "b": (2025, 1)}
+    assert places.take("a", NEW_YEAR_NS - DAY_NS) == 2, "a clock that goes back gives nothing back"

@@ -19,8 +19,8 @@ class Places(msgspec.Struct, array_like=True):
         """The next place, from 1 on."""
         now = datetime.fromtimestamp(time_ns // NS_PER_S, UTC).year
         year, count = self.given.get(alias, (now, 0))
-        count = count + 1 if year == now else 1
-        self.given[alias] = now, count
+        count = 1 if now > year else count + 1
+        self.given[alias] = max(now, year), count
         return count
 
 
