@@ -86,6 +86,16 @@ def test_instruments_without_one_and_a_damaged_model(tmp_path: Path, log: Log) -
     assert ETH not in str(found)
 
 
+def test_an_alias_that_cannot_be_read(tmp_path: Path, log: Log) -> None:
+    registry = Registry(tmp_path / "lake")
+    promoted(registry, artifact(trained=("file:BTCUSDT",), line="trend/file:BTCUSDT"))
+    promoted(registry, artifact(seed=3))
+    (tmp_path / "lake" / "aliases" / POOLED / "00000001.json").write_text("{")
+    found = list(examine_line(LINE, registry, log, NOW))
+    assert sorted(state for state, _ in found) == ["fail", "ok", "ok"]
+    assert "00000001.json is damaged" in next(said for state, said in found if state == "fail")
+
+
 def test_another_than_the_one_that_was_named(tmp_path: Path, log: Log) -> None:
     registry = Registry(tmp_path / "lake")
     made = promoted(registry, artifact())

@@ -80,6 +80,8 @@ def test_a_pin_is_told_of_and_withdrawn(quantlytic: Command, registry: Registry)
     assert told["notes"] == [
         f"a pin to {second[:12]} stands before it: `quantlytic models withdraw {PIN} --reason ...`"
     ]
+    answer(quantlytic("models", "promote", third, POOLED, *WHY, "--json"))
+    assert answer(quantlytic("models", "rollback", POOLED, *WHY, "--json"))["notes"] == told["notes"]
     own = registry.put(artifact(4, trained=("file:BTCUSDT",), line="trend/file:BTCUSDT"))
     assert answer(quantlytic("models", "promote", own, "trend/file:BTCUSDT/champion", *WHY, "--json"))["notes"]
     answer(quantlytic("models", "promote", third, "trend/pooled/challenger", *WHY, "--json"))

@@ -147,6 +147,11 @@ def test_the_words() -> None:
     refused = change_letter(change("refused"), SERVED)
     assert refused.lines[0] == "Model 9f2c11d07a3e was not let in for all its instruments of seconds."
     assert refused.lines[-1] == "Model 08041ab0824a goes on."
+    unread = change_letter(change("refused", new="", reason="the alias is damaged"), SERVED)
+    assert unread.lines[:2] == (
+        "Model (unknown) was not let in for all its instruments of seconds.",
+        "The alias is damaged.",
+    )
     promoted = change_letter(change("promotion", reason="better by 0.01"), SERVED)
     assert promoted.subject == "New model: 9f2c11d07a3e (seconds, promotion)"
     assert (

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from quantlytic.app.options import Command
-from quantlytic.model.errors import InputError
+from quantlytic.model.errors import DataError, InputError
 
 if TYPE_CHECKING:
     from quantlytic.engine.data.bars import Bars
@@ -121,12 +121,15 @@ def _ids(registry: Registry, model: str, bars: Bars) -> list[str]:
         if found is None:
             raise InputError(f"{model} means no model yet: `quantlytic models promote ID {model} --reason ...`")
         return [found]
-    if latest := registry.latest(model):
+    if latest := registry.changes(model):
         from quantlytic.learn.live.serving import Line
         from quantlytic.learn.live.swap import wishes
 
         ids = tuple(one.id for one in bars.instruments)
-        chosen = [wish.change.model_id for wish in wishes(latest, Line(model, "", ids, 0))]
+        asked = wishes(latest, Line(model, "", ids, 0))
+        if damaged := [wish.change.reason for wish in asked if wish.is_damaged]:
+            raise DataError(damaged[0])
+        chosen = [wish.change.model_id for wish in asked]
         if not chosen:
             raise InputError(f"{model} has no champion for {', '.join(one.symbol for one in bars.instruments)}")
         return list(dict.fromkeys(chosen))

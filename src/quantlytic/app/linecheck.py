@@ -31,7 +31,7 @@ def examine_line(
     from quantlytic.learn.live.swap import wishes
 
     try:
-        asked = wishes(registry.latest(line.name), line)
+        asked = wishes(registry.changes(line.name), line)
     except QuantlyticError as error:
         yield FAIL, f"{line.name}: {error}"
         return
@@ -39,6 +39,9 @@ def examine_line(
     missing = set(line.instruments)
     for wish in asked:
         missing -= set(wish.instruments)
+        if wish.is_damaged:
+            yield FAIL, f"{line.name}: {wish.change.reason}"
+            continue
         model_id = wish.change.model_id
         last_ns = max((one.close_time for one in heard.values() if one.model_id == model_id), default=now_ns)
         state, said = _fit(line, registry, model_id, wish.instruments, now_ns, last_ns, folder)

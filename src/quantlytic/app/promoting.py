@@ -21,7 +21,7 @@ def check_promotion(registry: Registry, model_id: str, alias: str, *, new_label:
     The line is the one of that name in the settings. Where there is none, the model alone is looked at: its bytes, its golden
     rows, and what other models of that name forecast.
     """
-    artifact, (name, of, role) = registry.get(model_id), alias.split("/")
+    artifact, (name, of, _) = registry.get(model_id), alias.split("/")
     latest = registry.latest(name)
     _check_target(registry, artifact, latest, new_label)
     loader = _loader(registry, name)
@@ -29,7 +29,7 @@ def check_promotion(registry: Registry, model_id: str, alias: str, *, new_label:
         from quantlytic.learn.registry.runtime import ServedModel
 
         ServedModel(artifact).golden()
-        return _pins(latest, of, role)
+        return pins_before(latest, alias)
     from quantlytic.learn.live.loading import Refused
 
     here = loader.line.instruments
@@ -40,7 +40,20 @@ def check_promotion(registry: Registry, model_id: str, alias: str, *, new_label:
         loader.examine(artifact.model_id, asked, feeds={})
     except Refused as refusal:
         raise InputError(f"line {name} would refuse it: {refusal}") from None
-    return _pins(latest, of, role)
+    return pins_before(latest, alias)
+
+
+def pins_before(latest: Mapping[str, AliasChange], alias: str) -> list[str]:
+    """The pins that stand before a champion, a sentence each."""
+    _, of, role = alias.split("/")
+    if role != "champion":
+        return []
+    pins = [one for one in sorted(latest) if one.endswith("/pinned")]
+    before = [one for one in pins if "pooled" in (of, where := one.split("/")[1]) or _symbol(where) == _symbol(of)]
+    return [
+        f"a pin to {latest[one].model_id[:12]} stands before it: `quantlytic models withdraw {one} --reason ...`"
+        for one in before
+    ]
 
 
 def check_withdrawal(registry: Registry, alias: str) -> list[str]:
@@ -76,17 +89,6 @@ def _check_target(registry: Registry, artifact: Artifact, latest: Mapping[str, A
             continue  # it cannot serve either
         target_of(artifact.manifest).check(target_of(served), new_label=new_label)
         return
-
-
-def _pins(latest: Mapping[str, AliasChange], of: str, role: str) -> list[str]:
-    if role != "champion":
-        return []
-    pins = [one for one in sorted(latest) if one.endswith("/pinned")]
-    before = [one for one in pins if "pooled" in (of, where := one.split("/")[1]) or _symbol(where) == _symbol(of)]
-    return [
-        f"a pin to {latest[one].model_id[:12]} stands before it: `quantlytic models withdraw {one} --reason ...`"
-        for one in before
-    ]
 
 
 def _loader(registry: Registry, name: str) -> Loader | None:

@@ -71,6 +71,8 @@ def change_letter(event: ModelChange | StrategyChange, stream: str) -> Letter:
 
 def _served_letter(event: ModelChange) -> Letter:
     old, new, line = short(event.old), short(event.new), event.line
+    if event.cause == "refused":
+        new = new or "(unknown)"  # its alias cannot be read
     where = _where(event.instrument)
     goes_on = (
         f"Model {old} goes on."

@@ -143,7 +143,11 @@ def withdraw(alias: str, reason: str, as_json: bool) -> None:
 @_json
 def rollback(alias: str, reason: str, as_json: bool) -> None:
     """Let ALIAS mean again what it meant before its last promotion."""
-    _told(alias, _registry().rollback(alias, reason, getpass.getuser(), time.time_ns()), as_json)
+    from quantlytic.app.promoting import pins_before
+
+    registry = _registry()
+    change = registry.rollback(alias, reason, getpass.getuser(), time.time_ns())
+    _told(alias, change, as_json, pins_before(registry.latest(alias.partition("/")[0]), alias))
 
 
 @command.command()

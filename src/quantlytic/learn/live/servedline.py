@@ -247,6 +247,7 @@ class ServedLine:
         self._servings = {one.model_id: one for one in servings}
         self._feeds = {one.feed.key: one.feed for one in self._servings.values()}
         for model_id, serving in self._servings.items():
+            self._target = self._target or target_of(serving.manifest)
             if model_id in saved.drifts:
                 serving.drift.restore(saved.drifts[model_id])
         self._failed = list(failed)
