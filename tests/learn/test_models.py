@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -95,6 +96,22 @@ def test_neighbours_are_searched_some_rows_at_a_time(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(neighbours, "_FOUND", 1)
     assert (fitted.predict(inputs[:3]) == whole[:3]).all()
     assert fitted.predict(inputs[:0]).shape == (0,)
+
+
+def test_neighbours_are_searched_by_one_thread_whoever_asks() -> None:
+    faiss = need("faiss", "the model knn")
+    inputs, signal, weights = problem(500)
+    kind = find_model("knn")
+    fitted = kind.fit(inputs, signal, weights, 1, {"neighbours": 30, "rows": 500}, RETURN)
+
+    def ask() -> tuple[int, int]:
+        faiss.omp_set_num_threads(2)
+        before = faiss.omp_get_max_threads()
+        fitted.predict(inputs[:1])
+        return before, faiss.omp_get_max_threads()
+
+    with ThreadPoolExecutor(1) as other:  # how many there may be, each thread knows for itself
+        assert other.submit(ask).result() == ask() == (2, 1)
 
 
 def test_weights_matter() -> None:

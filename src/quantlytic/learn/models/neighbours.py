@@ -38,6 +38,7 @@ class FittedNeighbours:
         # Distances of many rows at once would be summed in another order than those of one row: other neighbours at ties.
         faiss.cvar.distance_compute_blas_threshold = _NEVER
         self._mean, self._factor, self._rows, self._labels, self._neighbours = mean, factor, rows, labels, neighbours
+        self._one_thread = faiss.omp_set_num_threads
         self._index = faiss.IndexFlatL2(rows.shape[1])
         self._index.add(rows)
 
@@ -61,6 +62,9 @@ class FittedNeighbours:
         return int(self._rows.shape[1])
 
     def predict(self, inputs: Inputs) -> Values:
+        self._one_thread(
+            1
+        )  # of this thread: two would wait for one another even for a single row, 50 ms where others work, too
         values, step = np.empty(len(inputs)), max(_FOUND // self._neighbours, 1)
         for at in range(0, len(inputs), step):
             scaled = ((inputs[at : at + step].astype(np.float64) - self._mean) * self._factor).astype(np.float32)
