@@ -35,7 +35,7 @@ class Overtime:
         _WATCH.add(self)
 
     def __call__(self, seconds: float) -> Overtime:
-        self._most_looks = int(seconds / LOOK_S) + 1
+        self._most_looks = round(seconds / LOOK_S) + 1
         return self
 
     def __enter__(self) -> None:
