@@ -122,6 +122,10 @@ def test_what_was_refused_is_listed_as_refused(quantlytic: Command, registry: Re
     rows = {one["model_id"]: one for one in answer(quantlytic("models", "list", "--json"))}
     assert (rows[good]["trouble"], BTC in rows[good]["forecasts"]) == ("", True)
     assert (rows[bad]["trouble"], rows[bad]["forecasts"], rows[bad]["aliases"]) == ("refused", [], [POOLED])
+    waiting = registry.put(artifact(3))
+    registry.promote(waiting, PIN, "just now", "me", 3)
+    late = next(one for one in answer(quantlytic("models", "list", "--json")) if one["model_id"] == waiting)
+    assert (late["trouble"], late["why"]) == ("not serving", f"the line's last bars were forecast by {good[:12]}")
     _, out, _ = quantlytic("models", "list")
     assert "champion, refused" in out
     assert f"{bad[:12]} refused: model {bad[:12]} was trained with other code" in " ".join(out.split())

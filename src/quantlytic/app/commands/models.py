@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +45,7 @@ def list_models(as_json: bool) -> None:
     rows: list[dict[str, Any]] = [
         {
             "model_id": one.model_id, "line": one.line, "kind": one.kind, "rows": one.data.rows, "scores": one.scores,
-            "created": iso(one.created_ns), "aliases": meaning.get(one.model_id, []), **_heard(one, words),
+            "created": iso(one.created_ns), "aliases": meaning.get(one.model_id, []), **_heard(one, meaning, words),
         }
         for one in manifests
     ]  # fmt: skip
@@ -249,14 +249,18 @@ def _log() -> Iterator[Log | None]:
         yield log
 
 
-def _heard(one: Manifest, words: dict[str, LastWords]) -> dict[str, Any]:
-    """What a line said of a model: which instruments it forecasts, and why it does not."""
+def _heard(one: Manifest, meaning: Mapping[str, list[str]], words: Mapping[str, LastWords]) -> dict[str, Any]:
+    """What a line made of a model: which instruments it forecasts, and why it does not, though it was to."""
     said = words.get(one.name)
-    word = None if said is None else said.trouble.get(one.model_id)
-    return {
-        "forecasts": [] if said is None else said.serves(one.model_id),
-        "trouble": "" if word is None else word.cause, "why": "" if word is None else word.reason,
-    }  # fmt: skip
+    if said is None:
+        return {"forecasts": [], "trouble": "", "why": ""}
+    word, forecasts = said.trouble.get(one.model_id), said.serves(one.model_id)
+    trouble, why = ("", "") if word is None else (word.cause, word.reason)
+    is_to_serve = any(not alias.endswith("/challenger") for alias in meaning.get(one.model_id, []))
+    if is_to_serve and not forecasts and not trouble:
+        by = ", ".join(sorted({model[:12] or "nobody" for model in said.serving.values()}))
+        trouble, why = "not serving", f"the line's last bars were forecast by {by}"
+    return {"forecasts": forecasts, "trouble": trouble, "why": why}
 
 
 def _told(alias: str, change: AliasChange, as_json: bool, notes: Sequence[str] = ()) -> None:
