@@ -350,7 +350,7 @@ class World:
             self.reconciled_s.append(self.ready_s - self.born_s)
         return count + self.dice.pump()
 
-    def until(self, done: Callable[[], bool], timeout_s: float = 20.0, what: str = "") -> None:
+    def until(self, done: Callable[[], bool], timeout_s: float = 60.0, what: str = "") -> None:
         """Turn until something is so."""
         ends_s = time.monotonic() + timeout_s
         while not done():
