@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import time
 from pathlib import Path
 
@@ -74,3 +75,29 @@ def test_live_says_where_orders_go(quantlytic: Command, monkeypatch: pytest.Monk
     )
     monkeypatch.setenv("QUANTLYTIC_ACCOUNT__CONFIRM", "mine")
     assert findings(quantlytic, code=1)["mode"][0] == "fail"
+
+
+def test_strategies_are_those_that_run(quantlytic: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "strategy sma-cross," in findings(quantlytic)["settings"][1]
+    monkeypatch.setenv("QUANTLYTIC_STRATEGIES", '[{"name": "bollinger"}, {"name": "grid"}]')
+    assert "strategies bollinger, grid," in findings(quantlytic)["settings"][1]
+
+
+def test_a_port_that_our_own_line_uses_is_no_trouble(
+    quantlytic: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        monkeypatch.setenv("QUANTLYTIC_WEB__PORT", str(port))
+        assert findings(quantlytic)["page"] == (
+            "warn",
+            f"port {port} is in use: quantlytic is running, or choose another",
+        )
+        presence = Presence(tmp_path / "home")
+        presence.claim(["recorder"], "quantlytic run recorder")
+        assert findings(quantlytic)["page"][0] == "warn", "that one has no page"
+        presence.release()
+        presence.claim(["recorder"], "quantlytic up")
+        state, detail = findings(quantlytic)["page"]
+        presence.release()
+        assert (state, detail.startswith(f"port {port} is in use while `quantlytic up` (process ")) == ("ok", True)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from quantlytic.app.presence import Presence
 from quantlytic.model.errors import QuantlyticError
 
 if TYPE_CHECKING:
@@ -67,16 +68,16 @@ def _examine() -> Iterator[Finding]:
     except QuantlyticError as error:
         yield Finding("settings", "fail", str(error))
         return
-    yield Finding(
-        "settings", "ok", f"venue {settings.venue.name}, strategy {settings.strategy.name}, log {settings.log.kind}"
-    )
+    yield Finding("settings", "ok", f"venue {settings.venue.name}, {_strategies(settings)}, log {settings.log.kind}")
     yield from _acting(settings)
     home = settings.home.resolve()
     existing = next(folder for folder in (home, *home.parents) if folder.exists())
     free_gb = shutil.disk_usage(existing).free / 1e9
     yield Finding("disk", "ok" if free_gb > 2 else "warn", f"{free_gb:,.1f} GB free at {home}")
-    for name, port in (("page", settings.web.port), ("exchange", settings.venue.box_port)):
-        yield _port(name, port)
+    line = _line_at_work(settings)
+    yield _port("page", settings.web.port, line)
+    if settings.venue.name == "box":
+        yield _port("exchange", settings.venue.box_port, line)
     yield from _stores(home, settings)
 
 
@@ -114,8 +115,6 @@ def _acting(settings: Settings) -> Iterator[Finding]:
 
 def _running(bootstrap: Bootstrap) -> Iterator[Finding]:
     """Which services run now, and when the account's executor was last alive."""
-    from quantlytic.app.presence import Presence
-
     for who, services in _by_holder(Presence(bootstrap.settings.home).running()).items():
         yield Finding("running", "ok", f"{who}: {', '.join(services)}")
     beat_ns = bootstrap.halting.heartbeat().last_ns()
@@ -133,10 +132,24 @@ def _by_holder(running: dict[str, str]) -> dict[str, list[str]]:
     return found
 
 
-def _port(name: str, port: int) -> Finding:
+def _strategies(settings: Settings) -> str:
+    """Those that run by these settings."""
+    names = [one.name for one in settings.running]
+    return f"{'strategy' if len(names) == 1 else 'strategies'} {', '.join(names)}"
+
+
+def _line_at_work(settings: Settings) -> str:
+    """The `quantlytic up` (or `demo`) of this data folder, in words; "" where there is none. It has page and exchange in it."""
+    who = Presence(settings.home).running().get("recorder", "")
+    return "" if who.startswith("`quantlytic run ") else who
+
+
+def _port(name: str, port: int, line: str) -> Finding:
     with socket.socket() as probe:
         probe.settimeout(0.3)
         used = port and probe.connect_ex(("127.0.0.1", port)) == 0
+    if used and line:
+        return Finding(name, "ok", f"port {port} is in use while {line} is at work")
     detail = f"port {port} is in use: quantlytic is running, or choose another" if used else f"port {port} is free"
     return Finding(name, "warn" if used else "ok", detail)
 
