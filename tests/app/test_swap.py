@@ -184,6 +184,15 @@ def test_what_cannot_be_is_refused_before_it_is_asked_for(
         assert log.bounds(RUN.commands_stream) == (0, 0)
 
 
+def test_a_file_that_is_too_long_is_refused_at_once(bootstrap: Bootstrap, tmp_path: Path) -> None:
+    (tmp_path / "long.py").write_text("# no data in here\n" * 20_000)
+    refused = swap("long.py:Mine", *KEEP)
+    assert isinstance(refused.exception, InputError)
+    assert str(refused.exception) == (
+        "long.py:Mine: the file is 352 KiB long, and at most 256 are kept with a run: shorten it"
+    )
+
+
 def test_position_and_reason_have_to_be_said(bootstrap: Bootstrap) -> None:
     assert "--position" in swap("bollinger", "--reason", "x").output
     assert "--reason" in swap("bollinger", "--position", "keep").output

@@ -242,6 +242,7 @@ BROKEN = {
         "        if bar.forecast > 0.5:\n            broker.close()\n",
         "forecasts",
     ),
+    "is too long": ("x = 1\n" * 50_000, "the file is 293 KiB long, and at most 256"),
     "is plain Python": (
         "from quantlytic import PythonStrategy\nclass Mine(PythonStrategy):\n    def on_bar(self, bar, broker):\n"
         "        pass\n",

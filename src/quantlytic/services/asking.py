@@ -24,6 +24,7 @@ from quantlytic.research.runs.succession import (
     params_text,
     strategy_named,
     successor,
+    too_long,
     why_not,
 )
 from quantlytic.services.inbox import Inbox
@@ -50,6 +51,8 @@ def request_for(
         raise InputError(f"{NOBODY} is who decides a run whose strategy has raised: to stop a run, end its process")
     now = as_it_is(run, log)
     code = code_of_file(strategy)
+    if why := too_long(code):
+        raise InputError(f"{strategy}: {why}")
     cls = strategy_named(strategy, code, sources)
     stays = _absolute(now.strategy) == _absolute(strategy)
     before = {name: value for name, value in now.params.items() if name in cls.param_specs} if stays else {}

@@ -32,12 +32,10 @@ def ending(
     )  # fmt: skip
 
 
-def said(change: StrategyChange) -> str:
-    """One line for whoever looks after the run."""
-    if change.state:
-        what = f"the run goes on without a strategy until `quantlytic swap {change.run} ...`"
-    else:
-        what = "the run has ended: start a new one"
+def said(change: StrategyChange, is_over: bool) -> str:
+    """One line for whoever looks after the run. `is_over`: nobody can take over."""
+    goes_on = f"the run goes on without a strategy until `quantlytic swap {change.run} ...`"
+    what = "the run has ended: start a new one" if is_over else goes_on
     return f"{change.run}: {change.old} has raised; {what}: {change.reason}"
 
 

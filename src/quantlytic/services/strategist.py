@@ -162,7 +162,7 @@ class Strategist:
         """Say, at the start and when it happens, that nobody decides."""
         if not self._is_told and self._change is not None:
             self._is_told = True
-            _LOG.warning(said(self._change))
+            _LOG.warning(said(self._change, self._has_ended))
 
     def _events(self, wishes: tuple[Any, Any, Any, Any], offset: int) -> list[Event]:
         rows, (signals, orders, cancels, amends) = self._rows, wishes
@@ -226,5 +226,8 @@ def _change_of(saved: bytes) -> StrategyChange:
 
 
 def snapshot_of(session: bytes, change: StrategyChange | None) -> bytes:
-    """What a strategist keeps of a session on bars, and of who has taken over."""
-    return session if change is None else msgspec.msgpack.encode(_Changed(session, encode(change)))
+    """What a strategist keeps of a session on bars, and of who has taken over: that one's code, so that a restart needs nothing
+    else, and not what only a replay asks for."""
+    if change is None:
+        return session
+    return msgspec.msgpack.encode(_Changed(session, encode(msgspec.structs.replace(change, old_code="", state=""))))

@@ -19,7 +19,7 @@ from quantlytic.model.run import Run
 from quantlytic.model.strategychange import CLOSE, StrategyChange, StrategyRequest
 from quantlytic.research.runs.beginning import past
 from quantlytic.research.runs.paper import Array
-from quantlytic.research.runs.succession import code_of_file, packed, params_text, successor, why_not
+from quantlytic.research.runs.succession import code_of_file, packed, params_text, successor, too_long, why_not
 from quantlytic.services.inbox import Inbox
 from quantlytic.store.log.port import Log
 from quantlytic.strategies.catalogue import source_hash
@@ -169,6 +169,9 @@ class Swaps:
         self._request = request
         if self._next() is not None:
             self._refusal = "a later request takes its place"
+            return
+        self._refusal = too_long(request.code)
+        if self._refusal:
             return
         if not self._means.in_background:
             self._make(request, session, position)

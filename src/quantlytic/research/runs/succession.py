@@ -30,6 +30,8 @@ from quantlytic.strategies.catalogue import find, reads_forecasts
 if TYPE_CHECKING:
     from quantlytic.store.log.port import Log
 
+MOST_CODE_KIB = 256
+"""As long as a strategy's own file may be to take over: its text is kept in the log, and in each snapshot of the run."""
 _PARAMS = msgspec.json.Decoder(dict[str, float])
 
 
@@ -62,6 +64,14 @@ def code_of_file(name: str) -> str:
         return Path(path + dot).expanduser().read_bytes().decode()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path + dot} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+
+
+def too_long(code: str) -> str:
+    """Why a text is too long to take over with; "" where it is not."""
+    size_kib = len(code.encode()) / 1024
+    if size_kib <= MOST_CODE_KIB:
+        return ""
+    return f"the file is {size_kib:,.0f} KiB long, and at most {MOST_CODE_KIB} are kept with a run: shorten it"
 
 
 def params_text(params: Mapping[str, Any]) -> str:
