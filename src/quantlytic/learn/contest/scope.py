@@ -12,7 +12,7 @@ from quantlytic.learn.registry.registry import CHALLENGER, AliasChange
 
 NOWHERE = (
     "each instrument has a champion (or a pin) of its own, which stands before a model of all: this one would serve nowhere, and "
-    "is not judged. Withdraw those, or train models of one instrument each (`pooled = false`)"
+    "is not judged. Train models of one instrument each (`pooled = false`), or give the spec of all another name"
 )
 
 
