@@ -67,6 +67,19 @@ def test_sweep_and_walk_forward(quantlytic: Command, champion: str) -> None:
     assert walked["forecasts"] == swept["forecasts"]
 
 
+def test_a_sweep_in_which_nobody_trades_says_why(quantlytic: Command, champion: str) -> None:
+    """Thresholds that no forecast reaches."""
+    given = ["ml-signal", "all.parquet", "--model", champion[:8], "--jobs", "1", "-p", "up=0.75,0.8"]
+    found = answer(quantlytic("sweep", *given, "--json"))
+    assert found["best"] is None
+    said = found["why_none"]
+    assert said.startswith("no cell has a sharpe: none has traded. The forecasts lie between 0.")
+    low, high = (float(said.split(word)[1].split()[0].rstrip(":")) for word in (" between ", " and "))
+    assert 0 < low < 0.5 < high < 0.75
+    code, out, _ = quantlytic("sweep", *given)
+    assert (code, "choose thresholds among them" in " ".join(out.split())) == (0, True)
+
+
 def test_a_column_of_the_file_will_do(quantlytic: Command, tmp_path: Path) -> None:
     told = Bars(BARS.array[BARS.array["instrument"] == 0], BARS.instruments[:1])
     told = told.with_forecasts([0.7 if k % 40 < 20 else 0.3 for k in range(len(told))])

@@ -18,6 +18,7 @@ from quantlytic.engine.run import tally
 from quantlytic.model.errors import DataError, InputError, StrategyError
 from quantlytic.research.figures.metrics import drawdown_curve, last_of_each_time
 from quantlytic.research.search.sweepjob import METRICS
+from quantlytic.research.search.sweeptext import why_none
 from quantlytic.store.control import open_control
 from quantlytic.strategies.catalogue import find
 from quantlytic.strategies.sma_cross import SmaCross
@@ -286,3 +287,12 @@ def test_slices_are_not_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sweep.table["fills"].min() > 20
     for cell in range(2):
         assert_equals_backtest(sweep, cell, allow_gaps=True, compiled=False)
+
+
+def test_why_no_cell_has_a_figure() -> None:
+    few = ql.sweep(SmaCross, ql.demo_bars(400, seed=3), 1e5, fast=[3], slow=[9], jobs=1)
+    assert why_none(few, "sharpe") == (
+        "no cell has a sharpe: these bars span 16.6 days, and it needs 30; --metric sharpe_per_bar needs none"
+    )
+    still = ql.sweep(SmaCross, ql.demo_bars(1000, seed=3), 1e5, fast=[200], slow=[400], weight=[0.0], jobs=1)
+    assert why_none(still, "sharpe") == "no cell has a sharpe: none has traded; try other values"

@@ -176,6 +176,7 @@ class _Progress:
 def _summary(found: Sweep, metric: str, folder: Path, entered: int) -> dict[str, Any]:
     """What a script wants to know."""
     from quantlytic.research.search.sweepledger import sweep_id
+    from quantlytic.research.search.sweeptext import why_none
 
     order = found.ranked(metric)
     peak = found.plateau(metric) if order else None
@@ -188,6 +189,7 @@ def _summary(found: Sweep, metric: str, folder: Path, entered: int) -> dict[str,
         "interrupted": found.interrupted,
         "metric": metric,
         "best": found.row(order[0]) if order else None,
+        "why_none": None if order else why_none(found, metric),
         "plateau": None if peak is None else {
             "kept": peak.kept, "neighbours": peak.neighbours, "neighbours_mean": peak.neighbours_mean,
             "median": peak.median, "lonely": peak.is_lonely, "sentence": peak.sentence,
@@ -205,7 +207,7 @@ def _print(found: Sweep, metric: str, folder: Path, entered: int) -> None:
     from rich.table import Table
 
     from quantlytic.app.console import print_table
-    from quantlytic.research.search.sweeptext import figure, label
+    from quantlytic.research.search.sweeptext import figure, label, why_none
 
     rate = len(found) * len(found.bars.array) / found.elapsed_s / 1e6
     click.echo(
@@ -229,7 +231,7 @@ def _print(found: Sweep, metric: str, folder: Path, entered: int) -> None:
         peak = found.plateau(metric)
         click.echo(f"\n{peak.sentence}\n{peak.advice}")
     else:
-        click.echo(f"no cell has a {label(metric)}")
+        click.echo(why_none(found, metric))
     failed = [(cell, one.error) for cell, one in enumerate(found.outcomes) if one.error]
     if failed:
         click.echo(f"\n{len(failed):,} cells without a result; the first: cell {failed[0][0]}: {failed[0][1]}")
