@@ -64,6 +64,28 @@ def test_another_label_that_is_meant(quantlytic: Command, registry: Registry) ->
     assert quantlytic("models", "promote", returns, POOLED, *WHY, "--new-label")[0] == 2
 
 
+@pytest.mark.parametrize(
+    ("line", "params", "task", "words"),
+    [
+        ("trend", "", "return", "would take for probabilities: add -p returns=true"),
+        ("trend", "returns = 1", "up", "would take for returns"),
+        ("both", "", "return", "would take for probabilities"),
+        ("trend", "returns = 1", "return", ""),
+        ("trend", "", "up", ""),
+        ("other", "returns = 1", "up", ""),
+    ],
+)
+def test_a_model_that_a_running_strategy_would_misread(
+    quantlytic: Command, registry: Registry, tmp_path: Path, line: str, params: str, task: str, words: str
+) -> None:
+    more = '[[forecasts]]\nline = "other"\nbar = "1m"\n[[forecasts]]\nline = "both"\nbar = "1m"\nmembers = ["trend", "other"]\n'
+    reader = f'[[strategies]]\nname = "ml-signal"\nbar = "1m"\nforecasts = "{line}"\nparams = {{{params}}}\n'
+    (tmp_path / "quantlytic.toml").write_text(SETTINGS + more + reader)
+    model_id = registry.put(artifact(1, task=task))
+    code, _, told = quantlytic("models", "promote", model_id, POOLED, *WHY)
+    assert (code, words in told) == (2 if words else 0, True), told
+
+
 def test_a_line_that_is_not_in_the_settings(quantlytic: Command, registry: Registry, tmp_path: Path) -> None:
     (tmp_path / "quantlytic.toml").unlink()
     hourly, wrong = registry.put(artifact(1, bar_size="1h")), registry.put(artifact(2, golden_values=(0.0,) * 4))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +61,7 @@ def with_forecasts(
             told = told_by(told, registry, model_id, in_sample)
     if not told.has_forecasts:
         raise InputError(f"no bar has a forecast. {told.source['forecasts'][-1]['sentence']}")
-    _check_task(strategy, name, told, chosen)
+    check_tasks(strategy, name, {note["task"] for note in told.source.get("forecasts", ())}, chosen)
     return told
 
 
@@ -93,11 +93,11 @@ def told_by(bars: Bars, registry: Registry, model_id: str, in_sample: bool) -> B
     return forecast_bars(bars, registry.get(model_id), in_sample=in_sample)
 
 
-def _check_task(strategy: type[Strategy], name: str, bars: Bars, params: Mapping[str, Any]) -> None:
-    """InputError where forecasts are returns and the strategy takes them for probabilities, or the other way round."""
+def check_tasks(strategy: type[Strategy], name: str, tasks: Set[str], params: Mapping[str, Any]) -> None:
+    """InputError where forecasts ("up" or "return", by their models' `task`) are returns and the strategy takes them for
+    probabilities, or the other way round."""
     from quantlytic.strategies.catalogue import reads_forecasts
 
-    tasks = {note["task"] for note in bars.source.get("forecasts", ())}
     if len(tasks) > 1:
         raise InputError("some of the models forecast a probability, others a return: name models of one kind")
     if not tasks or not reads_forecasts(strategy):

@@ -9,6 +9,7 @@ from quantlytic.model.errors import InputError, QuantlyticError
 from quantlytic.model.time import duration_ns
 
 if TYPE_CHECKING:
+    from quantlytic.app.config import Settings
     from quantlytic.learn.live.loading import Loader
     from quantlytic.learn.registry.artifact import Artifact
     from quantlytic.learn.registry.registry import AliasChange, Registry
@@ -21,17 +22,20 @@ def check_promotion(registry: Registry, model_id: str, alias: str, *, new_label:
     The line is the one of that name in the settings. Where there is none, the model alone is looked at: its bytes, its golden
     rows, and what other models of that name forecast.
     """
+    from quantlytic.app.config import load_settings
+    from quantlytic.learn.live.loading import Refused
+
     artifact, (name, of, _) = registry.get(model_id), alias.split("/")
     latest = registry.latest(name)
     _check_target(registry, artifact, latest, new_label)
-    loader = _loader(registry, name)
+    settings = load_settings()
+    _check_readers(settings, name, artifact.manifest.task)
+    loader = _loader(settings, registry, name)
     if loader is None:
         from quantlytic.learn.registry.runtime import ServedModel
 
         ServedModel(artifact).golden()
         return pins_before(latest, alias)
-    from quantlytic.learn.live.loading import Refused
-
     here = loader.line.instruments
     asked = here if of == "pooled" else tuple(one for one in here if _symbol(one) == _symbol(of))
     if not asked:
@@ -91,14 +95,27 @@ def _check_target(registry: Registry, artifact: Artifact, latest: Mapping[str, A
         return
 
 
-def _loader(registry: Registry, name: str) -> Loader | None:
+def _check_readers(settings: Settings, name: str, task: str) -> None:
+    """InputError where a strategy of the settings that hears the line would take its forecasts for something else."""
+    from quantlytic.app.forecasts import check_tasks
+    from quantlytic.strategies.catalogue import BUILT_IN, find
+
+    heard = {name, *(one.line for one in settings.forecasts if name in one.members)}
+    for one in settings.running:
+        if one.forecasts in heard:
+            strategy = find(one.name)
+            if (
+                one.name in BUILT_IN or "returns" in strategy.param_specs
+            ):  # what others make of a number is theirs to know
+                check_tasks(strategy, one.name, {task}, one.params)
+
+
+def _loader(settings: Settings, registry: Registry, name: str) -> Loader | None:
     """What the line of that name in the settings looks at models with; None for no such line."""
     from quantlytic.app.bootstrap import Bootstrap
-    from quantlytic.app.config import load_settings
     from quantlytic.learn.live.loading import Loader
     from quantlytic.learn.live.serving import Line
 
-    settings = load_settings()
     given = next((one for one in settings.forecasts if one.line == name and not one.members), None)
     if given is None:
         return None
