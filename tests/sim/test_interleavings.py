@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from tests.sim.churn import Churn
-from tests.sim.mortal import STREAMS, Case, Simulation, Undisturbed, torture, undisturbed_of
+from tests.sim.mortal import STREAMS, Case, Simulation, Undisturbed, torture
 from tests.sim.truth import check_lake, events_of
 
 from quantlytic.model.fill import Fill
@@ -20,41 +20,29 @@ from quantlytic.model.ledger import LedgerEntry, LedgerKind
 from quantlytic.model.order import Order, OrderCancel, OrderStatus, OrderUpdate
 from quantlytic.model.signal import Signal
 from quantlytic.store.lake import Lake
-from quantlytic.telling import mail
 
-CHURN = Case(Churn(span=3, weight=0.3))
+CASE = Case(Churn(span=3, weight=0.3))
+pytestmark = pytest.mark.usefixtures("no_fsync")
 SEEDS = int(os.environ.get("SIM_SEEDS", "300"))
-
-
-@pytest.fixture(autouse=True)
-def _no_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody pulls the plug here, and nobody looks at the pictures: both take most of the time."""
-    monkeypatch.setattr(os, "fsync", lambda _: None)
-    monkeypatch.setattr(mail, "png_of", lambda chart: None)
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
-    return undisturbed_of(CHURN, tmp_path_factory.mktemp("undisturbed"))
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("block", range(4))
 def test_dying_anywhere_changes_nothing(block: int, tmp_path: Path, undisturbed: Undisturbed) -> None:
-    torture(tmp_path, CHURN, range(6 * block, 6 * block + 6), undisturbed)
+    torture(tmp_path, CASE, range(6 * block, 6 * block + 6), undisturbed)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_dying_anywhere_many_times_changes_nothing(tmp_path: Path, undisturbed: Undisturbed) -> None:
-    torture(tmp_path, CHURN, range(1000, 1000 + SEEDS), undisturbed)
+    torture(tmp_path, CASE, range(1000, 1000 + SEEDS), undisturbed)
 
 
 def test_the_market_exercises_everything(tmp_path: Path) -> None:
     """The made-up market and strategy bring every kind of event about, or the test above proves little."""
-    simulation = Simulation(tmp_path, CHURN, 0, 0.0)
+    simulation = Simulation(tmp_path, CASE, 0, 0.0)
     with closing(simulation):
-        simulation.play(CHURN.market(1))
+        simulation.play(CASE.market(1))
         found = [event for stream in STREAMS for _, event in events_of(simulation.log, stream)]
         statuses = {event.status for event in found if isinstance(event, OrderUpdate)}
         kinds = {type(event) for event in found}
@@ -66,8 +54,8 @@ def test_the_market_exercises_everything(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_archiver_may_die_between_any_two_writes(seed: int, tmp_path: Path) -> None:
-    simulation = Simulation(tmp_path, CHURN, seed, 0.05, archived=True)
+    simulation = Simulation(tmp_path, CASE, seed, 0.05, archived=True)
     with closing(simulation):
-        simulation.play(CHURN.market(seed, 100))
+        simulation.play(CASE.market(seed, 100))
         check_lake(simulation.log, Lake(tmp_path / "lake"))
     assert simulation.mortality.deaths > 5

@@ -11,17 +11,17 @@ import pytest
 from tests.services.follow_forecast import FollowForecast
 from tests.services.swapline import ask, changes, means
 from tests.sim.churn import Churn
-from tests.sim.mortal import MARKETS, STREAMS, Case, Simulation, Undisturbed, torture, undisturbed_of
+from tests.sim.mortal import MARKETS, STREAMS, Case, Simulation, Undisturbed, torture
 from tests.sim.truth import check_run, events_of
 
 from quantlytic.model.fill import Fill
 from quantlytic.model.forecast import Forecast, ModelChange
 from quantlytic.model.strategychange import StrategyRequest
 from quantlytic.research.runs.parity import check_parity
-from quantlytic.telling import mail
 
+pytestmark = pytest.mark.usefixtures("no_fsync")
 SEEDS = int(os.environ.get("SIM_SEEDS", "300"))
-FORETOLD = Case(FollowForecast(), forecasts="sim-line")
+CASE = Case(FollowForecast(), forecasts="sim-line")
 CHURN = Case(Churn(span=3, weight=0.3))
 HEIRS = (
     ("sma-cross", {"fast": 2, "slow": 5, "weight": 0.3}),
@@ -31,32 +31,21 @@ HEIRS = (
 )
 
 
-@pytest.fixture(autouse=True)
-def _no_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "fsync", lambda _: None)
-    monkeypatch.setattr(mail, "png_of", lambda chart: None)
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
-    return undisturbed_of(FORETOLD, tmp_path_factory.mktemp("undisturbed"))
-
-
 @pytest.mark.timeout(300)
 def test_forecasts_dying_anywhere_change_nothing(tmp_path: Path, undisturbed: Undisturbed) -> None:
-    torture(tmp_path, FORETOLD, range(3), undisturbed)
+    torture(tmp_path, CASE, range(3), undisturbed)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_forecasts_dying_anywhere_many_times_change_nothing(tmp_path: Path, undisturbed: Undisturbed) -> None:
-    torture(tmp_path, FORETOLD, range(3000, 3000 + SEEDS // 3), undisturbed)
+    torture(tmp_path, CASE, range(3000, 3000 + SEEDS // 3), undisturbed)
 
 
 def test_the_market_exercises_everything(tmp_path: Path) -> None:
-    simulation = Simulation(tmp_path, FORETOLD, 0, 0.0)
+    simulation = Simulation(tmp_path, CASE, 0, 0.0)
     with closing(simulation):
-        simulation.play(FORETOLD.market(1))
+        simulation.play(CASE.market(1))
         found = [event for stream in STREAMS for _, event in events_of(simulation.log, stream)]
     assert sum(isinstance(event, ModelChange) for event in found) > 4
     assert sum(isinstance(event, Forecast) for event in found) > 50

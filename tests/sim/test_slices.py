@@ -39,20 +39,14 @@ from quantlytic.services.strategist import Strategist
 from quantlytic.store.log import open_log
 from quantlytic.store.log.port import Log
 from quantlytic.strategies.equal_weight import EqualWeight
-from quantlytic.telling import mail
 
+pytestmark = pytest.mark.usefixtures("no_fsync")
 SEEDS = int(os.environ.get("SIM_SEEDS", "300"))
 CROSS = partial(check_turns, period_ns=CrossChurn.PERIOD_NS)
 TWO = Case(CrossChurn(), 2, check=CROSS)
 FIVE = Case(CrossChurn(weight=0.05), 5, check=CROSS)
 PORTFOLIO = Case(EqualWeight(rebalance=2), 5, check=check_turns)
 CASES = {"two": TWO, "five": FIVE, "portfolio": PORTFOLIO}
-
-
-@pytest.fixture(autouse=True)
-def _no_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "fsync", lambda _: None)
-    monkeypatch.setattr(mail, "png_of", lambda chart: None)
 
 
 @pytest.fixture(scope="module")
