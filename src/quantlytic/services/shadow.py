@@ -39,7 +39,7 @@ class _Saved(msgspec.Struct, array_like=True):
     feeds: dict[str, bytes]
     drifts: dict[str, bytes]
     bars: int
-    places: Places
+    places: Places = msgspec.field(default_factory=Places)
 
 
 _SAVED = msgspec.msgpack.Decoder(_Saved)
@@ -78,7 +78,7 @@ class Shadow:
         self._challenges: dict[str, Challenge] = {}
         self._feeds: dict[str, Feed] = {}
         self._bars = 0  # bars.VENUE was taken up to here
-        self._saved = _Saved([], {}, {}, {}, 0, Places())
+        self._saved = _Saved([], {}, {}, {}, 0)
         self._lost: list[tuple[Seat, str]] = []  # could not be gone on with: told with the next bar
         self._latencies_ns: deque[int] = deque(maxlen=101)  # of the champion
         self._outputs: list[Event] = []
