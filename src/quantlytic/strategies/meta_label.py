@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from quantlytic import Strategy, param
+from quantlytic import param
 from quantlytic.indicators import SMA
+from quantlytic.strategies.hearing import Hearing
 
 
-class MetaLabel(Strategy):
+class MetaLabel(Hearing):
     """Takes the side of two moving averages, but only where a model that was trained on the label "meta" expects that side to
     pay, and the more the surer it is. The rule finds what there is to take; the model says what to leave.
 
@@ -54,13 +55,7 @@ class MetaLabel(Strategy):
     def on_bar(self, bar: Any, broker: Any) -> None:
         fast = self.fast_ma.update(bar.close)
         slow = self.slow_ma.update(bar.close)
-        if math.isnan(bar.forecast):
-            self.silent += 1
-            if self.silent >= self.patience and not broker.is_flat:
-                broker.close()
-            return
-        self.silent = 0
-        if not self.slow_ma.ready:
+        if not self.hears(bar.forecast, broker) or not self.slow_ma.ready:
             return
         if bar.forecast >= self.least and fast > slow and not broker.is_long:
             broker.target_weight(self.share_of(bar.forecast))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-from quantlytic import Strategy, param
+from quantlytic import param
 from quantlytic.indicators import SMA, Lag
+from quantlytic.strategies.hearing import Hearing
 
 
-class MLEnsemble(Strategy):
+class MLEnsemble(Hearing):
     """Asks a model's forecast, a moving average and the momentum of the price, and goes with what they agree on. Judges that err
     for different reasons err less together; a model that has gone stale is overruled.
 
@@ -56,10 +56,11 @@ class MLEnsemble(Strategy):
     def on_bar(self, bar: Any, broker: Any) -> None:
         average = self.sma.update(bar.close)
         before = self.before.update(bar.close)
-        if not self.hears(bar.forecast):
-            if self.silent >= self.patience and not broker.is_flat:
-                broker.close()
+        if not self.hears(bar.forecast, broker):
+            if self.silent >= self.patience:
+                self.opinion = 0
             return
+        self.judge(bar.forecast)
         if not (self.sma.ready and self.before.ready):
             return
         trend = int(bar.close > average) - int(bar.close < average)
@@ -72,14 +73,8 @@ class MLEnsemble(Strategy):
         elif (broker.is_long and votes <= 0) or (broker.is_short and votes >= 0):
             broker.close()
 
-    def hears(self, forecast: float) -> bool:
-        """Take the forecast in; False where there is none."""
-        if math.isnan(forecast):
-            self.silent += 1
-            if self.silent >= self.patience:
-                self.opinion = 0
-            return False
-        self.silent = 0
+    def judge(self, forecast: float) -> None:
+        """Have an opinion on the forecast."""
         if self.returns:
             forecast = 0.5 + forecast * 5_000.0 / self.certain_bps
         if forecast >= self.up:
@@ -90,7 +85,6 @@ class MLEnsemble(Strategy):
             self.opinion < 0 and forecast > self.down + self.band
         ):
             self.opinion = 0
-        return True
 
     def votes(self, trend: int, moved: int) -> int:
         """Above 0: long; below: short; 0: neither."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from quantlytic import Strategy, param
+from quantlytic import param
+from quantlytic.strategies.hearing import Hearing
 
 
-class MLSignal(Strategy):
+class MLSignal(Hearing):
     """Long once a model's forecast is convinced enough of a rise, out once it no longer is, and short the other way round.
     Between the two thresholds lies a band in which nothing is done, so that a forecast that wavers costs no fees.
 
@@ -65,12 +66,8 @@ class MLSignal(Strategy):
         self.bars_in = self.bars_in + 1 if side == self.side else 1
         self.side = side
         forecast = bar.forecast
-        if math.isnan(forecast):
-            self.silent += 1
-            if self.silent >= self.patience and side != 0:
-                broker.close()
+        if not self.hears(forecast, broker):
             return
-        self.silent = 0
         if self.returns:
             forecast = 0.5 + forecast * 5_000.0 / self.certain_bps
         if forecast >= self.up and not broker.is_long:
