@@ -18,7 +18,7 @@ from quantlytic.engine.run import tally
 from quantlytic.model.errors import DataError, InputError, StrategyError
 from quantlytic.research.figures.metrics import drawdown_curve, last_of_each_time
 from quantlytic.research.search.sweepjob import METRICS
-from quantlytic.research.search.sweeptext import why_none
+from quantlytic.research.search.sweepreason import why_none
 from quantlytic.store.control import open_control
 from quantlytic.strategies.catalogue import find
 from quantlytic.strategies.sma_cross import SmaCross

@@ -82,7 +82,7 @@ def test_a_strategy_that_raises_ends_alone_and_a_mended_one_takes_over(
         write_bars(log, 120, 3)
         how = means(tmp_path / "log")
         with caplog.at_level(logging.WARNING, "quantlytic.strategist"):
-            executor, strategist = pump(log, run, first, how, 60)
+            _, strategist = pump(log, run, first, how, 60)
         (end,) = changes(log, run)
         assert (end.new, end.old, end.position, end.by) == (NOBODY, run.strategy, "keep", "quantlytic")
         line = 1 + code.splitlines().index("            self.weight = [0.3][self.bars]")

@@ -176,7 +176,7 @@ class _Progress:
 def _summary(found: Sweep, metric: str, folder: Path, entered: int) -> dict[str, Any]:
     """What a script wants to know."""
     from quantlytic.research.search.sweepledger import sweep_id
-    from quantlytic.research.search.sweeptext import why_none
+    from quantlytic.research.search.sweepreason import why_none
 
     order = found.ranked(metric)
     peak = found.plateau(metric) if order else None
@@ -207,7 +207,8 @@ def _print(found: Sweep, metric: str, folder: Path, entered: int) -> None:
     from rich.table import Table
 
     from quantlytic.app.console import print_table
-    from quantlytic.research.search.sweeptext import figure, label, why_none
+    from quantlytic.research.search.sweepreason import why_none
+    from quantlytic.research.search.sweeptext import figure, label
 
     rate = len(found) * len(found.bars.array) / found.elapsed_s / 1e6
     click.echo(
