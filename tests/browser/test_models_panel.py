@@ -161,4 +161,6 @@ def test_many_challengers_are_a_short_table(scene: Scene, open_tab: OpenTab, pic
         page.get_by_role("button", name="Show the first 5 only").click()
         expect(rows.filter(visible=True)).to_have_count(5)
         assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
-        expect(page.locator("#warnings li")).to_have_text(["The market feed is silent"])  # a lost contest is nothing wrong
+        expect(page.locator("#warnings li")).to_have_text(
+            ["The market feed is silent"]
+        )  # a lost contest is nothing wrong
