@@ -9,7 +9,11 @@ from tests.app.conftest import Command, answer
 from tests.learn.test_train import SPEC
 
 import quantlytic as ql
+from quantlytic.app.config import load_settings
+from quantlytic.app.wiring.learning import Learning
+from quantlytic.app.wiring.stores import Stores
 from quantlytic.engine.data.bars import Bars
+from quantlytic.model.errors import InputError
 from quantlytic.store.barwriter import write_bars
 
 BARS = ql.demo_bars(1000, seed=3, instruments=2)
@@ -125,3 +129,18 @@ def test_returns_are_not_probabilities(quantlytic: Command, tmp_path: Path) -> N
     code, _, errors = quantlytic("backtest", "meta-label", "--data", "all.parquet", "--model", model)
     assert "it needs a model of probabilities" in errors
     assert answer(quantlytic(*RUN, "--model", model, "-p", "returns=true", "--debug", "--json"))["run_id"]
+    answer(quantlytic("models", "promote", model, "trend/pooled/champion", "--reason", "first", "--json"))
+    forecasts = (
+        '[[forecasts]]\nline = "trend"\nbar = "1h"\n[[strategies]]\nname = "ml-signal"\nforecasts = "trend"\nbar = "1h"\n'
+    )
+    (tmp_path / "quantlytic.toml").write_text(forecasts)
+    with pytest.raises(InputError, match="which ml-signal would take for probabilities"):
+        lines().check_readers()
+    (tmp_path / "quantlytic.toml").write_text(f"{forecasts}params = {{ returns = true }}\n")
+    lines().check_readers()
+
+
+def lines() -> Learning:
+    """Those of the settings here."""
+    settings = load_settings()
+    return Learning(settings, Stores(settings), "box", ["box:BTCUSDT"])

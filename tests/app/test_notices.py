@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from quantlytic.app.notices import COMPILING, tell_when_compiling
-from quantlytic.engine.account import cold
-from quantlytic.engine.compiler import jit, jitcache  # noqa: F401 - the first installs the rest of the broker
+from quantlytic.engine.account import cold, counter  # noqa: F401 - the second installs the rest of the broker
+from quantlytic.engine.compiler import jitcache
 from quantlytic.engine.run import loop, tapeloop
 from quantlytic.strategies.sma_cross import SmaCross
 

@@ -114,6 +114,16 @@ def check_tasks(strategy: type[Strategy], name: str, tasks: Set[str], params: Ma
         )
 
 
+def check_reader(name: str, task: str, params: Mapping[str, Any]) -> None:
+    """InputError where a running strategy would take forecasts of that task, if it is known, for something else. What people's
+    own strategies make of a number is theirs to know, unless they have a parameter `returns`."""
+    from quantlytic.strategies.catalogue import BUILT_IN, find
+
+    strategy = find(name)
+    if task and (name in BUILT_IN or "returns" in strategy.param_specs):
+        check_tasks(strategy, name, {task}, params)
+
+
 def _ids(registry: Registry, model: str, bars: Bars) -> list[str]:
     """The models that were meant."""
     if "/" in model:

@@ -11,12 +11,14 @@ from quantlytic.app.section import Duration, Section
 
 class TrainerSettings(Section):
     """When the line's models are trained anew: so often, after so many bars, when the champion's loss has risen (`loss_delta`:
-    the probability of a false alarm) or its features have drifted (`max_drift`, a PSI). 0 or "": never for that reason."""
+    the probability of a false alarm) or its features have drifted (`max_drift`, a PSI). 0 or "": never for that reason. A
+    training that takes longer than `limit` is ended."""
 
     every: Duration | None = None
     new_bars: int = Field(default=0, ge=0)
     loss_delta: FiniteFloat = Field(default=0.002, ge=0, lt=1)
     max_drift: FiniteFloat = Field(default=0.25, ge=0)
+    limit: Duration = "6h"
 
 
 class GateSettings(Section):
@@ -25,6 +27,7 @@ class GateSettings(Section):
     outcomes: int = Field(default=200, ge=20)
     looks: int = Field(default=4, ge=1, le=10)
     alpha: FiniteFloat = Field(default=0.05, gt=0, lt=0.5)
+    challengers_a_year: int = Field(default=365, ge=1)
     max_drift: FiniteFloat = Field(default=0.25, gt=0)
     max_latency_ms: FiniteFloat = Field(default=20.0, gt=0)
     cost_bps: FiniteFloat = Field(default=10.0, ge=0)

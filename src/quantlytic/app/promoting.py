@@ -97,17 +97,12 @@ def _check_target(registry: Registry, artifact: Artifact, latest: Mapping[str, A
 
 def _check_readers(settings: Settings, name: str, task: str) -> None:
     """InputError where a strategy of the settings that hears the line would take its forecasts for something else."""
-    from quantlytic.app.forecasts import check_tasks
-    from quantlytic.strategies.catalogue import BUILT_IN, find
+    from quantlytic.app.forecasts import check_reader
 
     heard = {name, *(one.line for one in settings.forecasts if name in one.members)}
     for one in settings.running:
         if one.forecasts in heard:
-            strategy = find(one.name)
-            if (
-                one.name in BUILT_IN or "returns" in strategy.param_specs
-            ):  # what others make of a number is theirs to know
-                check_tasks(strategy, one.name, {task}, one.params)
+            check_reader(one.name, task, one.params)
 
 
 def _loader(settings: Settings, registry: Registry, name: str) -> Loader | None:

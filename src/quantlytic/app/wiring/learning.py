@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from quantlytic.app.config import Settings
 from quantlytic.app.forecastsettings import ForecastSettings
 from quantlytic.app.wiring.stores import Stores
-from quantlytic.model.errors import InputError
+from quantlytic.model.errors import InputError, QuantlyticError
 from quantlytic.model.time import duration_ns, duration_text
 from quantlytic.store.log.port import Log
 
@@ -47,8 +47,16 @@ class Learning:
             if not one.members:
                 yield from examine_line(self._line(one), self._loader(one).registry, log, now_ns, one.folder)
 
+    def check_readers(self) -> None:
+        """InputError for a strategy that would take what its line forecasts now for something else."""
+        from quantlytic.app.forecasts import check_reader
+
+        for one in self._settings.running:
+            if one.forecasts:
+                check_reader(one.name, self.task(one.forecasts), one.params)
+
     def task(self, name: str) -> str:
-        """What a line forecasts, "up" or "return", by the model that serves now; "" while there is none."""
+        """What a line forecasts, "up" or "return", by the model that is to serve; "" while there is none that can be read."""
         from quantlytic.learn.live.swap import wishes
 
         given = next(one for one in self._settings.forecasts if one.line == name)
@@ -56,7 +64,10 @@ class Learning:
             return self.task(given.members[0])
         registry = self._loader(given).registry
         asked = wishes(registry.latest(name), self._line(given))
-        return registry.manifest(asked[0].change.model_id).task if asked else ""
+        try:
+            return registry.manifest(asked[0].change.model_id).task if asked else ""
+        except QuantlyticError:
+            return ""  # the line refuses it, and says so
 
     def _predictor(self, given: ForecastSettings) -> Callable[[Log], Service]:
         from quantlytic.services.predictor import Predictor
@@ -65,9 +76,13 @@ class Learning:
         return lambda log: Predictor(log, self._line(given), loader, check_s=check_s)
 
     def _ensemble(self, given: ForecastSettings) -> Callable[[Log], Service]:
+        from quantlytic.learn.live.target import target_of
         from quantlytic.services.ensemble import Ensemble
 
-        return lambda log: Ensemble(log, given.line, given.members)
+        registry = self._loader(given).registry
+        return lambda log: Ensemble(
+            log, given.line, given.members, lambda model_id: target_of(registry.manifest(model_id)).meaning
+        )
 
     def _shadow(self, given: ForecastSettings) -> Callable[[Log], Service]:
         from quantlytic.learn.contest.promotion import Gate
@@ -88,7 +103,10 @@ class Learning:
             new_bars=asked.new_bars, loss_delta=asked.loss_delta, max_drift=asked.max_drift,
         )  # fmt: skip
         registry = self._loader(given).registry
-        return lambda log: Trainer(log, given.line, spec, self._stores.home, registry, triggers)
+        return lambda log: Trainer(
+            log, given.line, spec, self._stores.home, registry, triggers,
+            limit_s=_seconds(asked.limit), bar_size_ns=duration_ns(given.bar),
+        )  # fmt: skip
 
     def _line(self, given: ForecastSettings) -> Line:
         from quantlytic.learn.live.serving import Line

@@ -61,7 +61,7 @@ class Services:
         }
         of_runs: dict[str, Callable[[list[Run]], list[Build]]] = {
             "executor": self._executors,
-            "strategist": lambda runs: [self._strategist(run) for run in runs],
+            "strategist": self._strategists,
             "lookahead": lambda runs: [self._lookahead(run) for run in runs if self._can_look_ahead(run)],
             "watchdog": lambda runs: [self._watchdog(runs)],
         }
@@ -167,6 +167,11 @@ class Services:
             return open_day(self._settings, day.isoformat(), None, {})[0]
 
         return Scheduler(day_of, duration_ns(self._settings.daily.delay))
+
+    def _strategists(self, runs: list[Run]) -> list[Build]:
+        if self._settings.forecasts:
+            self._learning().check_readers()
+        return [self._strategist(run) for run in runs]
 
     def _strategist(self, run: Run) -> Build:
         from quantlytic.services.recovery import recover_strategist
