@@ -6,6 +6,9 @@ VENUE  ?=
 SYMBOLS ?=
 LAB    := tests/engine tests/research tests/strategies tests/learn tests/daily tests/services/test_lookahead.py
 
+# Hundreds of tests start a process of their own: they read bytecode, whatever the surroundings say.
+export PYTHONDONTWRITEBYTECODE =
+
 .PHONY: help setup run test test-slow test-lab test-line test-browser test-cluster test-airflow lint bench lock clean
 
 help:  ## what can be made

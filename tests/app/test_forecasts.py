@@ -130,9 +130,7 @@ def test_returns_are_not_probabilities(quantlytic: Command, tmp_path: Path) -> N
     assert "it needs a model of probabilities" in errors
     assert answer(quantlytic(*RUN, "--model", model, "-p", "returns=true", "--debug", "--json"))["run_id"]
     answer(quantlytic("models", "promote", model, "trend/pooled/champion", "--reason", "first", "--json"))
-    forecasts = (
-        '[[forecasts]]\nline = "trend"\nbar = "1h"\n[[strategies]]\nname = "ml-signal"\nforecasts = "trend"\nbar = "1h"\n'
-    )
+    forecasts = '[[forecasts]]\nline = "trend"\nbar = "1h"\n[[strategies]]\nname = "ml-signal"\nforecasts = "trend"\nbar = "1h"\n'
     (tmp_path / "quantlytic.toml").write_text(forecasts)
     with pytest.raises(InputError, match="which ml-signal would take for probabilities"):
         lines().check_readers()

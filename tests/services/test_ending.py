@@ -18,6 +18,7 @@ from quantlytic.model.equity import Decided, Equity
 from quantlytic.model.event import Event
 from quantlytic.model.order import Order, OrderCancel
 from quantlytic.model.run import Run
+from quantlytic.model.side import Side
 from quantlytic.model.strategychange import NOBODY
 from quantlytic.research.runs.beginning import begin, begun_session
 from quantlytic.research.runs.liveparity import check_live_parity
@@ -32,7 +33,7 @@ from quantlytic import Strategy, param
 
 
 class Faulty(Strategy):
-    """In, a stop below, then a table that is too short."""
+    """In, a stop below, more if it falls; then a table that is too short."""
 
     weight: float = param(0.3, low=0.0, high=1.0)
 
@@ -45,6 +46,7 @@ class Faulty(Strategy):
             broker.target_weight(self.weight)
         if broker.is_long and broker.open_orders == 0:
             broker.stop(-1, broker.position, bar.close * 0.5)
+            broker.limit(1, 0.001, bar.close * 0.5)
         if self.bars == {most}:
             broker.sell(0.001)
             self.weight = [0.3][self.bars]
@@ -84,10 +86,10 @@ def test_a_strategy_that_raises_ends_alone_and_a_mended_one_takes_over(
         with caplog.at_level(logging.WARNING, "quantlytic.strategist"):
             _, strategist = pump(log, run, first, how, 60)
         (end,) = changes(log, run)
-        assert (end.new, end.old, end.position, end.by) == (NOBODY, run.strategy, "keep", "quantlytic")
+        assert (end.new, end.old, end.position, end.by) == (NOBODY, run.strategy, "guard", "quantlytic")
         line = 1 + code.splitlines().index("            self.weight = [0.3][self.bars]")
         for said in (
-            f"faulty.py:{line}: IndexError", "bar offset", "it held 500.597 box:A, ", "2 open orders", "weight=0.3, bars=19",
+            f"faulty.py:{line}: IndexError", "bar offset", "it held 500.597 box:A, ", "4 open orders", "weight=0.3, bars=19",
         ):  # fmt: skip
             assert said in end.reason, end.reason
         assert "\n" not in end.reason
@@ -96,6 +98,10 @@ def test_a_strategy_that_raises_ends_alone_and_a_mended_one_takes_over(
         mine = [event for event in decided(log, run) if getattr(event, "bar_offset", -1) == end.bar_offset]
         assert not [one for one in mine if isinstance(one, Order)], "an order of the handler that raised"
         assert [type(one) for one in mine[1:]] == [OrderCancel, OrderCancel, Decided]
+        sent = {one.order_id: one for one in decided(log, run) if isinstance(one, Order)}
+        withdrawn = [sent[one.order_id].side for one in mine if isinstance(one, OrderCancel)]
+        assert withdrawn == [Side.BUY, Side.BUY], "the stops stay"
+        assert strategist._session.open_orders == 2
         assert isinstance(end_of(run, log), type(end))
         assert as_it_is(run, log) == run, "the settings still mean this run"
         check(log, run)

@@ -11,7 +11,7 @@ from tests.telling.paperday import run_of
 
 from quantlytic.model.event import Event
 from quantlytic.model.forecast import Forecast, ModelChange
-from quantlytic.model.strategychange import StrategyChange
+from quantlytic.model.strategychange import GUARD, NOBODY, StrategyChange
 from quantlytic.model.time import NS_PER_S
 from quantlytic.store.control import open_control
 from quantlytic.store.control.records import Subscription
@@ -177,6 +177,17 @@ def test_a_strategy_that_takes_over(office: Office) -> None:
     assert kept.subject == "Strategy NOT changed: paper-1"
     assert kept.lines[1:] == ("mine.py: line 3 cannot be compiled.", "sma-cross goes on.")
     assert not any(one.is_urgent for one in (done, kept))
+
+
+def test_a_strategy_that_has_raised(office: Office) -> None:
+    office.write(
+        RUN.decisions_stream, msgspec.structs.replace(SWAP, new=NOBODY, position=GUARD, reason="mine.py:7: IndexError")
+    )
+    (told,) = office.told()
+    assert told.subject == "STRATEGY raised: sma-cross (paper-1)"
+    assert told.lines[1:] == ("mine.py:7: IndexError.", "What it held is kept; nobody decides any more.")
+    assert "quantlytic swap paper-1" in told.small[0]
+    assert told.is_unlimited
 
 
 @pytest.mark.parametrize("stream", [SERVED, SHADOWS])

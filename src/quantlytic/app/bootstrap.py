@@ -13,6 +13,7 @@ from quantlytic.app.wiring.runs import Runs
 from quantlytic.app.wiring.services import Services
 from quantlytic.app.wiring.stores import Stores
 from quantlytic.app.wiring.telling import Telling
+from quantlytic.model.errors import QuantlyticError
 
 if TYPE_CHECKING:
     from quantlytic.app.monitor import Meter, Monitor
@@ -49,7 +50,17 @@ class Bootstrap:
             bar_sizes=tuple(self.settings.bar_sizes),
             list_runs=self.runs.known,
             halt=self._halt_desk(),
+            kind_of=self._kind_of,
         )
+
+    def _kind_of(self, model_id: str) -> str:
+        """What a model is (lightgbm, knn ...); "" where that cannot be read."""
+        from quantlytic.learn.registry.registry import Registry
+
+        try:
+            return Registry(self.stores.home / "lake").manifest(model_id).kind
+        except QuantlyticError:
+            return ""
 
     def _halt_desk(self) -> HaltDesk:
         """The red button; the page says what it means where no money is traded."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import math
 from collections.abc import Sequence
@@ -88,7 +89,7 @@ class Session(Stepper):
             shared_state="on_slice" in handlers,
         )
         identity = (
-            type(self.strategy).__qualname__, self.strategy.params, str(layout.dtype), str(BROKER.dtype), len(self._arena),
+            type(self.strategy).__qualname__, self.strategy.params, _text(layout.dtype), _text(BROKER.dtype), len(self._arena),
             self.instruments, float(cash), self.market.to_dict(), max_open_orders,
         )  # fmt: skip
         self._identity = hashlib.sha256(repr(identity).encode()).digest()
@@ -178,3 +179,8 @@ class Session(Stepper):
         from quantlytic.engine.run.plainmachine import Stage
 
         return Stage(self._cast, self._arena, self._layout, self.compiled).machine()
+
+
+@functools.lru_cache(maxsize=256)
+def _text(dtype: np.dtype[Any]) -> str:
+    return str(dtype)  # of a large record: 50 us

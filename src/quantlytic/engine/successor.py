@@ -12,10 +12,12 @@ from quantlytic.engine.account.outbox import CANCELS, FILLS, ORDERS, SIGNALS
 from quantlytic.engine.held import HeldSession
 from quantlytic.engine.session import Session
 from quantlytic.model.errors import DataError
-from quantlytic.model.order import ORDER, ORDER_AMEND, ORDER_CANCEL
+from quantlytic.model.order import ORDER, ORDER_AMEND, ORDER_CANCEL, OrderType
 from quantlytic.model.signal import SIGNAL
+from quantlytic.model.strategychange import CLOSE, GUARD
 
 Array = NDArray[Any]
+_CONDITIONAL = (OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP, OrderType.TAKE_PROFIT)
 _OWN = (
     "state_bytes", "states_at", "outbox_at", "fills_at", "updates_at", "new_orders_at", "signals_at", "cancels_at",
     "amends_at", "flows_at",
@@ -68,19 +70,42 @@ class Successor(HeldSession):
             self._arena[start:end] = np.frombuffer(states, np.uint8)
             self.waits, self._has_wished = not self.is_ready, False
 
-    def wind_up(self, close: bool) -> tuple[Array, Array, Array, Array]:
-        """Withdraw all open orders, and, if wanted, close all positions at market. Returns what comes of it, as `decide` does:
-        (signals, orders, cancels, amends)."""
+    def wind_up(self, position: str) -> tuple[Array, Array, Array, Array]:
+        """Withdraw open orders, with "guard" all but those that can only make a position smaller, and with "close" close all
+        positions at market. Returns what comes of it, as `decide` does: (signals, orders, cancels, amends)."""
         broker: Any = BROKER.view(self._arena)
         account = broker.account
         current, price = account.current, account.price
         for instrument in range(len(self.instruments)):
-            broker.on(instrument).cancel_all()
-            if close:
+            broker.on(instrument)
+            kept = self._guards(instrument) if position == GUARD else frozenset()
+            for row in range(account.position(instrument).orders):
+                order = account.order(instrument, row)
+                if not order.cancel and int(order.order_id) not in kept:
+                    account.withdraw(instrument, row)
+            if position == CLOSE:
                 broker.close()
         account.current, account.price = current, price
         take = self._outbox.take
         return take(SIGNALS), take(ORDERS), take(CANCELS), np.zeros(0, ORDER_AMEND)
+
+    def _guards(self, instrument: int) -> frozenset[int]:
+        """The ids of the orders that, all of them filled, take no more than what is held: stops, take-profits, what is
+        reduce-only or one of a pair, in order of priority. Of a pair one is filled at most."""
+        account: Any = self._account
+        held = float(account.position(instrument).quantity)
+        left, pairs, found = abs(held), set[int](), set[int]()
+        for row in range(account.position(instrument).orders):
+            order = account.order(instrument, row)
+            waits = bool(order.reduce_only) or int(order.group_id) or order.type in _CONDITIONAL
+            if order.cancel or not waits or order.side * held >= 0.0 or order.quantity <= 0.0:
+                continue
+            is_free = bool(order.reduce_only) or int(order.group_id) in pairs
+            if is_free or order.quantity <= left:
+                left -= 0.0 if is_free else float(order.quantity)
+                found.add(int(order.order_id))
+                pairs |= {int(order.group_id)} - {0}
+        return frozenset(found)
 
     def decide(self, event: Any) -> tuple[Array, Array, Array, Array]:
         if not self.waits:

@@ -7,6 +7,8 @@ POSITIONS = (KEEP, CLOSE)
 """What becomes of what the run holds: the new strategy takes it over, or it is sold (a short one bought back)."""
 NOBODY = "nobody"
 """The strategy that is in force after one that has raised: it decides nothing, until another takes over."""
+GUARD = "guard"
+"""What becomes of what the run holds then: it is kept, and so are the orders that can only make it smaller."""
 
 
 class StrategyRequest(Event, frozen=True, tag=32):
@@ -32,7 +34,8 @@ class StrategyRequest(Event, frozen=True, tag=32):
 class StrategyChange(Event, frozen=True, tag=31):
     """From the bar after `bar_offset` on `new` decides, until then `old` has; in `decisions.RUN`, before that bar's Decided.
 
-    At the bar itself nobody is asked: the old one's open orders are withdrawn, and all is sold if `position` is "close". The new
+    At the bar itself nobody is asked: the old one's open orders are withdrawn (all but those that guard what is held, where
+    `position` is "guard"), and all is sold if `position` is "close". The new
     one has seen `bars` bars up to this one, which made `state`: its parts as bytes, packed; `is_held`: its orders are held until
     its indicators are ready. With `refusal` nothing has changed and `old` goes on. `code` and `old_code` are the texts of
     strategies that are files of their own, kept so that the run can be repeated; parameters are JSON objects. `event_time` is

@@ -16,7 +16,7 @@ from quantlytic.engine.strategy import Strategy
 from quantlytic.engine.successor import Successor
 from quantlytic.model.errors import QuantlyticError
 from quantlytic.model.run import Run
-from quantlytic.model.strategychange import CLOSE, StrategyChange, StrategyRequest
+from quantlytic.model.strategychange import StrategyChange, StrategyRequest
 from quantlytic.research.runs.beginning import past
 from quantlytic.research.runs.paper import Array
 from quantlytic.research.runs.succession import code_of_file, packed, params_text, successor, too_long, why_not
@@ -141,7 +141,7 @@ class Swaps:
         assert request is not None
         states, bars = made.learnt(), self._bars
         made.take_over(old, states)
-        wishes = made.wind_up(request.position == CLOSE)
+        wishes = made.wind_up(request.position)
         self._end()
         change = _answer(request, reigning, time, offset, bars=bars, is_held=made.waits, state=packed(states))
         return made, change, wishes

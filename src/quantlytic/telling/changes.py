@@ -8,7 +8,7 @@ import msgspec
 
 from quantlytic.model.event import Event
 from quantlytic.model.forecast import ModelChange
-from quantlytic.model.strategychange import CLOSE, StrategyChange
+from quantlytic.model.strategychange import CLOSE, NOBODY, StrategyChange
 from quantlytic.model.time import NS_PER_S
 from quantlytic.telling.letter import Letter, one_line, time_text
 
@@ -120,9 +120,16 @@ def _strategy_letter(event: StrategyChange) -> Letter:
     old, new = _name(event.old), _name(event.new)
     position = "what it held is sold first" if event.position == CLOSE else "it takes over what is held"
     lines: tuple[str, ...]
+    advice = ""
     if event.refusal:
         subject = f"Strategy NOT changed: {event.run}"
         lines = (f"{new} was to take over {event.run}", event.refusal, f"{old} goes on.")
+    elif event.new == NOBODY:
+        subject = f"STRATEGY raised: {old} ({event.run})"
+        lines = (f"{old} has raised, and has ended", event.reason, "What it held is kept; nobody decides any more.")
+        advice = (
+            f"Mend it, and let it take over: `quantlytic swap {event.run} FILE.py:Class --position keep` (or close)."
+        )
     else:
         subject = f"Strategy changed: {new} ({event.run})"
         held = "It sends no orders until its indicators are ready." if event.is_held else ""
@@ -132,7 +139,8 @@ def _strategy_letter(event: StrategyChange) -> Letter:
         ("Why", event.reason or "–"), ("By", event.by or "–"), ("When", time_text(event.event_time)),
         ("Parameters", _params(event.new_params)), (f"Those of {old}", _params(event.old_params)),
     )  # fmt: skip
-    return _letter(event.event_time, subject, lines, facts, "", event.run)
+    letter = _letter(event.event_time, subject, lines, facts, advice, event.run)
+    return msgspec.structs.replace(letter, is_unlimited=event.new == NOBODY)
 
 
 def short(model_id: str) -> str:

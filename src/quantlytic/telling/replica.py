@@ -24,7 +24,7 @@ from quantlytic.model.equity import Decided, Equity
 from quantlytic.model.errors import QuantlyticError, StoreError
 from quantlytic.model.event import Event
 from quantlytic.model.run import Run
-from quantlytic.model.strategychange import CLOSE, StrategyChange
+from quantlytic.model.strategychange import StrategyChange
 from quantlytic.research.runs.beginning import begin_again
 from quantlytic.research.runs.paper import BarEvent, Rows, session_of
 from quantlytic.research.runs.succession import changes_of, first_strategy, mark, params_of, strategy_named, unpacked
@@ -217,7 +217,7 @@ class Replica:
         self._session, self._wished, self._before, self._after = new, set(), {}, {}
         if new is not None:
             new.take_over(old, unpacked(change.state))
-            new.wind_up(change.position == CLOSE)
+            new.wind_up(change.position)
 
     def _change_at(self, offset: int) -> StrategyChange | None:
         """The change of strategy that was made at that bar."""

@@ -22,7 +22,7 @@ from quantlytic.engine.successor import Successor
 from quantlytic.model.errors import InputError, StoreError
 from quantlytic.model.event import Event
 from quantlytic.model.run import Run
-from quantlytic.model.strategychange import CLOSE, NOBODY, StrategyChange
+from quantlytic.model.strategychange import NOBODY, StrategyChange
 from quantlytic.research.runs.nobody import Nobody
 from quantlytic.research.runs.paper import Array, session_of
 from quantlytic.strategies.catalogue import find, reads_forecasts
@@ -176,7 +176,7 @@ def succeed(
     orders, cancels, amends) that go with the change."""
     new = restored(run, change, folder, old.compiled)
     new.take_over(old, unpacked(change.state))
-    return new, new.wind_up(change.position == CLOSE)
+    return new, new.wind_up(change.position)
 
 
 def packed(states: bytes) -> str:
