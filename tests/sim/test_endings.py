@@ -96,7 +96,7 @@ def test_kills_while_a_strategy_raises_and_others_take_over(tmp_path: Path) -> N
         before = world.executed()
         world.until(lambda: world.executed() > before + 5)  # the process lives, and the run is marked
         assert "has raised; the run goes on without a strategy" in world.said()
-        assert "faulty.py:21: IndexError" in world.said()
+        assert "faulty.py:22: IndexError" in world.said()
         ask(world.log, run, run.strategy, "keep", 1, mended.replace("== 20", "== world"), weight=0.3)
         world.kill()
         world.until(lambda: len(world.names()) == 2)

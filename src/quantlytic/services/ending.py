@@ -21,9 +21,9 @@ MOST_NUMBERS = 12  # of a strategy's own state, in the words
 def ending(
     run: Run, session: Session, reigning: Reigning, error: StrategyError, turn: Turn, reports: tuple[Array, Array]
 ) -> StrategyChange:
-    """What is recorded of a strategy that raised at a turn: `NOBODY` takes over, what is held is kept, with the orders that guard it.
-    `session` is as before the turn, `reports` are the (updates, fills) that came with it. `state` is "" where the run cannot go on
-    without one."""
+    """What is recorded of a strategy that raised at a turn: `NOBODY` takes over, what is held is kept, with the orders that
+    guard it. `session` is as before the turn, `reports` are the (updates, fills) that came with it. `state` is "" where the run
+    cannot go on without one."""
     state = "" if session.looks_at_time else packed(_nobody(run, session).learnt())
     at = "" if turn.bar is None else f" ({turn.bar.instrument}, bar offset {turn.offset:,})"
     reason = f"{_with_line(run, session, error, turn.event, reports)}{at}; {_state(session, turn)}"
