@@ -71,8 +71,8 @@ def test_a_few_kills(tmp_path: Path) -> None:
     """The small one for every day."""
     line = Line(tmp_path, bar=BAR)
     try:
-        killer = torment(line, SEED, 6)
-        print(f"seed {SEED}: kills {dict(killer.kills)}: {check_everything(line, 10)}")
+        killer = torment(line, SEED, 4)
+        print(f"seed {SEED}: kills {dict(killer.kills)}: {check_everything(line, 6)}")
         line.stop("exchange")
     finally:
         line.close()

@@ -33,7 +33,7 @@ HEIRS = (
 
 @pytest.mark.timeout(300)
 def test_forecasts_dying_anywhere_change_nothing(tmp_path: Path, undisturbed: Undisturbed) -> None:
-    torture(tmp_path, CASE, range(3), undisturbed)
+    torture(tmp_path, CASE, range(2), undisturbed)
 
 
 @pytest.mark.slow
@@ -94,7 +94,7 @@ def succession(folder: Path, seeds: range) -> None:
 
 @pytest.mark.timeout(300)
 def test_strategies_replaced_while_everybody_dies(tmp_path: Path) -> None:
-    succession(tmp_path, range(4))
+    succession(tmp_path, range(2))
 
 
 @pytest.mark.slow

@@ -57,7 +57,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Undisturb
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", list(CASES))
 def test_dying_anywhere_changes_nothing(name: str, tmp_path: Path, undisturbed: dict[str, Undisturbed]) -> None:
-    torture(tmp_path, CASES[name], range(3), undisturbed[name])
+    torture(tmp_path, CASES[name], range(2), undisturbed[name])
 
 
 @pytest.mark.slow
