@@ -20,7 +20,7 @@ run: $(VENV)/.installed  ## start everything on the exchange in a box (VENUE=bin
 setup: $(VENV)/.installed  ## make .venv and install the pinned requirements and the project
 
 test: $(VENV)/.installed-dev  ## every test that needs no server and no browser
-	$(BIN)/pytest -q -n 2 --dist loadfile -m "not cluster and not browser and not airflow and not slow"
+	$(BIN)/pytest -q -n 3 --dist loadfile -m "not cluster and not browser and not airflow and not slow"
 
 test-slow: test-lab test-line  ## all long tests: over an hour
 

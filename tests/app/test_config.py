@@ -8,6 +8,7 @@ import pytest
 
 from quantlytic.app.config import load_settings
 from quantlytic.model.errors import InputError
+from quantlytic.strategies.catalogue import find
 
 
 @pytest.fixture(autouse=True)
@@ -151,3 +152,16 @@ def test_secrets_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     text = repr(load_settings())
     assert "very-secret-token" not in text
     assert "hunter2" not in text
+
+
+def test_switches_of_a_strategy_are_true_or_false(empty_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (empty_folder / "quantlytic.toml").write_text(
+        '[strategy]\nname = "ema-cross"\nbar = "1m"\nparams = { short = false, fast = 4, weight = 0.5 }\n'
+    )
+    for short in (False, True):
+        if short:
+            monkeypatch.setenv("QUANTLYTIC_STRATEGY__PARAMS", '{"short": true, "fast": 4, "weight": 0.5}')
+        (given,) = load_settings().running
+        assert given.params == {"short": short, "fast": 4, "weight": 0.5}
+        assert type(given.params["short"]) is bool
+        assert find("ema-cross")(**given.params).params["short"] is short

@@ -34,7 +34,7 @@ from quantlytic.store.log.port import Log
 
 KILLS = int(os.environ.get("SWAP_KILLS", "100"))
 SEED = int(os.environ.get("SWAP_SEED", "7"))
-INTERLEAVINGS = int(os.environ.get("SWAP_SEEDS", "10"))
+INTERLEAVINGS = int(os.environ.get("SWAP_SEEDS", "20"))
 ROOT = Path(__file__).parents[2]
 READY_S = 120.0
 

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, FiniteFloat, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, FiniteFloat, SecretStr, StrictBool, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -66,7 +66,7 @@ class StrategySettings(Section):
     `forecasts`: the line of `[[forecasts]]` whose models it hears; "" for none."""
 
     name: str = "sma-cross"
-    params: dict[str, FiniteFloat] = {}
+    params: dict[str, StrictBool | FiniteFloat] = {}
     bar: Duration = "1s"
     cash: FiniteFloat = Field(default=100_000.0, gt=0)
     fee_bps: FiniteFloat = Field(default=10.0, ge=0, le=1000)

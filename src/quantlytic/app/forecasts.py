@@ -93,9 +93,11 @@ def told_by(bars: Bars, registry: Registry, model_id: str, in_sample: bool) -> B
     return forecast_bars(bars, registry.get(model_id), in_sample=in_sample)
 
 
-def check_tasks(strategy: type[Strategy], name: str, tasks: Set[str], params: Mapping[str, Any]) -> None:
+def check_tasks(
+    strategy: type[Strategy], name: str, tasks: Set[str], params: Mapping[str, Any], option: str = "-p returns=true"
+) -> None:
     """InputError where forecasts ("up" or "return", by their models' `task`) are returns and the strategy takes them for
-    probabilities, or the other way round."""
+    probabilities, or the other way round. `option`: how the strategy is told, where these parameters were given."""
     from quantlytic.strategies.catalogue import reads_forecasts
 
     if len(tasks) > 1:
@@ -106,11 +108,11 @@ def check_tasks(strategy: type[Strategy], name: str, tasks: Set[str], params: Ma
     values = params.get("returns", False if spec is None else spec.default)
     taken = {bool(one) for one in (values if isinstance(values, list) else [values])}
     if "return" in tasks and taken != {True}:
-        hint = "it needs a model of probabilities" if spec is None else "add -p returns=true"
+        hint = "it needs a model of probabilities" if spec is None else f"add {option}"
         raise InputError(f"the model forecasts returns, which {name} would take for probabilities: {hint}")
     if "up" in tasks and taken != {False}:
         raise InputError(
-            f"the model forecasts probabilities, which {name} would take for returns: leave out -p returns"
+            f"the model forecasts probabilities, which {name} would take for returns: leave out {option}"
         )
 
 
@@ -121,7 +123,7 @@ def check_reader(name: str, task: str, params: Mapping[str, Any]) -> None:
 
     strategy = find(name)
     if task and (name in BUILT_IN or "returns" in strategy.param_specs):
-        check_tasks(strategy, name, {task}, params)
+        check_tasks(strategy, name, {task}, params, "returns = true to its params")
 
 
 def _ids(registry: Registry, model: str, bars: Bars) -> list[str]:

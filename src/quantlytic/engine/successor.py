@@ -17,7 +17,7 @@ from quantlytic.model.signal import SIGNAL
 from quantlytic.model.strategychange import CLOSE, GUARD
 
 Array = NDArray[Any]
-_CONDITIONAL = (OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP, OrderType.TAKE_PROFIT)
+_STOPS = (OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP)
 _OWN = (
     "state_bytes", "states_at", "outbox_at", "fills_at", "updates_at", "new_orders_at", "signals_at", "cancels_at",
     "amends_at", "flows_at",
@@ -90,21 +90,24 @@ class Successor(HeldSession):
         return take(SIGNALS), take(ORDERS), take(CANCELS), np.zeros(0, ORDER_AMEND)
 
     def _guards(self, instrument: int) -> frozenset[int]:
-        """The ids of the orders that, all of them filled, take no more than what is held: stops, take-profits, what is
-        reduce-only or one of a pair, in order of priority. Of a pair one is filled at most."""
+        """The ids of the orders that guard what is held, and can never turn it, whichever of them fill: stops before what takes
+        a profit, each in order of priority, as many as take no more than is held. Of a pair one is filled at most. Orders that
+        are reduce-only take no more anyway, but what they have taken an order beside them would take again."""
         account: Any = self._account
         held = float(account.position(instrument).quantity)
-        left, pairs, found = abs(held), set[int](), set[int]()
-        for row in range(account.position(instrument).orders):
-            order = account.order(instrument, row)
-            waits = bool(order.reduce_only) or int(order.group_id) or order.type in _CONDITIONAL
-            if order.cancel or not waits or order.side * held >= 0.0 or order.quantity <= 0.0:
+        orders = [account.order(instrument, row) for row in range(account.position(instrument).orders)]
+        guards = [
+            one for one in orders if one.side * held < 0.0 and one.quantity > 0.0 and not one.cancel and _waits(one)
+        ]
+        left, pairs, found, all_reduce = abs(held), set[int](), set[int](), True
+        for order in sorted(guards, key=lambda one: one.type not in _STOPS):
+            needed = 0.0 if int(order.group_id) in pairs else float(order.quantity)
+            if needed > left and not (order.reduce_only and all_reduce):
                 continue
-            is_free = bool(order.reduce_only) or int(order.group_id) in pairs
-            if is_free or order.quantity <= left:
-                left -= 0.0 if is_free else float(order.quantity)
-                found.add(int(order.order_id))
-                pairs |= {int(order.group_id)} - {0}
+            left = max(left - needed, 0.0)
+            found.add(int(order.order_id))
+            pairs |= {int(order.group_id)} - {0}
+            all_reduce = all_reduce and bool(order.reduce_only)
         return frozenset(found)
 
     def decide(self, event: Any) -> tuple[Array, Array, Array, Array]:
@@ -133,3 +136,8 @@ class Successor(HeldSession):
     def restore(self, state: bytes) -> None:
         super().restore(state[:-2])
         self.waits, self._has_wished = bool(state[-2]), bool(state[-1])
+
+
+def _waits(order: Any) -> bool:
+    """Whether an order is one that people place to get out: a stop, a take-profit, one of a pair, or reduce-only."""
+    return order.type in (*_STOPS, OrderType.TAKE_PROFIT) or bool(order.reduce_only) or int(order.group_id) > 0

@@ -29,7 +29,7 @@ class Target(msgspec.Struct, frozen=True):
         if self.label != served.label and not new_label:
             raise InputError(
                 f"the line forecasts {served.meaning} by the label {_words(served.label)}, this model by {_words(self.label)}: "
-                "promote it by command, with --new-label, if that is meant"
+                "`quantlytic models promote ... --new-label`, if that is meant"
             )
 
 
