@@ -28,7 +28,7 @@ test-lab: $(VENV)/.installed-dev  ## the long tests of engine, strategies, resea
 	$(BIN)/pytest -q -n 2 --dist worksteal -m "slow and not cluster and not browser and not airflow" $(LAB)
 
 test-line: $(VENV)/.installed-dev  ## the long seeded simulations of the line (200 kills, 50 runs a fault)
-	$(BIN)/pytest -q -m "slow and not cluster and not browser and not airflow" $(addprefix --ignore=,$(LAB))
+	$(BIN)/pytest -q -n 2 --dist worksteal -m "slow and not cluster and not browser and not airflow" $(addprefix --ignore=,$(LAB))
 
 test-browser: $(VENV)/.installed-dev  ## the page and the report in Chromium
 	$(BIN)/pytest -q -m browser

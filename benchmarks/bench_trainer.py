@@ -2,13 +2,14 @@
 
     python benchmarks/bench_trainer.py [--json] [--rounds 10]
 
-A feeder commits 200 bars a second to the real embedded log; the predictor, in a thread of its own as in `up`, commits a forecast
-of each. By turns of ten seconds nothing else runs (`alone`), the trainer's thread runs and has models trained one after the other
-(`training`), or a challenger forecasts the same bars in the shadow's thread (`shadow`). Trainings are what the trainer starts: a
-process each, from its imports to the model in the registry, the back-test and the report; of `examples/specs/lightgbm.toml` over
-4,000 hours of two made-up markets, with another seed each time, so that nothing is there already; between two of them the trainer waits for up to a second, until it
-looks again, as it does in life. A turn with training ends with
-the training that is at work when its ten seconds are over; a turn begins once a service that was held has caught up.
+A feeder commits 200 bars a second to the real embedded log; the predictor, in a thread of its own as in `up`, commits a
+forecast of each. By turns of ten seconds nothing else runs (`alone`), the trainer's thread runs and has models trained one
+after the other (`training`), or a challenger forecasts the same bars in the shadow's thread (`shadow`). Trainings are what the
+trainer starts: a process each, from its imports to the model in the registry, the back-test and the report; of
+`examples/specs/lightgbm.toml` over 4,000 hours of two made-up markets, with another seed each time, so that nothing is there
+already; between two of them the trainer waits for up to a second, until it looks again, as it does in life. A turn with
+training ends with the training that is at work when its ten seconds are over; a turn begins once a service that was held has
+caught up.
 
 `lateness_ms`: from when a bar was due to when its forecast was committed. `ratio_p99` is that of a turn over the mean of the two
 turns alone around it, the median over the rounds: machines have moods longer than a round. `training_s`: the median time of a

@@ -14,7 +14,7 @@ from typing import IO, Any
 
 import msgspec
 
-from quantlytic.learn.retraining.traininglock import Holder, TrainingLock, end_group
+from quantlytic.learn.retraining.traininglock import Holder, TrainingLock, birth, end_group
 from quantlytic.learn.training.spec import TrainSpec, read_spec
 from quantlytic.model.errors import InputError, MismatchError, QuantlyticError, StoreError
 from quantlytic.model.time import NS_PER_S, duration_text
@@ -22,6 +22,9 @@ from quantlytic.model.time import NS_PER_S, duration_text
 NICE = 10
 LIMIT_S = 6 * 3600.0
 _STOP_S = 5.0
+_GATE = ("/bin/sh", "-c", 'read -r go && exec "$@" </dev/null', "sh")
+"""Before the command, in its process: waits for a line on its standard input. One whose trainer dies before it said who has the
+lock ends with it."""
 _LASTING = (InputError.exit_code, MismatchError.exit_code)
 _THREADS = (
     "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "NUMBA_NUM_THREADS",
@@ -98,8 +101,10 @@ class TrainingProcess:
                 return True
             with self._answer.open("wb") as answer, self._words.open("wb") as words:
                 self._process = self._spawn(lock, answer, words)
-            self._began_s, now_ns = time.monotonic(), time.time_ns()
-            self._lock.note(lock, Holder(self._line, self.pid, now_ns, now_ns + int(self._limit_s * NS_PER_S)))
+            self._began_s = time.monotonic()
+            until_s = self._began_s + self._limit_s
+            self._lock.note(lock, Holder(self._line, self.pid, birth(self.pid), time.time_ns(), until_s))
+            self._let_go(self._process)
         except OSError as error:
             self.stop()
             raise StoreError(f"no training can be started in {self._folder}: {error.strerror}") from None
@@ -164,13 +169,12 @@ class TrainingProcess:
         """Find out for whom; end one whose time has long been over."""
         holder = self._lock.holder()
         self.waits_for = "another training" if holder is None else holder.words
-        if holder is not None and holder.is_overdue(time.time_ns()):
+        if holder is not None and holder.is_overdue(time.monotonic()) and holder.end():
             self.waits_for += ", which was over its time and has been ended"
-            holder.end()
 
     def _spawn(self, lock: int, answer: IO[Any], words: IO[Any]) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
-            self._command, stdin=subprocess.DEVNULL, stdout=answer, stderr=words, pass_fds=(lock,),
+            (*_GATE, *self._command), stdin=subprocess.PIPE, stdout=answer, stderr=words, pass_fds=(lock,),
             env=self._environment(os.environ), start_new_session=True,
         )  # fmt: skip
         with contextlib.suppress(OSError):  # over already
@@ -182,6 +186,11 @@ class TrainingProcess:
             with contextlib.suppress(OSError):  # when memory is short this one goes, and not who forecasts
                 score.write_text("800")
         return process
+
+    def _let_go(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdin is not None
+        with contextlib.suppress(BrokenPipeError), process.stdin as gate:  # ended already: its code says so
+            gate.write(b"\n")
 
     def _environment(self, given: Mapping[str, str]) -> dict[str, str]:
         return {**given, "QUANTLYTIC_HOME": str(self._home.absolute()), **dict.fromkeys(_THREADS, "1")}
