@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -14,7 +17,7 @@ from tests.services.test_trainer import HOURLY, SPEC, World, until, world
 
 from quantlytic.learn.labels.labelspec import LabelSpec
 from quantlytic.learn.registry.artifact import Artifact
-from quantlytic.learn.retraining.traininglock import Holder, TrainingLock
+from quantlytic.learn.retraining.traininglock import Holder, TrainingLock, birth
 from quantlytic.learn.retraining.trainingprocess import TrainingFailed, TrainingProcess
 from quantlytic.model.time import NS_PER_S
 
@@ -79,7 +82,12 @@ def test_one_whose_trainer_is_dead_is_ended_by_who_waits_for_it_once_it_is_over_
     assert all(is_alive(one) for one in both), "it has its time"
     lock = world.folder / "training" / "lock"
     held = msgspec.json.decode(lock.read_bytes(), type=Holder)
-    past = msgspec.structs.replace(held, until_ns=time.time_ns() - 61 * NS_PER_S)
+    past = msgspec.structs.replace(held, until_s=time.monotonic() - 61)
+    lock.write_bytes(msgspec.json.encode(msgspec.structs.replace(past, born="another")))
+    world.now_s += 2.0
+    trainer.pump()
+    assert "line 'other'" in trainer.last_failure
+    assert all(is_alive(one) for one in both), "one of its number, and another process"
     lock.write_bytes(msgspec.json.encode(past))
     world.now_s += 2.0
     trainer.pump()
@@ -99,14 +107,79 @@ def test_who_has_the_lock_is_not_taken_for_who_had_it(tmp_path: Path) -> None:
     lock = TrainingLock(tmp_path / "lock")
     first = lock.take()
     assert first is not None
-    lock.note(first, Holder("a", 1, 0, 0))
+    lock.note(first, Holder("a", 2, "then", 0, 0.0))
     assert lock.take() is None
-    assert lock.holder() == Holder("a", 1, 0, 0)
+    assert lock.holder() == Holder("a", 2, "then", 0, 0.0)
     os.close(first)
     second = lock.take()
     assert second is not None
     assert lock.holder() is None
     os.close(second)
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        b"", b"{", b"null", b"[]", b"\xff" * 10_000,
+        *(f'{{"line":"x","pid":{pid},"born":"then","since_ns":0,"until_s":0}}'.encode() for pid in (0, 1, -5, 2**63, 10**30)),
+        b'{"line":"x","pid":2,"born":"then","since_ns":99999999999999999999,"until_s":0}',
+        b'{"line":"x","pid":2,"since_ns":0,"until_ns":0}',
+    ],
+)  # fmt: skip
+def test_a_lock_file_that_says_nonsense_ends_nobody(world: World, held: bytes) -> None:
+    path = world.folder / "training" / "lock"
+    taken = TrainingLock(path).take()
+    assert taken is not None
+    path.write_bytes(held)
+    process = TrainingProcess(world.spec, world.folder, "trend", 1, command=world.command())
+    assert not process.begin()
+    assert process.waits_for == "another training"
+    os.close(taken)
+
+
+def test_only_a_group_of_its_own_is_ended_and_never_ours() -> None:
+    ours = Holder("a", os.getpgrp(), birth(os.getpgrp()), 0, 0.0)
+    assert not ours.end()
+    with subprocess.Popen(["sleep", "60"]) as child:
+        assert not Holder("a", child.pid, birth(child.pid), 0, 0.0).end(), "it leads no group"
+        child.kill()
+    with subprocess.Popen(["sleep", "60"], start_new_session=True) as child:
+        assert not Holder("a", child.pid, "", 0, 0.0).end()
+        assert Holder("a", child.pid, birth(child.pid), 0, 0.0).end()
+        assert child.wait() == -signal.SIGKILL
+    assert not Holder("a", child.pid, "then", 0, 0.0).end(), "it is gone"
+
+
+def test_a_clock_that_leaps_makes_no_training_old(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So it does when the machine slept."""
+    young = TrainingProcess(world.spec, world.folder, "trend", 1, command=("sleep", "60"), limit_s=60.0)
+    other = TrainingProcess(world.spec, world.folder, "trend", 2, command=world.command())
+    assert young.begin()
+    later_ns = time.time_ns() + 7200 * NS_PER_S
+    monkeypatch.setattr(time, "time_ns", lambda: later_ns)
+    assert not other.begin()
+    assert "has been ended" not in other.waits_for
+    assert young.is_running
+    young.stop()
+
+
+def test_a_trainer_killed_before_it_said_who_has_the_lock_leaves_no_training(world: World, tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    command = ("sh", "-c", f"echo > {begun}; sleep 60")
+    code = f"""
+import os, pathlib
+from quantlytic.learn.retraining.traininglock import TrainingLock
+from quantlytic.learn.retraining.trainingprocess import TrainingProcess
+TrainingLock.note = lambda *_: os._exit(9)
+TrainingProcess(pathlib.Path({str(world.spec)!r}), pathlib.Path({str(world.folder)!r}), "trend", 1, command={command!r}).begin()
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 9
+    lock, end = TrainingLock(world.folder / "training" / "lock"), time.monotonic() + 5
+    while (taken := lock.take()) is None:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    os.close(taken)
+    assert not begun.exists()
 
 
 def refusing(world: World) -> list[str]:

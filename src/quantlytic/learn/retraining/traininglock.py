@@ -30,7 +30,7 @@ class Holder(msgspec.Struct, frozen=True):
     line: Annotated[str, Meta(max_length=200)]
     pid: Annotated[int, Meta(gt=1, lt=2**31)]
     born: str
-    since_ns: Annotated[int, Meta(ge=0, lt=2**63)]
+    since_ns: Annotated[int, Meta(ge=0, le=2**63 - 1)]
     until_s: float
 
     @property

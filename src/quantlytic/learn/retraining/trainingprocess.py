@@ -102,9 +102,7 @@ class TrainingProcess:
             with self._answer.open("wb") as answer, self._words.open("wb") as words:
                 self._process = self._spawn(lock, answer, words)
             self._began_s = time.monotonic()
-            until_s = self._began_s + self._limit_s
-            self._lock.note(lock, Holder(self._line, self.pid, birth(self.pid), time.time_ns(), until_s))
-            self._let_go(self._process)
+            self._let_go(self._process, lock)
         except OSError as error:
             self.stop()
             raise StoreError(f"no training can be started in {self._folder}: {error.strerror}") from None
@@ -187,9 +185,12 @@ class TrainingProcess:
                 score.write_text("800")
         return process
 
-    def _let_go(self, process: subprocess.Popen[bytes]) -> None:
+    def _let_go(self, process: subprocess.Popen[bytes], lock: int) -> None:
+        """Say that it has the lock, then let it begin."""
         assert process.stdin is not None
-        with contextlib.suppress(BrokenPipeError), process.stdin as gate:  # ended already: its code says so
+        with contextlib.suppress(BrokenPipeError), process.stdin as gate:  # over already: its code says why
+            until_s = self._began_s + self._limit_s
+            self._lock.note(lock, Holder(self._line, process.pid, birth(process.pid), time.time_ns(), until_s))
             gate.write(b"\n")
 
     def _environment(self, given: Mapping[str, str]) -> dict[str, str]:
