@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.app.conftest import Command, answer
 from tests.learn.test_train import SPEC
+from tests.research.paperline import paper_run
 
 import quantlytic as ql
+from quantlytic.app.bootstrap import Bootstrap
 from quantlytic.app.config import load_settings
 from quantlytic.app.wiring.learning import Learning
 from quantlytic.app.wiring.stores import Stores
@@ -136,6 +139,23 @@ def test_returns_are_not_probabilities(quantlytic: Command, tmp_path: Path) -> N
         lines().check_readers()
     (tmp_path / "quantlytic.toml").write_text(f"{forecasts}params = {{ returns = true }}\n")
     lines().check_readers()
+
+
+def test_a_swap_to_who_would_misread_the_line_is_refused(quantlytic: Command, champion: str, tmp_path: Path) -> None:
+    run = msgspec.structs.replace(
+        paper_run("ml-signal"), forecasts="trend", instruments=BARS.instruments, bar_size_ns=3600 * 10**9,
+        venue=BARS.instruments[0].id.partition(":")[0],
+    )  # fmt: skip
+    (tmp_path / "quantlytic.toml").write_text('[[forecasts]]\nline = "trend"\nbar = "1h"\n')
+    Bootstrap(load_settings()).stores.control().runs.add(run)
+    words = ("swap", "last", "ml-signal", "--position", "keep", "--reason", "bold", "--wait", "0", "-p")
+    code, _, err = quantlytic(*words, "returns=true")
+    said = "the model forecasts probabilities, which ml-signal would take for returns: leave out -p returns=true"
+    assert (code, err) == (2, f"quantlytic: {said}\n")
+    with Bootstrap(load_settings()).stores.open_log() as log:
+        assert log.bounds(run.commands_stream) == (0, 0), "it was never asked for"
+    code, _, err = quantlytic(*words, "up=0.6")
+    assert (code, "it stays asked for" in err) == (1, True), err
 
 
 def lines() -> Learning:

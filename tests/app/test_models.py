@@ -67,7 +67,7 @@ def test_another_label_that_is_meant(quantlytic: Command, registry: Registry) ->
 @pytest.mark.parametrize(
     ("line", "params", "task", "words"),
     [
-        ("trend", "", "return", "would take for probabilities: add returns = true to its params"),
+        ("trend", "", "return", "would take for probabilities: add returns = true in its params"),
         ("trend", "returns = 1", "up", "would take for returns"),
         ("both", "", "return", "would take for probabilities"),
         ("trend", "returns = 1", "return", ""),

@@ -111,19 +111,17 @@ def check_tasks(
         hint = "it needs a model of probabilities" if spec is None else f"add {option}"
         raise InputError(f"the model forecasts returns, which {name} would take for probabilities: {hint}")
     if "up" in tasks and taken != {False}:
-        raise InputError(
-            f"the model forecasts probabilities, which {name} would take for returns: leave out {option}"
-        )
+        raise InputError(f"the model forecasts probabilities, which {name} would take for returns: leave out {option}")
 
 
-def check_reader(name: str, task: str, params: Mapping[str, Any]) -> None:
+def check_reader(name: str, task: str, params: Mapping[str, Any], option: str = "returns = true in its params") -> None:
     """InputError where a running strategy would take forecasts of that task, if it is known, for something else. What people's
-    own strategies make of a number is theirs to know, unless they have a parameter `returns`."""
+    own strategies make of a number is theirs to know, unless they have a parameter `returns`. `option`: how it is given."""
     from quantlytic.strategies.catalogue import BUILT_IN, find
 
     strategy = find(name)
     if task and (name in BUILT_IN or "returns" in strategy.param_specs):
-        check_tasks(strategy, name, {task}, params, "returns = true to its params")
+        check_tasks(strategy, name, {task}, params, option)
 
 
 def _ids(registry: Registry, model: str, bars: Bars) -> list[str]:

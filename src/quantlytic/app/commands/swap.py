@@ -5,11 +5,16 @@ from __future__ import annotations
 import getpass
 import json
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from quantlytic.model.errors import InputError, QuantlyticError
+
+if TYPE_CHECKING:
+    from quantlytic.app.bootstrap import Bootstrap
+    from quantlytic.model.run import Run
+    from quantlytic.model.strategychange import StrategyRequest
 
 
 @click.command()
@@ -61,6 +66,7 @@ def command(
             run, log, strategy, parse_params(params), position=position, reason=reason, by=by or getpass.getuser(),
             sources=sources, now_ns=time.time_ns(),
         )  # fmt: skip
+        _check_reader(bootstrap, run, request)
         try_out(run, log, stores.lake(), request, sources)
         asked_at = ask(run, log, request)
         is_at_work = settings.log.kind != "sqlite" or may_run(run, log, Presence(settings.home))
@@ -74,6 +80,17 @@ def command(
         )
     if answer.refusal:
         raise InputError(f"refused: {answer.refusal}")
+
+
+def _check_reader(bootstrap: Bootstrap, run: Run, request: StrategyRequest) -> None:
+    """InputError where the new strategy would take what the run's line forecasts now for something else."""
+    from quantlytic.app.forecasts import check_reader
+    from quantlytic.app.wiring.learning import Learning
+    from quantlytic.research.runs.succession import params_of
+
+    if run.forecasts:
+        learning = Learning(bootstrap.settings, bootstrap.stores, run.venue, [one.id for one in run.instruments])
+        check_reader(request.strategy, learning.task(run.forecasts), params_of(request.params), "-p returns=true")
 
 
 def _words(found: dict[str, Any]) -> str:

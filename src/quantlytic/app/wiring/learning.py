@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from quantlytic.app.config import Settings
+from quantlytic.app.config import Settings, StrategySettings
 from quantlytic.app.forecastsettings import ForecastSettings
 from quantlytic.app.wiring.stores import Stores
 from quantlytic.model.errors import InputError, QuantlyticError
@@ -49,17 +49,24 @@ class Learning:
 
     def check_readers(self) -> None:
         """InputError for a strategy that would take what its line forecasts now for something else."""
+        for one in self._settings.running:
+            self.check_reader(one)
+
+    def check_reader(self, given: StrategySettings) -> None:
+        """The same, of one of the strategies."""
         from quantlytic.app.forecasts import check_reader
 
-        for one in self._settings.running:
-            if one.forecasts:
-                check_reader(one.name, self.task(one.forecasts), one.params)
+        if given.forecasts:
+            check_reader(given.name, self.task(given.forecasts), given.params)
 
     def task(self, name: str) -> str:
-        """What a line forecasts, "up" or "return", by the model that is to serve; "" while there is none that can be read."""
+        """What a line forecasts, "up" or "return", by the model that is to serve; "" while there is none that can be read, and
+        for a line that these settings do not have."""
         from quantlytic.learn.live.swap import wishes
 
-        given = next(one for one in self._settings.forecasts if one.line == name)
+        given = next((one for one in self._settings.forecasts if one.line == name), None)
+        if given is None:
+            return ""
         if given.members:
             return self.task(given.members[0])
         registry = self._loader(given).registry
