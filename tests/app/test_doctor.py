@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import socket
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from tests.app.conftest import Command, answer
 
 from quantlytic.app.presence import Presence
+from quantlytic.app.wiring.runs import TWINS
+from quantlytic.store.control import open_control
+from quantlytic.store.control.records import HELD, Message
 from quantlytic.trading.heartbeat import Heartbeat
 from quantlytic.trading.latch import Latch
 
@@ -101,3 +105,53 @@ def test_a_port_that_our_own_line_uses_is_no_trouble(
         state, detail = findings(quantlytic)["page"]
         presence.release()
         assert (state, detail.startswith(f"port {port} is in use while `quantlytic up` (process ")) == ("ok", True)
+
+
+def test_mails_that_are_held_back_are_counted(quantlytic: Command, tmp_path: Path) -> None:
+    quantlytic("alerts", "allow", "ann@example.com")
+    assert findings(quantlytic)["mails"] == ("ok", "held back: 0")
+    with closing(open_control(tmp_path / "home")) as control:
+        for k in range(3):
+            message = Message(
+                message_id=str(k), recipient="you", channel="mail", kind="signal", cause=str(k), subject="BUY",
+                payload=b"", created_ns=0,
+            )  # fmt: skip
+            control.messages.put([message])
+            control.messages.retry(message.message_id, 1, f"{HELD}: more than 60 within the hour" if k else "no route")
+    state, detail = findings(quantlytic)["mails"]
+    assert (state, detail.partition(":")[0]) == ("warn", "held back")
+    assert "held back: 2 (2 to you): more than notify.per_hour (60) within the hour" in detail
+
+
+LINE = '[[forecasts]]\nline = "hours"\nbar = "1h"\n'
+MINE = """from quantlytic import Strategy
+
+
+class Mine(Strategy):
+    def on_bar(self, bar, broker):
+        pass
+"""
+
+
+def test_what_up_would_refuse_of_the_settings_is_told_one_by_one(quantlytic: Command, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(MINE)
+    wanted = [
+        'name = "sma-cros"', 'name = "ml-signal"', 'name = "sma-cross"\nparams = { quick = 3 }',
+        'name = "sma-cross"\nparams = { fast = 0 }', 'name = "mine.py:Mine"', 'name = "mine.py:Mine"', 'name = "none.py:None"',
+    ]  # fmt: skip
+    text = f'{LINE}spec = "away.toml"\n' + "".join(f"[[strategies]]\n{one}\n" for one in wanted)
+    (tmp_path / "quantlytic.toml").write_text(text)
+    found = answer(quantlytic("doctor", "--json"), 1)["findings"]
+    settings = [(one["state"], one["detail"]) for one in found if one["what"] == "settings"]
+    said = ["away.toml", "did you mean sma-cross", "ml-signal decides on forecasts", "quick", "fast", TWINS, "none.py"]
+    assert len(settings) == len(said), settings
+    for (state, detail), words in zip(settings, said, strict=True):
+        assert (state, words in detail, "\n" in detail) == ("fail", True, False), detail
+    assert not (tmp_path / "home").exists(), "it only looks"
+
+
+def test_a_line_that_nobody_has_trained_yet_is_no_fault(quantlytic: Command, tmp_path: Path) -> None:
+    strategy = '[[strategies]]\nname = "ml-signal"\nbar = "1h"\nforecasts = "hours"\n'
+    (tmp_path / "quantlytic.toml").write_text(LINE + strategy)
+    assert findings(quantlytic)["settings"][0] == "ok"
+    assert not (tmp_path / "home").exists(), "it only looks"

@@ -23,6 +23,7 @@ from quantlytic.telling.words import (
     check_letter,
     data_letter,
     fill_letter,
+    held_letter,
     intent_letter,
     link_letter,
     risk_letter,
@@ -101,6 +102,7 @@ def of_each_kind() -> dict[str, Letter]:
         "data": data_letter(GAP),
         "confirm": link_letter("confirm", "https://alerts.example.com/confirm?token=abc", T0 + 48 * HOUR_NS, T0),
         "mine": link_letter("mine", "https://alerts.example.com/mine?token=abc", T0 + 24 * HOUR_NS, T0),
+        "held": held_letter(3, 60, ("signal", "look-ahead", "fill"), T0 + HOUR_NS // 2, T0),
         "test": check_letter(T0),
         "digest": digest_letter(DIGEST),
     }

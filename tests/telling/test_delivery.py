@@ -274,10 +274,10 @@ def test_the_hours_limit_spares_halts_and_other_people(post: Post) -> None:
     post.queue(recipient=bob.subscriber_id)
     post.queue("risk", ann.subscriber_id)
     post.queue("halt", ann.subscriber_id)
-    assert post.courier.pump() == 7
+    assert post.courier.pump() == 8
     taken = [envelope.recipient for _, envelope in post.channel.taken]
-    assert (taken.count("ann@example.com"), taken.count("bob@example.com")) == (6, 1)
-    assert post.channel.taken[-1][0].startswith("HALTED")
+    assert (taken.count("ann@example.com"), taken.count("bob@example.com")) == (7, 1)
+    assert [subject.partition(" ")[0] for subject, _ in post.channel.taken[:2]] == ["REFUSED", "HALTED:"]
     post.now_ns += HOUR + S
     assert post.courier.pump() == 4
 
@@ -286,10 +286,44 @@ def test_the_hours_limit_holds_for_the_operator_too(post: Post) -> None:
     ids = [post.queue() for _ in range(8)]
     post.queue("halt")
     assert post.courier.pump() == 6
-    assert [subject for subject, _ in post.channel.taken][-1].startswith("HALTED")
-    assert post.state(ids[-1]).last_error == "more than 5 within the hour"
+    assert post.channel.taken[0][0].startswith("HALTED")
+    assert post.state(ids[-1]).last_error == "held back: more than 5 within the hour"
+    assert post.control.messages.held() == {"boss": 3}
     post.now_ns += HOUR + S
-    assert post.courier.pump() == 3, "none is lost"
+    assert post.courier.pump() == 4, "none is lost"
+    assert not post.control.messages.held()
+
+
+def test_what_is_wrong_does_not_wait_behind_a_flood_of_signals(post: Post) -> None:
+    for _ in range(300):
+        post.queue()
+    first = [post.queue("data"), post.queue("discrepancy")]
+    assert post.courier.pump() == 7, "two of trouble, five signals"
+    assert {post.state(one).state for one in first} == {"sent"}
+    assert [one.startswith("BUY") for one, _ in post.channel.taken] == [False] * 2 + [True] * 5
+    more = [post.queue("data") for _ in range(5)]
+    post.courier.pump()
+    assert [post.state(one).state for one in more] == ["sent"] * 3 + ["queued"] * 2, "its own limit is the same"
+
+
+def test_that_the_limit_is_reached_is_told_once_an_hour(post: Post) -> None:
+    for _ in range(12):
+        post.queue()
+    for _ in range(4):
+        post.courier.pump()
+        post.now_ns += S
+    told = [one for one, _ in post.channel.taken if one.startswith("HELD BACK")]
+    assert len(told) == 1
+    assert told[0].startswith("HELD BACK: 7 messages until 2026-"), told
+    assert len(post.channel.taken) == 6
+    post.now_ns += HOUR
+    for _ in range(4):
+        post.courier.pump()
+    told = [one for one, _ in post.channel.taken if one.startswith("HELD BACK")]
+    assert [one.partition(" until")[0] for one in told] == ["HELD BACK: 7 messages", "HELD BACK: 2 messages"]
+    post.now_ns += HOUR + S
+    post.courier.pump()
+    assert not post.control.messages.held()
 
 
 def test_look_ahead_that_is_over_is_not_sent(post: Post) -> None:

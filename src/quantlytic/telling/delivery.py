@@ -14,14 +14,22 @@ from quantlytic.model.errors import InputError, StoreError
 from quantlytic.model.time import NS_PER_S
 from quantlytic.store.control.control import Control
 from quantlytic.store.control.links import Links
-from quantlytic.store.control.records import DigestNotice, LinkNotice, Message, Subscriber
+from quantlytic.store.control.records import HELD, DigestNotice, LinkNotice, Message, Subscriber, message_id_of
 from quantlytic.store.log.port import Log
 from quantlytic.telling.channels import Channel, DeliveryFailed
 from quantlytic.telling.digest import digest_letter
-from quantlytic.telling.letter import Letter, unpack
+from quantlytic.telling.letter import Letter, pack, unpack
 from quantlytic.telling.mail import Envelope
-from quantlytic.telling.manners import HOUR_NS, LONGEST_PAUSE_NS, LONGEST_RETRY_NS, quiet_until_ns, retry_ns
-from quantlytic.telling.words import check_letter, link_letter
+from quantlytic.telling.manners import (
+    FLOODS,
+    HOUR_NS,
+    LONGEST_PAUSE_NS,
+    LONGEST_RETRY_NS,
+    limited_with,
+    quiet_until_ns,
+    retry_ns,
+)
+from quantlytic.telling.words import check_letter, held_letter, link_letter
 
 GIVE_UP_NS = 72 * HOUR_NS
 """What could not be handed over for so long is not tried any more."""
@@ -30,7 +38,6 @@ HANDED_OVER = "handed over, and not on the tape yet"
 BATCH = 20
 LINK_KINDS = ("confirm", "mine")
 _STUCK_EVERY_NS = NS_PER_S
-_LIMITED_NS = 60 * NS_PER_S
 
 
 @dataclass(frozen=True)
@@ -87,7 +94,8 @@ class Courier:
 
     What waits does so by itself: a message that is refused for a while is tried after 1, 2, 4 ... s, up to two hours; a server
     that cannot be reached pauses the channel for 1 to 60 s. Kinds that are not urgent wait for the end of a subscriber's quiet
-    hours, all but halts and releases for the hour's limit of `per_hour` to a recipient, operators included.
+    hours, all but halts and releases for the hour's limit of `per_hour` to a recipient, operators included: one limit for
+    signals, look-ahead and fills, another for news of trouble, which goes first. That it is reached is told once an hour.
     """
 
     def __init__(
@@ -107,6 +115,7 @@ class Courier:
         self._bell = (bell or Bell()).listen()
         self._longest_ns = longest_retry_ns, longest_pause_ns
         self._failures: dict[str, int] = {}
+        self._over: dict[str, tuple[int, tuple[str, ...]]] = {}  # recipient -> until when what of these kinds waits
         self._pauses, self._paused_until_ns, self._stuck_due_ns = 0, 0, 0
         self._writer = log.writer(self.name)
         self._take_over()
@@ -123,6 +132,7 @@ class Courier:
             ended += self._carry(message)
             if self._clock_ns() < self._paused_until_ns:
                 break
+        self._tell_over()
         return ended
 
     def wait(self, timeout_s: float) -> None:
@@ -142,7 +152,7 @@ class Courier:
             self._stuck_due_ns = now_ns + _STUCK_EVERY_NS
             found = [one for one in messages.stuck(now_ns) if one.channel == self._queue]
             self.repeats += len(found)
-        return found + messages.due(now_ns, BATCH, self._queue)
+        return found + messages.due(now_ns, BATCH, self._queue, last=FLOODS)
 
     def _carry(self, message: Message) -> bool:
         """True when the message has ended: it was sent, or never will be."""
@@ -209,9 +219,30 @@ class Courier:
             quiet_ns = quiet_until_ns(subscriber, now_ns)
             if quiet_ns is not None:
                 return quiet_ns, "quiet hours"
-        if self._control.messages.count_since(message.recipient, now_ns - HOUR_NS) >= self._per_hour:
-            return now_ns + _LIMITED_NS, f"more than {self._per_hour} within the hour"
-        return None
+        kinds = limited_with(letter.kind)
+        if not kinds:
+            return None
+        times = self._control.messages.sent_since(message.recipient, now_ns - HOUR_NS, self._per_hour, kinds)
+        if len(times) < self._per_hour:
+            return None
+        until_ns = times[-1] + HOUR_NS + 1
+        self._over[message.recipient] = until_ns, kinds
+        return until_ns, f"{HELD}: more than {self._per_hour} within the hour"
+
+    def _tell_over(self) -> None:
+        """Once an hour: that the limit is reached, and how many wait."""
+        now_ns, messages = self._clock_ns(), self._control.messages
+        for recipient, (until_ns, kinds) in self._over.items():
+            if messages.sent_since(recipient, now_ns - HOUR_NS, 1, ("held",)):
+                continue
+            letter = held_letter(messages.held().get(recipient, 0), self._per_hour, kinds, until_ns, now_ns)
+            cause = f"{self.name}/{now_ns // HOUR_NS}"
+            told = Message(
+                message_id=message_id_of(cause, recipient, letter.kind), recipient=recipient, channel=self._queue,
+                kind=letter.kind, cause=cause, subject=letter.subject, payload=pack(letter), created_ns=now_ns,
+            )  # fmt: skip
+            messages.put([told])
+        self._over.clear()
 
     def _failed(self, message: Message, letter: Letter, envelope: Envelope, failure: DeliveryFailed) -> bool:
         now_ns, reason = self._clock_ns(), str(failure)

@@ -14,7 +14,7 @@ from quantlytic.model.errors import StoreError
 from quantlytic.model.instrument import Instrument
 from quantlytic.model.time import iso
 
-KINDS = ("signal", "look-ahead", "fill", "risk", "data", "digest", "confirm", "mine", "test")
+KINDS = ("signal", "look-ahead", "fill", "risk", "data", "digest", "held", "confirm", "mine", "test")
 LONGEST_SUBJECT = 150
 
 

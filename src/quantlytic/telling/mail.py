@@ -25,7 +25,7 @@ _NAMED = re.compile(r"([A-Za-z0-9 ._'-]{1,80}) <([^<>]*)>")
 _ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 INK, UP, DOWN = "#1c2733", "#0b7a5c", "#c0392b"
-_COLORS = {"risk": "#b42318", "data": "#a15c07", "look-ahead": "#6d3fd1"}
+_COLORS = {"risk": "#b42318", "data": "#a15c07", "held": "#a15c07", "look-ahead": "#6d3fd1"}
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,15 @@ MINUTE_NS = 60 * NS_PER_S
 HOUR_NS = 3_600 * NS_PER_S
 FIRST_RETRY_NS, LONGEST_RETRY_NS = NS_PER_S, 2 * HOUR_NS
 LONGEST_PAUSE_NS = MINUTE_NS
+FLOODS = ("signal", "look-ahead", "fill")
+"""Kinds of which there may be hundreds an hour: the hour's limit of messages holds for them together ..."""
+MATTERS = ("risk", "data", "digest")
+"""... and for these by themselves: what is wrong does not wait behind what is as ever."""
+
+
+def limited_with(kind: str) -> tuple[str, ...]:
+    """The kinds with which one of this kind shares the hour's limit; () for one that is not limited."""
+    return next((kinds for kinds in (FLOODS, MATTERS) if kind in kinds), ())
 
 
 def retry_ns(failures: int, longest_ns: int) -> int:

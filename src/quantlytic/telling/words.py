@@ -175,6 +175,29 @@ def link_letter(kind: str, url: str, expires_ns: int, event_time: int, notes: tu
     return Letter(kind, event_time, subject, lines, small=small, link=(words, url), expires_ns=expires_ns)
 
 
+def held_letter(count: int, per_hour: int, kinds: tuple[str, ...], until_ns: int, event_time: int) -> Letter:
+    """The hour's limit is reached: `count` messages wait by now, the first of them until `until_ns`."""
+    until = time_text(-(-until_ns // MINUTE_NS) * MINUTE_NS)
+    waits = f"{count:,} message{'' if count == 1 else 's'}"
+    lines = (
+        f"{per_hour:,} messages ({', '.join(kinds)}) went to you within the hour, which is the limit. By now {waits} more "
+        f"{'is' if count == 1 else 'are'} held back, and so are those that follow: the first one until {until}.",
+        "None is lost; what is of no use any more by then is dropped.",
+    )
+    small = (
+        "See what waits: `quantlytic alerts history`. The limit: `notify.per_hour`; fewer kinds: `notify.kinds`.",
+        "This is told once an hour at most.",
+    )
+    return Letter(
+        "held",
+        event_time,
+        f"HELD BACK: {waits} until {until}",
+        lines,
+        small=small,
+        expires_ns=until_ns + 60 * MINUTE_NS,
+    )
+
+
 def check_letter(event_time: int) -> Letter:
     """A test, sent because somebody asked for it."""
     line = "This is a test: alerts reach you here."

@@ -68,7 +68,7 @@ def _examine() -> Iterator[Finding]:
     except QuantlyticError as error:
         yield Finding("settings", "fail", str(error))
         return
-    yield Finding("settings", "ok", f"venue {settings.venue.name}, {_strategies(settings)}, log {settings.log.kind}")
+    yield from _settings(settings)
     yield from _acting(settings)
     home = settings.home.resolve()
     existing = next(folder for folder in (home, *home.parents) if folder.exists())
@@ -79,6 +79,21 @@ def _examine() -> Iterator[Finding]:
     if settings.venue.name == "box":
         yield _port("exchange", settings.venue.box_port, line)
     yield from _stores(home, settings)
+
+
+def _settings(settings: Settings) -> Iterator[Finding]:
+    """Whether anything could be started by them."""
+    from quantlytic.app.bootstrap import Bootstrap
+
+    try:
+        faults = [*Bootstrap(settings).runs.faults()]
+    except QuantlyticError as error:
+        faults = [str(error)]
+    for fault in faults:
+        yield Finding("settings", "fail", fault)
+    if not faults:
+        said = f"venue {settings.venue.name}, {_strategies(settings)}, log {settings.log.kind}"
+        yield Finding("settings", "ok", said)
 
 
 def _acting(settings: Settings) -> Iterator[Finding]:
@@ -176,8 +191,30 @@ def _stores(home: object, settings: Settings) -> Iterator[Finding]:
             yield Finding(name, "ok", check())
         except QuantlyticError as error:
             yield Finding(name, "fail", str(error))
+    yield from _mails(bootstrap)
     if settings.forecasts:
         yield from _lines(bootstrap)
+
+
+def _mails(bootstrap: Bootstrap) -> Iterator[Finding]:
+    """Whether messages wait because of the hour's limit."""
+    try:
+        held = bootstrap.stores.control().messages.held()
+    except QuantlyticError:
+        return  # said already
+    if not held:
+        yield Finding("mails", "ok", "held back: 0")
+        return
+    to = ", ".join(f"{count:,} to {_who(bootstrap, recipient)}" for recipient, count in sorted(held.items()))
+    limit = f"more than notify.per_hour ({bootstrap.settings.notify.per_hour}) within the hour"
+    yield Finding(
+        "mails", "warn", f"held back: {sum(held.values()):,} ({to}): {limit}; see `quantlytic alerts history`"
+    )
+
+
+def _who(bootstrap: Bootstrap, recipient: str) -> str:
+    found = bootstrap.stores.control().subscribers.get(recipient)
+    return found.email if found else recipient
 
 
 def _lines(bootstrap: Bootstrap) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ import msgspec
 import sqlalchemy as sa
 
 from quantlytic.store.control.database import Database
-from quantlytic.store.control.records import Message
+from quantlytic.store.control.records import HELD, Message
 from quantlytic.store.control.schema import messages, reader_positions
 
 LEASE_NS = 120_000_000_000
@@ -48,11 +48,11 @@ class SqlMessages:
             rows = connection.execute(chosen.where(reader_positions.c.reader == reader))
             return {row.stream: row.position for row in rows}
 
-    def due(self, now_ns: int, limit: int, channel: str | None = None) -> list[Message]:
+    def due(self, now_ns: int, limit: int, channel: str | None = None, last: Sequence[str] = ()) -> list[Message]:
         where = sa.and_(messages.c.state == "queued", messages.c.not_before_ns <= now_ns)
         if channel is not None:
             where = sa.and_(where, messages.c.channel == channel)
-        return self._select(where, messages.c.number, limit)
+        return self._select(where, (messages.c.kind.in_(last), messages.c.number), limit)
 
     def sending(self, message_id: str, now_ns: int) -> bool:
         free = sa.or_(messages.c.state == "queued", _expired(now_ns - self._lease_ns))
@@ -78,16 +78,25 @@ class SqlMessages:
 
     def stuck(self, now_ns: int | None = None) -> list[Message]:
         where = messages.c.state == "sending" if now_ns is None else _expired(now_ns - self._lease_ns)
-        return self._select(where, messages.c.number, None)
+        return self._select(where, (messages.c.number,), None)
 
     def history(self, recipient: str | None, limit: int) -> list[Message]:
         where = sa.true() if recipient is None else messages.c.recipient == recipient
-        return self._select(where, messages.c.number.desc(), limit)
+        return self._select(where, (messages.c.number.desc(),), limit)
 
-    def count_since(self, recipient: str, since_ns: int) -> int:
-        where = (messages.c.recipient == recipient, messages.c.state == "sent", messages.c.sent_ns >= since_ns)
+    def sent_since(self, recipient: str, since_ns: int, limit: int, kinds: Sequence[str] = ()) -> list[int]:
+        where = [messages.c.recipient == recipient, messages.c.state == "sent", messages.c.sent_ns >= since_ns]
+        if kinds:
+            where.append(messages.c.kind.in_(kinds))
+        chosen = sa.select(messages.c.sent_ns).where(*where).order_by(messages.c.sent_ns.desc()).limit(limit)
         with self._database.reading() as connection:
-            return int(connection.execute(sa.select(sa.func.count()).where(*where)).scalar_one())
+            return list(connection.execute(chosen).scalars())
+
+    def held(self) -> dict[str, int]:
+        where = (messages.c.state == "queued", messages.c.last_error.startswith(HELD))
+        counted = sa.select(messages.c.recipient, sa.func.count()).where(*where).group_by(messages.c.recipient)
+        with self._database.reading() as connection:
+            return {recipient: int(count) for recipient, count in connection.execute(counted)}
 
     def trim(self, before_ns: int) -> int:
         old = sa.and_(messages.c.state.not_in(_OPEN), messages.c.created_ns < before_ns, messages.c.sent_ns < before_ns)
@@ -96,9 +105,9 @@ class SqlMessages:
                 messages.update().where(old, sa.func.length(messages.c.payload) > 0).values(payload=b"")
             ).rowcount
 
-    def _select(self, where: sa.ColumnElement[bool], order: Any, limit: int | None) -> builtins.list[Message]:
+    def _select(self, where: sa.ColumnElement[bool], order: Sequence[Any], limit: int | None) -> builtins.list[Message]:
         with self._database.reading() as connection:
-            rows = connection.execute(sa.select(*_FIELDS).where(where).order_by(order).limit(limit))
+            rows = connection.execute(sa.select(*_FIELDS).where(where).order_by(*order).limit(limit))
             return [Message(**row._mapping) for row in rows]
 
     def _change(self, message_id: str, where: sa.ColumnElement[bool], **values: Any) -> bool:

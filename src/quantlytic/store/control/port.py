@@ -156,8 +156,8 @@ class Messages(Protocol):
     def positions(self, reader: str) -> dict[str, int]:
         """Stream -> next offset to read, as last put under that name."""
 
-    def due(self, now_ns: int, limit: int, channel: str | None = None) -> list[Message]:
-        """Queued and not to be held back any longer, oldest first."""
+    def due(self, now_ns: int, limit: int, channel: str | None = None, last: Sequence[str] = ()) -> list[Message]:
+        """Queued and not to be held back any longer, oldest first; those of the kinds `last` after all others."""
 
     def sending(self, message_id: str, now_ns: int) -> bool:
         """Claim a queued message, or one whose claim has expired (`lease_ns`), and count the attempt. False: another has it."""
@@ -180,8 +180,12 @@ class Messages(Protocol):
     def history(self, recipient: str | None, limit: int) -> list[Message]:
         """Newest first, of one recipient or of all."""
 
-    def count_since(self, recipient: str, since_ns: int) -> int:
-        """How many were sent to him at or after that time."""
+    def sent_since(self, recipient: str, since_ns: int, limit: int, kinds: Sequence[str] = ()) -> list[int]:
+        """When messages (of these kinds; (): of any) were sent to him at or after that time, ns UTC: the newest `limit`, newest
+        first."""
+
+    def held(self) -> dict[str, int]:
+        """How many wait because of the hour's limit (their `last_error` begins with `HELD`), by recipient."""
 
     def trim(self, before_ns: int) -> int:
         """Forget the payload of messages that ended before that time (their history stays); returns of how many."""

@@ -61,6 +61,8 @@ RECOMMENDED = "recommended"
 """In a subscription's strategies: whichever is recommended for the instrument."""
 KINDS = ("signal", "look-ahead", "fill", "risk", "data", "digest")
 """What one can be told about."""
+HELD = "held back"
+"""So the last error of a message begins that waits because of the hour's limit."""
 
 
 class Subscriber(msgspec.Struct, frozen=True):
