@@ -137,6 +137,8 @@ def test_returns_are_not_probabilities(quantlytic: Command, tmp_path: Path) -> N
     (tmp_path / "quantlytic.toml").write_text(forecasts)
     with pytest.raises(InputError, match="which ml-signal would take for probabilities"):
         lines().check_readers()
+    code, out, _ = quantlytic("doctor")
+    assert (code, "FAIL  settings   the model forecasts returns" in out) == (1, True), out
     (tmp_path / "quantlytic.toml").write_text(f"{forecasts}params = {{ returns = true }}\n")
     lines().check_readers()
 

@@ -103,7 +103,7 @@ class Learning:
         from quantlytic.learn.retraining.trainingreasons import Triggers
         from quantlytic.services.trainer import Trainer
 
-        check_spec_of(given, spec)
+        check_spec_of(given)
         asked = given.trainer
         triggers = Triggers(
             every_ns=0 if asked.every is None else duration_ns(asked.every),
@@ -130,10 +130,12 @@ class Learning:
         )  # fmt: skip
 
 
-def check_spec_of(given: ForecastSettings, path: Path) -> None:
-    """InputError for a spec that is not this line's, or of bars of another size."""
+def check_spec_of(given: ForecastSettings) -> None:
+    """InputError for a spec that is not there, not this line's, or of bars of another size."""
     from quantlytic.learn.training.spec import read_spec
 
+    if (path := given.spec) is None:
+        return
     spec = read_spec(path)
     if spec.name != given.line:
         raise InputError(f"{path} is the spec of line {spec.name!r}, not of {given.line!r}: mend `forecasts.line`")

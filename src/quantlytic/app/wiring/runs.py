@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -13,15 +13,16 @@ from quantlytic.app.presence import Presence
 from quantlytic.app.runstate import is_running
 from quantlytic.app.span import span_of
 from quantlytic.app.wiring.edge import Edge
-from quantlytic.app.wiring.learning import check_spec_of
+from quantlytic.app.wiring.learning import Learning, check_spec_of
 from quantlytic.app.wiring.stores import Stores
-from quantlytic.model.errors import InputError
+from quantlytic.model.errors import InputError, QuantlyticError
 from quantlytic.model.instrument import Instrument
 from quantlytic.model.run import Run
 from quantlytic.model.time import duration_ns
 from quantlytic.store.control.control import Control
 
 MODES = ("paper", "alert", "live")
+TWINS = "two of the strategies are the same in everything: leave one out, or change a parameter"
 
 
 class Runs:
@@ -38,16 +39,35 @@ class Runs:
         """Found, or started, at the first call."""
         if self._runs is None:
             for line in self._settings.forecasts:
-                if line.spec is not None:
-                    check_spec_of(line, line.spec)  # before a run is entered that would never begin
+                check_spec_of(line)  # before a run is entered that would never begin
             control = self._stores.control()
             instruments = self._edge.instruments(control)
             self._runs = [self._find_or_start(control, one, instruments) for one in self._settings.running]
             if len({run.run_id for run in self._runs}) < len(self._runs):
-                raise InputError(
-                    "two of the strategies are the same in everything: leave one out, or change a parameter"
-                )
+                raise InputError(TWINS)
         return self._runs
+
+    def faults(self) -> Iterator[str]:
+        """What of these settings would be refused at the start, a sentence each. No run is entered, and no venue is asked."""
+        venue = self._edge.venue
+        ids = [f"{venue}:{symbol}" for symbol in self._settings.venue.symbols]
+        learning, drafts = Learning(self._settings, self._stores, venue, ids), list[Run]()
+        for line in self._settings.forecasts:
+            try:
+                check_spec_of(line)
+            except QuantlyticError as error:
+                yield str(error)
+        for wanted in self._settings.running:
+            try:
+                draft = self._draft(wanted, ())
+                if self._stores.home.exists():  # else there is no model that could be misread
+                    learning.check_reader(wanted)
+            except QuantlyticError as error:
+                yield str(error)
+            else:
+                if draft in drafts:
+                    yield TWINS
+                drafts.append(draft)
 
     def stored(self) -> list[Run]:
         """The same, once the venue's rules for all instruments are stored; none before: the venue is not asked."""
@@ -78,21 +98,25 @@ class Runs:
             last = [(is_running(run, log, self._settings, presence), span_of(log, run)[1] or 0) for run in known]
         return max(zip(last, range(len(known)), known, strict=True), key=lambda one: one[:2])[2]
 
-    def _find_or_start(self, control: Control, wanted: StrategySettings, instruments: tuple[Instrument, ...]) -> Run:
+    def _draft(self, wanted: StrategySettings, instruments: tuple[Instrument, ...]) -> Run:
+        """The run that is meant, without an id. Raises InputError, StrategyError."""
         from quantlytic.strategies.catalogue import find, reads_forecasts, source_hash
 
-        mode, cls = self._settings.mode, find(wanted.name)
+        cls = find(wanted.name)
         if reads_forecasts(cls) and not wanted.forecasts:
             raise InputError(
                 f"{wanted.name} decides on forecasts: name their line, forecasts = ..., and give it [[forecasts]]"
             )
         strategy = cls(**wanted.params)
-        draft = Run(
-            run_id="", mode=mode, venue=self._edge.venue, strategy=wanted.name,
+        return Run(
+            run_id="", mode=self._settings.mode, venue=self._edge.venue, strategy=wanted.name,
             params={name: float(value) for name, value in strategy.params.items()}, instruments=instruments,
             bar_size_ns=duration_ns(wanted.bar), cash=wanted.cash, fee_bps=wanted.fee_bps,
             first_bar_offset=0, code_hash=source_hash(cls), forecasts=wanted.forecasts,
         )  # fmt: skip
+
+    def _find_or_start(self, control: Control, wanted: StrategySettings, instruments: tuple[Instrument, ...]) -> Run:
+        mode, draft = self._settings.mode, self._draft(wanted, instruments)
         run_id = f"{mode}-" + hashlib.sha256(msgspec.json.encode(draft)).hexdigest()[:12]
         if (found := self._find(control.runs.list(mode), run_id, draft)) is not None:
             return found
