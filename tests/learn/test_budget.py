@@ -24,5 +24,13 @@ def test_places_begin_anew_with_a_year_and_are_of_an_alias_each() -> None:
     assert [places.take("a", NEW_YEAR_NS - DAY_NS) for _ in range(3)] == [1, 2, 3]
     assert places.take("b", NEW_YEAR_NS - 1) == 1
     assert places.take("a", NEW_YEAR_NS) == 1
-    assert places.given == {"a": (2026, 1), "b": (2025, 1)}
-    assert places.take("a", NEW_YEAR_NS - DAY_NS) == 2, "a clock that goes back gives nothing back"
+    assert places.given == {"a": {2025: 3, 2026: 1}, "b": {2025: 1}}
+    assert places.take("a", NEW_YEAR_NS - DAY_NS) == 4, "a clock that goes back gives nothing back"
+
+
+def test_a_bar_a_century_ahead_gives_nothing_back_and_does_not_stick() -> None:
+    places = Places()
+    assert [places.take("a", NEW_YEAR_NS - DAY_NS) for _ in range(2)] == [1, 2]
+    assert places.take("a", NEW_YEAR_NS + 36_525 * DAY_NS) == 1
+    assert places.take("a", NEW_YEAR_NS - DAY_NS) == 3
+    assert places.take("a", NEW_YEAR_NS) == 1, "the next year begins for itself"

@@ -431,6 +431,81 @@ def test_a_pooled_one_that_would_serve_nowhere_is_told_at_once(stage: Stage) -> 
     assert len(stage.events) == count
 
 
+def test_a_pooled_one_that_was_pinned_away_for_a_while_is_measured_on_all_again(stage: Stage) -> None:
+    promoted(stage.registry, knowing(1.0), CHALLENGER)
+    own = artifact(6, line=f"trend/{TRAINED[0]}", trained=TRAINED[:1])
+    shadow, pin = stage.start(), f"trend/{TRAINED[0]}/pinned"
+    stage.run(20)
+    promoted(stage.registry, own, pin)
+    stage.run(20)
+    assert (only(shadow).seat.instruments, only(shadow).contest.outcomes) == ((ETH,), 19)
+    stage.registry.withdraw(pin, "over", "me", 2)
+    stage.run(20)
+    assert (only(shadow).seat.instruments, only(shadow).contest.outcomes) == ((BTC, ETH), 19)
+    assert stage.words[-1].reason == "from now on measured on all instruments; the contest begins anew"
+    rows, again = only(shadow).contest._rows, stage.start()
+    assert len(rows) == 2 * 19
+    assert only(again).contest._rows == rows
+    stage.run(5)
+    assert only(again).contest.outcomes == 24
+
+
+def test_a_pooled_one_is_not_promoted_to_where_it_was_not_measured(stage: Stage) -> None:
+    """Between two looks at the aliases BTC's own pin goes: it would serve there, and was measured on ETH alone."""
+    made, pin = knowing(1.0), f"trend/{TRAINED[0]}/pinned"
+    promoted(stage.registry, made, CHALLENGER)
+    promoted(stage.registry, artifact(6, line=f"trend/{TRAINED[0]}", trained=TRAINED[:1]), pin)
+    shadow = stage.start(msgspec.structs.replace(GATE, outcomes=60))
+    stage.run(10)
+    shadow._check_s = 1e9
+    stage.run(1)
+    stage.registry.withdraw(pin, "over", "me", 2)
+    stage.run(300)
+    assert (only(shadow).seat.instruments, stage.registry.alias(POOLED)) == ((ETH,), stage.champion)
+    assert only(shadow).is_due
+
+
+def test_one_that_knows_none_of_what_is_left_is_refused(stage: Stage) -> None:
+    promoted(stage.registry, knowing(1.0, data=DataFacts(TRAINED[:1], "1m", 0, 1, 200, 0, "0" * 64)), CHALLENGER)
+    shadow = stage.start()
+    stage.run(5)
+    promoted(stage.registry, artifact(6, line=f"trend/{TRAINED[0]}", trained=TRAINED[:1]))
+    stage.run(5)
+    assert (stage.words[-1].cause, shadow.challenges) == ("refused", {})
+    assert stage.words[-1].reason.endswith("was trained on BTCUSDT, none of box:ETHUSDT")
+
+
+def test_a_challenger_of_one_instrument_narrows_no_pooled_one(stage: Stage) -> None:
+    """It is no champion: promoted, the pooled one would serve there as well."""
+    pooled = promoted(stage.registry, knowing(1.0), CHALLENGER)
+    alone = knowing(0.9, line="trend/file:BTCUSDT", trained=TRAINED[:1])
+    promoted(stage.registry, alone, "trend/file:BTCUSDT/challenger")
+    stage.start()
+    stage.run(5)
+    assert Counter((one.model_id, one.instrument) for one in stage.forecasts) == {
+        (pooled, BTC): 5, (pooled, ETH): 5, (alone.model_id, BTC): 5,
+    }  # fmt: skip
+    assert [one.reason for one in stage.words] == ["better", "better"]
+
+
+def test_one_that_the_gate_does_not_look_at_takes_no_place(stage: Stage) -> None:
+    pin = "trend/pooled/pinned"
+    promoted(stage.registry, artifact(7), pin)
+    shadow = stage.start(GATE)
+    promoted(stage.registry, knowing(1.0), CHALLENGER)
+    stage.run(130)
+    assert only(shadow).is_due
+    promoted(stage.registry, knowing(1.0, label=LabelSpec("direction", 3), horizon=3), CHALLENGER)
+    stage.registry.withdraw(pin, "over", "me", 2)
+    stage.now_s += 60.0
+    stage.run(130)
+    assert "forecast different labels" in stage.words[-1].reason
+    assert shadow._places.given == {}
+    promoted(stage.registry, knowing(-0.3), CHALLENGER)
+    stage.run(130)
+    assert shadow._places.given == {CHALLENGER: {2023: 1}}
+
+
 def test_each_challenger_that_is_looked_at_takes_a_place_of_the_year(stage: Stage) -> None:
     made = [knowing(-0.3 - 0.1 * k) for k in range(3)]
     for one in made:
@@ -797,6 +872,29 @@ def test_one_that_is_withdrawn_is_asked_no_more(stage: Stage) -> None:
         "withdrawn: a mistake",
     )
     assert (shadow.challenges, len(stage.forecasts)) == ({}, 10)
+
+
+def test_one_that_is_rolled_back_to_no_model_is_asked_no_more(stage: Stage) -> None:
+    promoted(stage.registry, knowing(0.9), CHALLENGER)
+    stage.registry.withdraw(CHALLENGER, "a mistake", "me", 2)
+    promoted(stage.registry, knowing(1.0), CHALLENGER)
+    shadow = stage.start(GATE)
+    stage.run(5)
+    assert stage.registry.rollback(CHALLENGER, "this one, too", "me", 3).model_id == ""
+    stage.run(5)
+    assert (stage.words[-1].cause, stage.words[-1].reason) == ("command", "withdrawn: this one, too")
+    assert (shadow.challenges, len(stage.forecasts)) == ({}, 10)
+
+
+def test_one_that_was_withdrawn_a_moment_ago_is_not_promoted(stage: Stage) -> None:
+    promoted(stage.registry, knowing(1.0), CHALLENGER)
+    shadow = stage.start(GATE)
+    stage.run(5)
+    shadow._check_s = 1e9
+    stage.run(1)
+    stage.registry.withdraw(CHALLENGER, "a mistake", "me", 2)
+    stage.run(200)
+    assert (only(shadow).is_due, stage.registry.alias(POOLED)) == (True, stage.champion)
 
 
 def test_a_damaged_alias_is_told_and_costs_nothing(stage: Stage) -> None:

@@ -14,14 +14,14 @@ from quantlytic.learn.contest.budget import Places
 from quantlytic.learn.contest.challenge import Challenge, Seat
 from quantlytic.learn.contest.judging import judge
 from quantlytic.learn.contest.promotion import Gate
-from quantlytic.learn.contest.scope import NOWHERE, challengers, open_to_all, why_only
+from quantlytic.learn.contest.scope import NOWHERE, challengers, moved_to, open_to_all, withdrawal
 from quantlytic.learn.contest.tapereader import forecasts_between
 from quantlytic.learn.live.loading import Loader, Refused, catch_up
 from quantlytic.learn.live.serving import Fault, FeaturesRaised, Feed, Line, Serving
 from quantlytic.learn.live.swap import Wish
-from quantlytic.learn.registry.registry import WITHDRAWAL, AliasChange
+from quantlytic.learn.registry.registry import AliasChange
 from quantlytic.learn.samples.inputs import Values
-from quantlytic.model.errors import DataError, Fenced, QuantlyticError, StoreError
+from quantlytic.model.errors import DataError, Fenced, InputError, QuantlyticError, StoreError
 from quantlytic.model.event import Event
 from quantlytic.model.forecast import Forecast, ModelChange
 from quantlytic.store.log.port import Log
@@ -144,7 +144,7 @@ class Shadow:
         try:
             away: QuantlyticError | None = self._resume_all(event.bar_offset)
             changes = self._loader.registry.changes(self._line.name)
-            self._narrow(changes, event)
+            self._review(changes, event)
             for wish in challengers(changes, self._line):
                 if wish.is_damaged:
                     away = away or DataError(wish.change.reason)
@@ -166,18 +166,26 @@ class Shadow:
     def _rivals(self, alias: str) -> list[Challenge]:
         return [one for one in self._challenges.values() if one.seat.alias == alias]
 
-    def _narrow(self, changes: Mapping[str, AliasChange], event: Forecast) -> None:
-        """Those that were withdrawn are asked no more, nor pooled ones where there is another champion before them by now."""
+    def _review(self, changes: Mapping[str, AliasChange], event: Forecast) -> None:
+        """Those that were withdrawn are asked no more, pooled ones wherever no other champion stands before them by now."""
+        open_now = open_to_all(changes, self._line)
         for challenge in list(self._challenges.values()):
-            seat, change = challenge.seat, changes.get(challenge.seat.alias)
-            left = open_to_all(seat.instruments, changes, self._line) if challenge.is_pooled else seat.instruments
-            if change is not None and change.cause == WITHDRAWAL:
-                self._end(challenge, event, "command", f"withdrawn: {change.reason}")
+            seat = challenge.seat
+            left = open_now if challenge.is_pooled else seat.instruments
+            if gone := withdrawal(changes, seat.alias):
+                self._end(challenge, event, "command", f"withdrawn: {gone.reason}")
             elif not left:
                 self._end(challenge, event, "refused", NOWHERE)
             elif left != seat.instruments:
-                challenge.narrow(left)
-                self._tell(left, event, seat.model_id, seat.model_id, "judged", f"from now on {why_only(left)}")
+                self._move(challenge, left, event)
+
+    def _move(self, challenge: Challenge, instruments: tuple[str, ...], event: Forecast) -> None:
+        model_id = challenge.seat.model_id
+        try:
+            challenge.move(instruments)
+            self._tell(instruments, event, model_id, model_id, "judged", moved_to(instruments, self._line))
+        except InputError as error:
+            self._end(challenge, event, "refused", str(error))
 
     def _seat(self, wish: Wish, event: Forecast) -> None:
         model_id, instruments = wish.change.model_id, wish.instruments
@@ -290,9 +298,8 @@ class Shadow:
     def _judge(self, gate: Gate, challenge: Challenge, event: Forecast) -> None:
         """Look, unless the line is pinned, or has just been given another champion: then later."""
         seat = challenge.seat
-        seat.place = seat.place or self._places.take(seat.alias, event.close_time)
         try:
-            verdict = judge(gate, challenge, self._loader.registry, self._now_ns())
+            verdict = judge(gate, challenge, self._loader, self._places, event.close_time, self._now_ns())
         except Fenced:
             raise
         except QuantlyticError as error:

@@ -11,17 +11,16 @@ from quantlytic.model.time import NS_PER_S
 
 class Places(msgspec.Struct, array_like=True):
     """Which of its alias's challengers of the calendar year (UTC, by the market's time) each is that the gate looks at: `given`
-    has the year and how many, an alias each. One that is never looked at takes none."""
+    has how many by year, an alias each. One that is never looked at takes none. A year is counted for itself, so that a bar out
+    of another one (the far future) neither gives back places of this year nor holds up the next."""
 
-    given: dict[str, tuple[int, int]] = {}
+    given: dict[str, dict[int, int]] = {}
 
     def take(self, alias: str, time_ns: int) -> int:
         """The next place, from 1 on."""
-        now = datetime.fromtimestamp(time_ns // NS_PER_S, UTC).year
-        year, count = self.given.get(alias, (now, 0))
-        count = 1 if now > year else count + 1
-        self.given[alias] = max(now, year), count
-        return count
+        year, counts = datetime.fromtimestamp(time_ns // NS_PER_S, UTC).year, self.given.setdefault(alias, {})
+        counts[year] = counts.get(year, 0) + 1
+        return counts[year]
 
 
 def share(place: int, a_year: int) -> float:

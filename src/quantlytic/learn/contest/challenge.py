@@ -11,7 +11,7 @@ import msgspec
 from quantlytic.learn.contest.contest import Contest
 from quantlytic.learn.contest.outcomes import Outcomes
 from quantlytic.learn.contest.promotion import LONGEST, Gate
-from quantlytic.learn.live.serving import Fault, Serving
+from quantlytic.learn.live.serving import Fault, Serving, check_scope
 from quantlytic.learn.live.staleness import staleness
 from quantlytic.learn.registry.artifact import Manifest
 from quantlytic.learn.samples.inputs import Values
@@ -76,9 +76,13 @@ class Challenge:
             seat.began = offset
             self.contest = self._contest()
 
-    def narrow(self, instruments: tuple[str, ...]) -> None:
-        """From now on it is asked about these alone: the contest begins anew."""
-        self.seat.instruments, self.seat.opponents, self.seat.began = instruments, {}, -1
+    def move(self, instruments: tuple[str, ...]) -> None:
+        """From now on it is asked about these, no others: the contest begins anew, the looks that were taken count. InputError
+        when it knows none of them."""
+        check_scope(self.manifest, instruments)
+        seat = self.seat
+        seat.instruments, seat.opponents, seat.first, seat.began = instruments, {}, -1, -1
+        self._outcomes, self.contest = Outcomes.of(self.manifest), self._contest()
 
     def forecast(self, theirs: Forecast, row: Values, features_ns: int) -> Forecast:
         """The challenger's forecast of the bar that `theirs` follows, whose features took `features_ns`. Fault when it fails."""
