@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 from tests.learn.servable import artifact, endless_artifact
 
 from quantlytic.learn.registry import overtime
 from quantlytic.learn.registry.overtime import LOOK_S, Overtime, TookTooLong
-from quantlytic.learn.registry.runtime import LIMIT_S, ServedModel
+from quantlytic.learn.registry.runtime import LIMIT_S, ServedModel, load
 from quantlytic.model.errors import DataError
 
 ENDLESS, QUICK = np.array([1.0, 0.0]), np.array([-1.0, 0.0])
@@ -62,6 +63,64 @@ def test_other_threads_go_on_meanwhile() -> None:
 def test_a_loop_with_nothing_in_it_cannot_be_stopped_and_is_refused() -> None:
     with pytest.raises(DataError, match="a loop with nothing in it"):
         ServedModel(endless_artifact(is_empty=True))
+
+
+@pytest.mark.parametrize("operator", ["Loop", "Scan"])
+@pytest.mark.parametrize("left_over", ["Identity", "Constant", None])
+@pytest.mark.parametrize("is_in_function", [False, True])
+def test_nor_one_whose_operators_have_no_effect(operator: str, left_over: str | None, is_in_function: bool) -> None:
+    """The runtime leaves them out."""
+    with pytest.raises(DataError, match="a loop with nothing in it"):
+        load(going_round(operator, left_over, is_in_function), "model.onnx", 2)
+
+
+def test_a_loop_that_does_something_is_run() -> None:
+    answer = load(going_round("Scan", "Neg", True), "model.onnx", 2)
+    assert answer(np.array([[1.0, 2.0], [3.0, 4.0]], np.float32)).tolist() == [-3.0, -7.0]
+
+
+def going_round(operator: str, inside: str | None, is_in_function: bool) -> bytes:
+    """A file with a loop; of what is in it only "Neg" is used."""
+    like = helper.make_tensor_value_info
+    of_row = [like("row", TensorProto.FLOAT, [2])]
+    flags = [like("turn", TensorProto.INT64, []), like("go_on", TensorProto.BOOL, [])]
+    steps = {
+        None: [],
+        "Neg": [helper.make_node("Neg", ["row"], ["less"])],
+        "Identity": [helper.make_node("Identity", ["row"], ["unused"])],
+        "Constant": [helper.make_node("Constant", [], ["unused"], value_int=1)],
+    }[inside]
+    made = [like("less", TensorProto.FLOAT, [2])] if inside == "Neg" else of_row
+    if operator == "Scan":
+        body = helper.make_graph(steps, "turns", of_row, made)
+        loop = helper.make_node("Scan", ["rows"], ["round"], body=body, num_scan_inputs=1)
+    else:
+        body = helper.make_graph(steps, "turns", [*flags, *of_row], [flags[1], *made])
+        loop = helper.make_node("Loop", ["often", "", "rows"], ["round"], body=body)
+    nodes, functions = [loop], []
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("own", 1)]
+    constants = [numpy_helper.from_array(np.array(value), name) for name, value in (("often", 3), ("last", [1]))]
+    if is_in_function:
+        given = [one for one in loop.input if one]
+        functions = [helper.make_function("own", "Inner", given, ["round"], [loop], opsets[:1])]
+        nodes = [helper.make_node("Inner", given, ["round"], domain="own")]
+    nodes.append(helper.make_node("ReduceSum", ["round", "last"], ["value"], keepdims=0))
+    rows, value = like("rows", TensorProto.FLOAT, ["n", 2]), like("value", TensorProto.FLOAT, ["n"])
+    graph = helper.make_graph(nodes, "model", [rows], [value], constants)
+    model = helper.make_model(graph, functions=functions, opset_imports=opsets, ir_version=9)
+    return bytes(model.SerializeToString())
+
+
+def test_a_child_forked_while_its_parent_was_asked_and_watched_may_ask() -> None:
+    watched = Overtime(FakeRuntime)
+    watched(5.0).__enter__()
+    for _ in range(200):
+        watched.look()
+    watched._lock.acquire()
+    watched.after_fork()
+    with watched(5.0):
+        watched.look()
+        assert not watched.options.terminate
 
 
 def test_more_rows_have_more_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,11 +28,15 @@ class Overtime:
     def __init__(self, runtime: Any) -> None:
         """`runtime`: the module onnxruntime. Its runs hear of `options.terminate` between two operators."""
         self._runtime = runtime
+        self._looks = self._most_looks = 0
+        self.after_fork()
+        _WATCH.add(self)
+
+    def after_fork(self) -> None:
+        """Nothing runs: in a child the run at hand, and the look at it, have nobody who would end them."""
         self._lock = threading.Lock()
         self._is_running = self._is_stopped = False
-        self._looks = self._most_looks = 0
         self.options = self._fresh()
-        _WATCH.add(self)
 
     def __call__(self, seconds: float) -> Overtime:
         self._most_looks = round(seconds / LOOK_S) + 1
@@ -83,7 +87,9 @@ class _Watch:
     def after_fork(self) -> None:
         """A child has the sessions, and not the thread."""
         self._lock, self._thread = threading.Lock(), None
-        if self._watched:
+        for one in (watched := list(self._watched)):
+            one.after_fork()
+        if watched:
             self._start()
 
     def _start(self) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -21,7 +24,7 @@ LIMIT_S = 5.0
 """So long may an answer take where nobody waits for it: a file may hold a loop that never ends."""
 _ROW_LIMIT_S = 0.002  # and so much more for each further row
 _ROWS = 16_384  # at a time: what trees need while they answer stays small
-_LOOP = b'"\x04Loop'  # how the file writes that operator's name
+_LOOPS = ("Loop", "Scan", "SequenceMap")  # operators that go round; other names of them there are none
 
 Answer = Callable[[Inputs], Values]
 
@@ -89,13 +92,7 @@ def load(content: bytes, file: str, columns: int) -> Answer:
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.execution_mode = runtime.ExecutionMode.ORT_SEQUENTIAL
     options.log_severity_level = 3
-    _check_loops(content)
-    try:
-        session = runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        raise DataError(
-            f"the model's file is no ONNX model that can be run ({_short(error)}): train it again"
-        ) from None
+    session = _opened(runtime, content, options)
     inputs, outputs = session.get_inputs(), session.get_outputs()
     if [one.name for one in inputs] != ["rows"] or "value" not in [one.name for one in outputs]:
         raise DataError("the model's file has other inputs or outputs than `rows` and `value`: train it again")
@@ -124,24 +121,41 @@ class _Session:
         return np.asarray(value, np.float64)
 
 
-def _check_loops(content: bytes) -> None:
+def _opened(runtime: Any, content: bytes, options: Any) -> Any:
+    """The session. One whose file may hold loops is looked at as it will be run, with all that has no effect left out."""
+    with contextlib.ExitStack() as stack:
+        simplified = None
+        if any(one.encode() in content for one in _LOOPS):
+            simplified = Path(stack.enter_context(TemporaryDirectory())) / "simplified.onnx"
+            options.optimized_model_filepath = str(simplified)
+        try:
+            session = runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        except Exception as error:
+            raise DataError(
+                f"the model's file is no ONNX model that can be run ({_short(error)}): train it again"
+            ) from None
+        if simplified is not None:
+            _check_loops(simplified)
+        return session
+
+
+def _check_loops(path: Path) -> None:
     """DataError for a loop without an operator in it: between two operators is where a run can be stopped."""
-    if _LOOP not in content:
-        return
     onnx: Any = need("onnx", "a model with a loop")
-    try:
-        graphs = [onnx.load_model_from_string(content).graph]
-    except Exception:
-        return  # no model: whoever loads it says so
+    model = onnx.load_model(path)
+    graphs = [model.graph, *model.functions]
     while graphs:
-        graph = graphs.pop()
-        for node in graph.node:
-            inner = [one.g for one in node.attribute if one.HasField("g")]
-            if node.op_type == "Loop" and not all(len(one.node) for one in inner):
+        for node in graphs.pop().node:
+            inner = [graph for one in node.attribute for graph in ([one.g] if one.HasField("g") else one.graphs)]
+            if node.op_type in _LOOPS and not all(map(_does_something, inner)):
                 raise DataError(
                     "the model's file has a loop with nothing in it, which cannot be stopped: train it again"
                 )
             graphs += inner
+
+
+def _does_something(graph: Any) -> bool:
+    return any(node.op_type != "Constant" for node in graph.node)  # a constant is no step of a run
 
 
 def _check_columns(has: Any, columns: int) -> None:
