@@ -120,6 +120,21 @@ def test_a_pin_is_told_of_and_withdrawn(quantlytic: Command, registry: Registry)
     assert listed[second] == []
 
 
+def test_a_pin_is_rolled_back_to_none_only_where_a_champion_stands_behind_it(
+    quantlytic: Command, registry: Registry
+) -> None:
+    first, second = (registry.put(artifact(seed)) for seed in (1, 2))
+    registry.promote(first, PIN, "a", "me", 1)
+    registry.withdraw(PIN, "b", "me", 2)
+    registry.promote(second, PIN, "c", "me", 3)
+    code, _, told = quantlytic("models", "rollback", PIN, *WHY)
+    assert (code, "no champion stands behind" in told, registry.alias(PIN)) == (2, True, second)
+    registry.promote(first, POOLED, "a", "me", 4)
+    gone = answer(quantlytic("models", "rollback", PIN, *WHY, "--json"))
+    assert (gone["model_id"], gone["notes"]) == ("", [f"{first[:12]} ({POOLED}) follows"])
+    assert "no earlier model" in quantlytic("models", "rollback", POOLED, *WHY)[2]
+
+
 def test_an_instrument_that_the_line_does_not_forecast(quantlytic: Command, registry: Registry) -> None:
     made = registry.put(artifact(1, trained=("file:ADAUSDT",), line="trend/file:ADAUSDT"))
     (note,) = answer(quantlytic("models", "promote", made, "trend/file:ADAUSDT/champion", *WHY, "--json"))["notes"]

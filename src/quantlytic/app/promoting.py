@@ -80,6 +80,16 @@ def check_withdrawal(registry: Registry, alias: str) -> list[str]:
     return [f"{latest[found].model_id[:12]} ({found}) follows"]
 
 
+def check_rollback(registry: Registry, alias: str) -> list[str]:
+    """What follows once an alias means again what it meant before: where that is no model, as `check_withdrawal`."""
+    from quantlytic.learn.registry.registry import went_before
+
+    earlier, _ = went_before(registry.history(alias), alias)
+    return (
+        pins_before(registry.latest(alias.partition("/")[0]), alias) if earlier else check_withdrawal(registry, alias)
+    )
+
+
 def _check_target(registry: Registry, artifact: Artifact, latest: Mapping[str, AliasChange], new_label: bool) -> None:
     """Against what the line was given last."""
     from quantlytic.learn.live.swap import SERVED

@@ -142,12 +142,16 @@ def withdraw(alias: str, reason: str, as_json: bool) -> None:
 @_reason
 @_json
 def rollback(alias: str, reason: str, as_json: bool) -> None:
-    """Let ALIAS mean again what it meant before its last promotion."""
-    from quantlytic.app.promoting import pins_before
+    """Let ALIAS mean again what it meant before its last promotion.
+
+    Where that was no model, it is withdrawn: a pin only where a champion stands behind it.
+    """
+    from quantlytic.app.promoting import check_rollback
 
     registry = _registry()
+    notes = check_rollback(registry, alias)
     change = registry.rollback(alias, reason, getpass.getuser(), time.time_ns())
-    _told(alias, change, as_json, pins_before(registry.latest(alias.partition("/")[0]), alias))
+    _told(alias, change, as_json, notes)
 
 
 @command.command()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,20 @@ Manifests = list[Manifest]
 def alias_of(line: str, role: str) -> str:
     """The alias of a line ("NAME/INSTRUMENT"): `alias_of("trend/pooled", "champion")`."""
     return f"{line}/{role}"
+
+
+def went_before(history: Sequence[AliasChange], name: str) -> tuple[str, str]:
+    """What an alias of that history meant before its last change that was not rolled back ("": no model), and what it means now.
+    InputError where there was nothing before."""
+    meant: list[str] = []
+    for change in history:
+        if change.cause == ROLLBACK and meant:
+            meant.pop()
+        else:
+            meant.append(change.model_id)
+    if len(meant) < 2:
+        raise InputError(f"{name} has no earlier model to go back to")
+    return meant[-2], meant[-1]
 
 
 class Registry:
@@ -185,17 +199,10 @@ class Registry:
 
     def rollback(self, name: str, reason: str, by: str, now_ns: int) -> AliasChange:
         """The alias means again what it meant before its last promotion that was not rolled back."""
-        meant: list[str] = []
-        for change in self.history(name):
-            if change.cause == ROLLBACK and meant:
-                meant.pop()
-            else:
-                meant.append(change.model_id)
-        if len(meant) < 2:
-            raise InputError(f"{name} has no earlier model to go back to")
-        if meant[-2]:
-            self.get(meant[-2])
-        return self._add(name, AliasChange(0, meant[-2], "", ROLLBACK, reason, by, now_ns), meant[-1])
+        earlier, last = went_before(self.history(name), name)
+        if earlier:
+            self.get(earlier)
+        return self._add(name, AliasChange(0, earlier, "", ROLLBACK, reason, by, now_ns), last)
 
     def _add(self, name: str, made: AliasChange, expected: str | None) -> AliasChange:
         """Write it down as the next change of the alias, after what that means now, even where this is damaged."""
