@@ -8,11 +8,19 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.app.conftest import Command, answer
+from tests.engine.market import random_bars
+from tests.research.paperline import bar_events
+from tests.services.swapline import means, pump
+from tests.services.test_ending import faulty
 
+from quantlytic.app.bootstrap import Bootstrap
+from quantlytic.app.config import load_settings
 from quantlytic.app.presence import Presence
 from quantlytic.app.wiring.runs import TWINS
+from quantlytic.research.runs.beginning import begun_session
 from quantlytic.store.control import open_control
 from quantlytic.store.control.records import HELD, Message
 from quantlytic.trading.heartbeat import Heartbeat
@@ -155,3 +163,33 @@ def test_a_line_that_nobody_has_trained_yet_is_no_fault(quantlytic: Command, tmp
     (tmp_path / "quantlytic.toml").write_text(LINE + strategy)
     assert findings(quantlytic)["settings"][0] == "ok"
     assert not (tmp_path / "home").exists(), "it only looks"
+
+
+def test_a_strategy_that_raised_is_no_silent_failure(
+    quantlytic: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, _ = faulty(tmp_path)
+    other = msgspec.structs.replace(run, run_id="paper-other", params={"weight": 0.2})
+    monkeypatch.setenv("QUANTLYTIC_STRATEGY__NAME", run.strategy)
+    monkeypatch.setenv("QUANTLYTIC_STRATEGY__PARAMS", '{"weight": 0.3}')
+    monkeypatch.setenv("QUANTLYTIC_STRATEGY__BAR", "1m")
+    bootstrap = Bootstrap(load_settings())
+    bootstrap.stores.make_home()
+    runs = bootstrap.stores.control().runs
+    with bootstrap.stores.open_log() as log:
+        log.writer("barmaker.box").commit({"bars.box": bar_events(random_bars(3, 60, 2))})
+        for one in (other, run):
+            runs.add(one)
+            assert "strategy" not in findings(quantlytic)
+            for service in pump(
+                log, one, lambda one=one: begun_session(one, log, compiled=False), means(tmp_path / "home" / "log")
+            ):
+                service.close()
+    state, detail = findings(quantlytic, 1)["strategy"]
+    assert state == "fail"
+    assert detail.startswith(f"{run.run_id} holds 500.597 box:A, ")
+    swap = f"; `quantlytic swap {run.run_id} STRATEGY --position keep|close --reason ...` has"
+    for words in (f"{run.strategy} raised at 1970-01-01T00:23:00", swap, "IndexError"):
+        assert words in detail, detail
+    runs.add(msgspec.structs.replace(run, run_id="paper-mended", first_bar_offset=60, code_hash="mended"))
+    assert "strategy" not in findings(quantlytic), "a later run has replaced it"

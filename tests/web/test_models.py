@@ -16,9 +16,12 @@ from tests.web.conftest import wait_until
 from quantlytic.learn.contest.contest import Contest
 from quantlytic.learn.contest.outcomes import Outcome
 from quantlytic.learn.contest.promotion import Gate
+from quantlytic.model.equity import Equity
 from quantlytic.model.event import Event
 from quantlytic.model.forecast import Forecast, ModelChange
-from quantlytic.model.strategychange import StrategyChange
+from quantlytic.model.instrument import Instrument
+from quantlytic.model.run import Run
+from quantlytic.model.strategychange import NOBODY, StrategyChange
 from quantlytic.model.time import NS_PER_MS, NS_PER_S
 from quantlytic.store.log.batch import EventBatch
 from quantlytic.store.log.sqlite import SqliteLog
@@ -269,6 +272,33 @@ def test_a_run_shows_the_strategy_that_decides_now() -> None:
     dashboard.apply_run("r", EventBatch([change, refused], range(2), 2))
     run = dashboard.state(0)["run"]
     assert (run["strategy"], run["params"]) == ("ml-signal", {"up": 0.6})
+
+
+def test_a_strategy_that_raised_is_warned_of_until_another_decides() -> None:
+    dashboard = Dashboard("box", [NS_PER_S], stale_after_s=2.0)
+    end = StrategyChange(
+        "r", "raised-3", 9 * NS_PER_S, 3, "./late.py:Late", "{}", NOBODY, "{}", "guard", "late.py:9: IndexError", "quantlytic",
+        state="s",
+    )  # fmt: skip
+    held = Equity("r", "box:A", 9 * NS_PER_S, 1e5, 9e4, 0.5, 2.0, 3)
+    run = Run("r", "paper", "box", "./late.py:Late", {}, (Instrument("box:A"),), NS_PER_S, 1e5, 5.0, 0, "code")
+    dashboard.describe_run(run)
+    dashboard.apply_run("r", EventBatch([held, end], range(2), 2))
+    (text,) = [one for one in dashboard.state(0)["warnings"] if "raised" in one]
+    assert text == (
+        "late.py:Late has raised: nobody decides r, which holds 0.5 box:A; `quantlytic swap r ...` has another one decide"
+    )
+    (row,) = dashboard.state(0)["changes"]
+    assert (row["cause"], row["old"], row["new"]) == ("raised", "late.py:Late", "nobody")
+    later = msgspec.structs.replace(run, run_id="r2", first_bar_offset=9, code_hash="mended")
+    dashboard.describe_run(later)
+    assert not [one for one in dashboard.state(0)["warnings"] if "raised" in one]
+    dashboard.describe_run(msgspec.structs.replace(later, params={"fast": 3.0}))
+    assert [one for one in dashboard.state(0)["warnings"] if "raised" in one] == [text]
+    next_ = msgspec.structs.replace(end, request="q1", event_time=10 * NS_PER_S, old=NOBODY, new="sma-cross")
+    dashboard.apply_run("r", EventBatch([next_], range(1), 1))
+    assert not [one for one in dashboard.state(0)["warnings"] if "raised" in one]
+    assert dashboard.state(0)["changes"][0]["cause"] == "command"
 
 
 NAMES = st.sampled_from([A, B, "binance:A"])

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from quantlytic.app.span import span_of
+from quantlytic.model.equity import Equity
 from quantlytic.model.time import duration_ns
 
 if TYPE_CHECKING:
     from quantlytic.app.config import Settings
     from quantlytic.app.presence import Presence
     from quantlytic.model.run import Run
+    from quantlytic.model.strategychange import StrategyChange
     from quantlytic.store.log.port import Log
 
 RUNNING, ENDED, DIED, NEW, OPEN = "running", "ended", "died", "not begun", "open"
@@ -30,6 +33,28 @@ def state_of(run: Run, log: Log, settings: Settings, presence: Presence) -> str:
     if settings.log.kind != "sqlite":
         return OPEN
     return NEW if span_of(log, run)[1] is None else ENDED
+
+
+def died(runs: Sequence[Run], log: Log, settings: Settings) -> list[tuple[Run, StrategyChange]]:
+    """Those of these settings whose strategy has raised, with how it ended: but not one that a later run has replaced, with
+    code that was mended."""
+    from quantlytic.research.runs.succession import as_it_is, end_of
+
+    mine = [run for run in runs if _is_of(run, settings) or _is_of(as_it_is(run, log), settings)]
+    return [
+        (run, end)
+        for run in mine
+        if (end := end_of(run, log)) is not None and not any(later.replaces(run) for later in runs)
+    ]
+
+
+def holdings(run: Run, log: Log) -> dict[str, float]:
+    """Instrument -> quantity that the run holds by its last bar, signed; those of none are left out."""
+    found, position = dict[str, float](), log.bounds(run.executions_stream)[0]
+    while (batch := log.read(run.executions_stream, position, 50_000)).events:
+        found |= {event.instrument: event.position for event in batch.events if isinstance(event, Equity)}
+        position = batch.next_offset
+    return {name: quantity for name, quantity in sorted(found.items()) if quantity}
 
 
 def is_running(run: Run, log: Log, settings: Settings, presence: Presence) -> bool:

@@ -29,6 +29,12 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True):
     code_hash: str
     forecasts: str = ""
 
+    def replaces(self, other: Run) -> bool:
+        """Whether it is a later run of the same settings, whose strategy's code has changed since."""
+        free = ("run_id", "first_bar_offset", "code_hash")
+        same = all(getattr(self, name) == getattr(other, name) for name in Run.__struct_fields__ if name not in free)
+        return same and self.first_bar_offset > other.first_bar_offset
+
     @property
     def bars_stream(self) -> str:
         return f"forecasts.{self.forecasts}" if self.forecasts else f"bars.{self.venue}"

@@ -14,11 +14,11 @@ from quantlytic.model.intent import Intent, IntentOutcome
 from quantlytic.model.order import Order, OrderCancel, OrderStatus, OrderUpdate
 from quantlytic.model.run import Run
 from quantlytic.model.signal import Signal
-from quantlytic.model.strategychange import StrategyChange
+from quantlytic.model.strategychange import NOBODY, StrategyChange
 from quantlytic.model.time import NS_PER_MS
 from quantlytic.web.curve import EquityCurve
 from quantlytic.web.intents import IntentView
-from quantlytic.web.models import params_of
+from quantlytic.web.models import file_name, params_of
 from quantlytic.web.position import PositionBook
 
 Row = dict[str, Any]
@@ -81,6 +81,15 @@ class RunView:
     def holdings(self) -> dict[str, float]:
         """Instrument -> quantity held, signed."""
         return {name: book.quantity for name, book in self._positions.items() if book.quantity}
+
+    def warning(self) -> str:
+        """That its strategy has raised, and what is held without one; "" where one decides."""
+        last = self._successor
+        if last is None or last.new != NOBODY:
+            return ""
+        held = ", ".join(f"{quantity:g} {name}" for name, quantity in sorted(self.holdings().items())) or "nothing"
+        what = f"`quantlytic swap {self.run_id} ...` has another one decide" if last.state else "start a new run"
+        return f"{file_name(last.old)} has raised: nobody decides {self.run_id}, which holds {held}; {what}"
 
     def state(self, marks: Mapping[str, float]) -> Row:
         """Everything the page shows of the run; `marks` are the market's last prices by instrument."""

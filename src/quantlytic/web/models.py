@@ -11,7 +11,7 @@ import msgspec
 
 from quantlytic.model.event import Event
 from quantlytic.model.forecast import Forecast, ModelChange
-from quantlytic.model.strategychange import StrategyChange
+from quantlytic.model.strategychange import NOBODY, StrategyChange
 from quantlytic.model.time import NS_PER_MS, NS_PER_S
 from quantlytic.web.challengers import Challenger, short, told, verdict
 
@@ -230,10 +230,11 @@ class ModelsView:
         """Take in a run's change of strategy, or that it was refused."""
         kept = self._strategies.setdefault(event.run, deque(maxlen=KEPT_CHANGES))
         old, new = _strategies(event)
+        cause = "refused" if event.refusal else "raised" if event.new == NOBODY else "command"
         row = {
             "id": f"{STRATEGY}/{event.run}/{event.request}", "kind": STRATEGY, "of": event.run, "instrument": "",
             "time_ms": _ms(event.event_time), "old": old, "new": new,
-            "cause": "refused" if event.refusal else "command", "reason": event.refusal or event.reason,
+            "cause": cause, "reason": event.refusal or event.reason,
         }  # fmt: skip
         if all(one["id"] != row["id"] for one in kept):
             kept.append(row)
@@ -326,9 +327,14 @@ def params_of(text: str) -> dict[str, float]:
         return {}
 
 
+def file_name(strategy: str) -> str:
+    """A strategy's name without the folders of its file."""
+    return strategy.replace("\\", "/").rpartition("/")[2]
+
+
 def _strategies(event: StrategyChange) -> tuple[str, str]:
     """What gave way and what took over: their names, or, of one strategy, the parameters that differ."""
-    names = [name.replace("\\", "/").rpartition("/")[2] for name in (event.old, event.new)]
+    names = [file_name(name) for name in (event.old, event.new)]
     if event.old != event.new:
         return names[0], names[1]
     given = [params_of(text) for text in (event.old_params, event.new_params)]

@@ -23,7 +23,7 @@ from quantlytic.store.log.port import Batch
 from quantlytic.web.account import Row, RunView
 from quantlytic.web.candles import CandleSeries
 from quantlytic.web.feed import FeedMeter
-from quantlytic.web.models import ModelsView
+from quantlytic.web.models import WARNED_NS, ModelsView
 from quantlytic.web.outbox import Mail
 
 RECENT_NOTES = 50
@@ -203,7 +203,19 @@ class Dashboard:
             (rejected > 0, f"Orders rejected or unresolved: {rejected}"),
             (self._failed_deliveries > 0, f"Notices not delivered: {self._failed_deliveries}"),
         )
-        return [text for is_so, text in found if is_so] + self._models.warnings()
+        return [text for is_so, text in found if is_so] + self._ended() + self._models.warnings()
+
+    def _ended(self) -> list[str]:
+        """Of the runs whose strategy has raised, but for those that came to rest long ago, or that a later one has replaced."""
+        runs = [view.run for view in self.runs.values() if view.run is not None]
+        newest = max((view.last_time for view in self.runs.values()), default=0)
+        return [
+            text
+            for view in self.runs.values()
+            if (text := view.warning())
+            and view.last_time > newest - WARNED_NS
+            and not (view.run is not None and any(later.replaces(view.run) for later in runs))
+        ]
 
     def _notices(self) -> list[Row]:
         """Deliveries, each with its mail, and mails in the outbox that no delivery tells of; newest first."""

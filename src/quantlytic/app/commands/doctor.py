@@ -191,9 +191,30 @@ def _stores(home: object, settings: Settings) -> Iterator[Finding]:
             yield Finding(name, "ok", check())
         except QuantlyticError as error:
             yield Finding(name, "fail", str(error))
+    yield from _died(bootstrap)
     yield from _mails(bootstrap)
     if settings.forecasts:
         yield from _lines(bootstrap)
+
+
+def _died(bootstrap: Bootstrap) -> Iterator[Finding]:
+    """The runs that nobody decides any more."""
+    from quantlytic.app.runstate import died, holdings
+    from quantlytic.model.time import iso
+
+    try:
+        with bootstrap.stores.open_log() as log:
+            for run, end in died(bootstrap.runs.known(), log, bootstrap.settings):
+                held = ", ".join(f"{quantity:g} {name}" for name, quantity in holdings(run, log).items()) or "nothing"
+                swap = (
+                    f"`quantlytic swap {run.run_id} STRATEGY --position keep|close --reason ...` has another one decide"
+                )
+                advice = swap if end.state else "nothing can take over from it: start a new run"
+                since = f"{end.old} raised at {iso(end.event_time)[:19]}, and nobody has decided since"
+                said = f"{run.run_id} holds {held}: {since}; {advice}. What was raised: {end.reason}"
+                yield Finding("strategy", "fail", said)
+    except QuantlyticError:
+        return  # said already
 
 
 def _mails(bootstrap: Bootstrap) -> Iterator[Finding]:

@@ -28,7 +28,7 @@ export const changeColumns = now => [
 ];
 
 const ENDED = { refused: 'refused', promotion: 'made champion' };
-const TROUBLE = new Set(['refused', 'demoted', 'expired']);
+const TROUBLE = new Set(['refused', 'demoted', 'expired', 'raised']);
 
 function changeWords({ cause, old, new: next }) {
   if (cause === 'refused') return `✕ ${next || old} refused${old && next && old !== next ? `, ${old} goes on` : ''}`;
