@@ -13,6 +13,7 @@ import msgspec
 from quantlytic.learn.contest.budget import Places
 from quantlytic.learn.contest.challenge import Challenge, Seat
 from quantlytic.learn.contest.judging import judge
+from quantlytic.learn.contest.overtaken import TRAINER, Overtaken
 from quantlytic.learn.contest.promotion import Gate
 from quantlytic.learn.contest.scope import NOWHERE, challengers, moved_to, open_to_all, withdrawal
 from quantlytic.learn.contest.tapereader import forecasts_between
@@ -29,7 +30,6 @@ from quantlytic.store.log.port import Log
 READ_EVENTS = 200
 COMMIT_EVERY = 5_000
 RETRY_S = 5.0
-TRAINER = "trainer"
 _LOG = logging.getLogger("quantlytic.shadow")
 
 
@@ -72,7 +72,7 @@ class Shadow:
             gate.check()
         self._at_once = at_once
         self._handled: dict[str, int] = {}  # alias -> the last change of it that was taken up
-        self._places = Places()
+        self._overtaken, self._places = Overtaken(loader.registry, line.name), Places()
         self._awaited: set[str] = set()  # aliases that mean one for which there is no room
         self._seats: list[Seat] = []
         self._challenges: dict[str, Challenge] = {}
@@ -143,13 +143,13 @@ class Shadow:
         self._look_at_s = self._timer_s() + self._check_s
         try:
             away: QuantlyticError | None = self._resume_all(event.bar_offset)
-            changes = self._loader.registry.changes(self._line.name)
-            self._review(changes, event)
-            for wish in challengers(changes, self._line):
-                if wish.is_damaged:
-                    away = away or DataError(wish.change.reason)
-                elif wish.change.number > self._handled.get(wish.alias, 0) and self._has_room(wish):
-                    self._seat(wish, event)
+            for changes in self._overtaken.states(self._handled):
+                self._review(changes, event)
+                for wish in challengers(changes, self._line):
+                    if wish.is_damaged:
+                        away = away or DataError(wish.change.reason)
+                    elif wish.change.number > self._handled.get(wish.alias, 0) and self._has_room(wish):
+                        self._seat(wish, event)
             if away is not None:
                 raise away
         except QuantlyticError as error:

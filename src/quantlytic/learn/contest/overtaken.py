@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from quantlytic.learn.live.swap import Wish
-from quantlytic.learn.registry.registry import AliasChange, Registry
+from collections.abc import Iterator, Mapping
+
+from quantlytic.learn.registry.registry import CHALLENGER, AliasChange, Registry
+from quantlytic.model.errors import DataError
 
 TRAINER = "trainer"
 """Who makes the changes that are no person's."""
@@ -12,22 +14,40 @@ MOST = 50
 
 
 class Overtaken:
-    """Reads the history of an alias that has changed more than once since it was looked at; what it has seen but once."""
+    """What the aliases of a line meant since they were looked at: what the trainer made does not hide what a person said."""
 
-    def __init__(self, registry: Registry) -> None:
-        self._registry = registry
-        self._seen: dict[str, int] = {}
+    def __init__(self, registry: Registry, line: str) -> None:
+        self._registry, self._line = registry, line
+        self._seen: dict[str, int] = {}  # alias -> up to this change there is nothing of a person's
 
-    def before(self, wish: Wish, since: int) -> AliasChange | None:
-        """The last change by a person that came after the change number `since` of the wish's alias and before the wish's own,
-        which is the trainer's; it means no model where a challenger was withdrawn. None when there is none, or it was not the
-        trainer who came after it: then nobody is to be asked but the last.
+    def states(self, handled: Mapping[str, int]) -> Iterator[dict[str, AliasChange]]:
+        """The last change of each alias; before it, where there is one, the same with the last that a person made of a challenger
+        after the change `handled`, and that the trainer's own came after.
 
-        Raises DataError where a change cannot be read, StoreError where the registry cannot."""
-        last, first = wish.change.number, max(since, self._seen.get(wish.alias, 0)) + 1
-        if wish.change.by != TRAINER or first >= last:
+        Raises StoreError when the registry cannot be read, DataError, after all else, for a change between that is damaged."""
+        changes = self._registry.changes(self._line)
+        before, damaged = dict[str, AliasChange](), list[DataError]()
+        for alias, change in changes.items():
+            if alias.endswith(f"/{CHALLENGER}") and change.by == TRAINER:
+                try:
+                    named = self._named(alias, max(handled.get(alias, 0), self._seen.get(alias, 0)) + 1, change.number)
+                except DataError as error:
+                    damaged.append(error)
+                    named = None
+                if named is None:
+                    self._seen[alias] = change.number - 1
+                else:
+                    before[alias] = named
+        if before:
+            yield changes | before
+        yield changes
+        if damaged:
+            raise damaged[0]
+
+    def _named(self, alias: str, first: int, last: int) -> AliasChange | None:
+        """The last change by a person of those numbered [first, last)."""
+        if first >= last:
             return None
-        self._seen[wish.alias] = last - 1  # a damaged one is told once, and holds up nobody
-        changes = self._registry.history(wish.alias, newest=min(last - first + 2, MOST))
+        changes = self._registry.history(alias, newest=min(last - first + 2, MOST))
         named = [one for one in changes if first <= one.number < last and one.by != TRAINER]
         return named[-1] if named else None
