@@ -13,14 +13,15 @@ from tests.web.conftest import wait_until
 from tests.web.paper_tape import PaperTape
 
 from quantlytic.model.bar import Bar
-from quantlytic.model.equity import Equity
+from quantlytic.model.equity import Decided, Equity
 from quantlytic.model.errors import StoreError
 from quantlytic.model.fill import Fill
 from quantlytic.model.side import Side
+from quantlytic.model.strategychange import NOBODY, StrategyChange
 from quantlytic.store.log.batch import EventBatch
 from quantlytic.store.log.port import Log
 from quantlytic.store.log.sqlite import SqliteLog
-from quantlytic.web.reader import MAX_RUNS, TapeReader
+from quantlytic.web.reader import HISTORY, MAX_RUNS, TapeReader
 from quantlytic.web.views import Dashboard
 
 S = 1_000_000_000
@@ -92,6 +93,23 @@ def test_it_begins_near_the_end_of_a_long_tape(log: SqliteLog, tmp_path: Path) -
     wait_until(lambda: not watched.view()["loading"])
     candles = watched.view()["candles"]
     assert (len(candles), candles[-1][4]) == (2000, 29_999.0)
+    watched.reader.stop()
+
+
+def test_a_strategy_that_raised_long_ago_is_still_warned_of(
+    log: SqliteLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(HISTORY, "decisions", 5)
+    end = StrategyChange(
+        "r", "raised-1", S, 1, "late.py:Late", "{}", NOBODY, "{}", "guard", "why", "quantlytic", state="s"
+    )
+    write_run(log, "r", S)
+    decided = [Decided("r", k) for k in range(20)]
+    log.writer("strategist.r").commit({"decisions.r": [end, *decided], "commands.r": [end]})
+    watched = Watched(tmp_path)
+    wait_until(lambda: not watched.view()["loading"])
+    said = "late.py:Late has raised: nobody decides r"
+    assert [one for one in watched.view()["warnings"] if one.startswith(said)]
     watched.reader.stop()
 
 
