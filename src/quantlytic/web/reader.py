@@ -211,9 +211,8 @@ class TapeReader:
             for run_id in ranked[:MAX_RUNS]:
                 self._make_room()
                 self._dashboard.add_run(run_id)
-                commands = (
-                    f"commands.{run_id}"  # the last of them is the end of a strategy that raised, however long ago
-                )
+                # The last command is the end of a strategy that raised, however long ago, unless somebody has asked since.
+                commands = f"commands.{run_id}"
                 self._dashboard.apply_run(run_id, log.read(commands, max(0, log.bounds(commands)[1] - 1)))
                 for kind in RUN_STREAMS:
                     self._take_up(log, f"{kind}.{run_id}")
