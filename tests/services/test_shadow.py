@@ -619,7 +619,8 @@ def test_the_record_read_from_the_streams_is_the_contest(stage: Stage, monkeypat
     assert told["challengers"][0]["scores"] == record.scores
     assert told["said"][0]["cause"] == "command"
     text = CliRunner().invoke(command, ["trend"], catch_exceptions=False).stdout
-    assert f"{made.model_id[:12]} beside {other[:12]}: 59 outcomes" in text
+    assert f"{made.model_id[:12]} beside {other[:12]}, at work: 59 outcomes" in text
+    assert [line.split() for line in text.splitlines()][1] == ["challenger", "champion"]
     assert "command: better" in text
     with pytest.raises(InputError, match="no forecasts of a line 'trent'"):
         CliRunner().invoke(command, ["trent"], catch_exceptions=False)

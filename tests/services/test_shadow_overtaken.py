@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from tests.learn.servable import promoted
 from tests.services.test_shadow import CHALLENGER, GATE, Stage, knowing
+
+from quantlytic.learn.contest.shadowrecord import read_records
+from quantlytic.model.forecast import ModelChange
 
 TRAINED, NAMED, NEWER = knowing(0.2), knowing(0.4), knowing(0.6)
 
@@ -60,3 +64,30 @@ def test_a_damaged_change_between_is_told_and_holds_up_nobody(stage: Stage) -> N
     assert list(shadow.challenges) == [NEWER.model_id]
     stage.run(3)
     assert shadow.last_failure == ""
+
+
+def test_one_that_is_withdrawn_before_it_began_is_told_once(stage: Stage) -> None:
+    stage.start(GATE)
+    stage.run(2)
+    promoted(stage.registry, TRAINED, CHALLENGER, by="trainer")
+    stage.registry.withdraw(CHALLENGER, "no good", "ann", 2)
+    stage.run(5)
+    stage.start(GATE)
+    stage.run(5)
+    assert [(one.old, one.new, one.reason) for one in stage.words] == [(TRAINED.model_id, "", "withdrawn: no good")]
+
+
+def test_the_record_says_who_is_at_work_who_has_ended_and_who_never_began(stage: Stage) -> None:
+    stage.start(GATE)
+    promoted(stage.registry, TRAINED, CHALLENGER, by="ann")
+    stage.run(5)
+    promoted(stage.registry, NAMED, CHALLENGER, by="ann")
+    stage.run(5)
+    with closing(stage.log.writer("trainer.trend")) as writer:
+        for old, new in (("a" * 64, "b" * 64), ("b" * 64, "c" * 64)):
+            writer.commit({"shadows.trend": [ModelChange("trend", "", 1, old, new, "trained", "1 new bar")]})
+    records, _ = read_records(stage.log, "trend", stage.registry.manifest)
+    assert {(one.model_id, one.state, one.passed_by) for one in records} == {
+        (TRAINED.model_id, "ended", ""), (NAMED.model_id, "at work", ""), ("b" * 64, "ended", "c" * 64),
+        ("c" * 64, "about to begin", ""),
+    }  # fmt: skip

@@ -13,7 +13,7 @@ import msgspec
 from quantlytic.learn.contest.budget import Places
 from quantlytic.learn.contest.challenge import Challenge, Seat
 from quantlytic.learn.contest.judging import judge
-from quantlytic.learn.contest.overtaken import TRAINER, Overtaken
+from quantlytic.learn.contest.overtaken import TRAINER, Overtaken, never_asked
 from quantlytic.learn.contest.promotion import Gate
 from quantlytic.learn.contest.scope import NOWHERE, challengers, moved_to, open_to_all, withdrawal
 from quantlytic.learn.contest.tapereader import forecasts_between
@@ -152,26 +152,26 @@ class Shadow:
                         self._seat(wish, event)
             if away is not None:
                 raise away
+            self.last_failure = ""
         except QuantlyticError as error:
             self._trouble(error)
-        else:
-            self.last_failure = ""
 
     def _has_room(self, wish: Wish) -> bool:
-        self._awaited.discard(wish.alias)
-        if wish.change.by == TRAINER and len(self._rivals(wish.alias)) >= self._at_once:
-            self._awaited.add(wish.alias)
-        return wish.alias not in self._awaited
+        is_full = wish.change.by == TRAINER and len(self._rivals(wish.alias)) >= self._at_once
+        (self._awaited.add if is_full else self._awaited.discard)(wish.alias)
+        return not is_full
 
     def _rivals(self, alias: str) -> list[Challenge]:
         return [one for one in self._challenges.values() if one.seat.alias == alias]
 
     def _review(self, changes: Mapping[str, AliasChange], event: Forecast) -> None:
         """Those that were withdrawn are asked no more, pooled ones wherever no other champion stands before them by now."""
+        for alias, change in never_asked(changes, self._handled):
+            self._tell((), event, change.previous, "", "command", f"withdrawn: {change.reason}")
+            self._handled[alias] = change.number
         open_now = open_to_all(changes, self._line)
         for challenge in list(self._challenges.values()):
-            seat = challenge.seat
-            left = open_now if challenge.is_pooled else seat.instruments
+            seat, left = challenge.seat, open_now if challenge.is_pooled else challenge.seat.instruments
             if gone := withdrawal(changes, seat.alias):
                 self._end(challenge, event, "command", f"withdrawn: {gone.reason}")
             elif not left:

@@ -49,15 +49,25 @@ def command(line: str, cost_bps: float, as_json: bool) -> None:
 
 
 def _print(record: Record) -> None:
+    from quantlytic.learn.contest.shadowrecord import told_cause
+
     against = record.champion[:12] or "the base rate"
-    click.echo(f"{record.model_id[:12]} beside {against}: {record.outcomes:,} outcomes")
-    for name, value in record.scores.items():
-        other = record.champion_scores.get(name)
-        click.echo(f"  {name:<12}{_number(value):>10}{_number(other):>12}")
+    name = record.model_id[:12]
+    if record.passed_by:
+        click.echo(f"{name} ended before it began: {record.passed_by[:12]} was trained in the meantime")
+        return
+    if record.outcomes:
+        click.echo(f"{name} beside {against}, {record.state}: {record.outcomes:,} outcomes")
+        click.echo(f"  {'':<12}{'challenger':>12}{'champion' if record.champion else 'base rate':>12}")
+    else:
+        click.echo(f"{name}, {record.state}: no outcomes")
+    for score, value in record.scores.items() if record.outcomes else ():
+        other = record.champion_scores.get(score)
+        click.echo(f"  {score:<12}{_number(value):>12}{_number(other):>12}")
     if record.trouble:
         click.echo(f"  {record.trouble}")
     for word in record.words[-1:]:
-        click.echo(f"  {word.cause}: {word.reason}")
+        click.echo(f"  {told_cause(word, record.words)}: {word.reason}")
 
 
 def _number(value: float | None) -> str:
@@ -66,7 +76,8 @@ def _number(value: float | None) -> str:
 
 def _plain(record: Record) -> dict[str, Any]:
     return {
-        "model_id": record.model_id, "champion": record.champion, "outcomes": record.outcomes, "scores": record.scores,
+        "model_id": record.model_id, "champion": record.champion, "outcomes": record.outcomes, "state": record.state,
+        "passed_by": record.passed_by, "scores": record.scores,
         "champion_scores": record.champion_scores, "trouble": record.trouble, "said": _said(record.words),
     }  # fmt: skip
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from quantlytic.learn.contest.scope import withdrawal
 from quantlytic.learn.registry.registry import CHALLENGER, AliasChange, Registry
 from quantlytic.model.errors import DataError
 
@@ -11,6 +12,14 @@ TRAINER = "trainer"
 """Who makes the changes that are no person's."""
 MOST = 50
 """So many changes of an alias are looked back at."""
+
+
+def never_asked(changes: Mapping[str, AliasChange], handled: Mapping[str, int]) -> list[tuple[str, AliasChange]]:
+    """Challenger aliases that mean no model any more, where the model before was not taken up; `handled` as below."""
+    found = [(alias, withdrawal(changes, alias)) for alias in changes if alias.endswith(f"/{CHALLENGER}")]
+    return [
+        (alias, gone) for alias, gone in found if gone and gone.previous and handled.get(alias, 0) < gone.number - 1
+    ]
 
 
 class Overtaken:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from quantlytic.learn.contest.contest import Contest
@@ -19,7 +19,8 @@ EVENTS = 100_000
 @dataclass
 class Record:
     """A challenger: the champion it was last beside ("" for none), how many times have an outcome by now, the scores of both
-    over them (see `Contest.scores`), and what was last said of it. `trouble`: why there are no scores; "" when there are."""
+    over them (see `Contest.scores`), and what was said of it. `trouble`: why there are no scores; "" when there are. `state`:
+    "about to begin", "at work" or "ended"; `passed_by`: the model that was trained before this one, then ended, ever began."""
 
     model_id: str
     champion: str = ""
@@ -28,6 +29,8 @@ class Record:
     champion_scores: dict[str, float | None] = field(default_factory=dict)
     words: list[ModelChange] = field(default_factory=list)
     trouble: str = ""
+    state: str = "at work"
+    passed_by: str = ""
 
 
 def read_records(
@@ -42,8 +45,13 @@ def read_records(
     theirs = {(one.instrument, one.close_time): one for one in _read(log, f"forecasts.{line}", events)[0]}
     records: dict[str, Record] = {}
     for word in words:
-        if (model_id := word.new or word.old) and word.cause != "failed":
+        model_ids = () if word.cause == "failed" else (word.new,) if word.cause == "trained" else (word.old, word.new)
+        for model_id in dict.fromkeys(one for one in model_ids if one):
             records.setdefault(model_id, Record(model_id)).words.append(word)
+    trained = {word.instrument: word.new for word in words if word.cause == "trained" and word.old != word.new}
+    begun = {one.model_id for one in said}
+    for record in records.values():
+        record.state, record.passed_by = _state(record, record.model_id in begun, trained)
     for model_id in dict.fromkeys(one.model_id for one in said):
         record = records.setdefault(model_id, Record(model_id))
         pairs = [
@@ -56,6 +64,23 @@ def read_records(
         except QuantlyticError as error:
             record.trouble = str(error)
     return list(records.values()), words
+
+
+def told_cause(word: ModelChange, words: Iterable[ModelChange]) -> str:
+    """The cause as people are told it, among the words on the same model: the trainer's own work is nobody's "command"."""
+    is_trainers = any(one.cause == "trained" and one.reason == word.reason for one in words)
+    return "trained" if word.cause == "command" and is_trainers else word.cause
+
+
+def _state(record: Record, has_begun: bool, trained: Mapping[str, str]) -> tuple[str, str]:
+    """What has become of it, and who was trained before it began; `trained`: the last that was, by instrument."""
+    said = [word for word in record.words if word.cause != "trained"]
+    if said and (said[-1].cause == "refused" or said[-1].new != record.model_id):
+        return "ended", ""
+    if said or has_begun:
+        return "at work", ""
+    last = trained.get(record.words[-1].instrument, record.model_id)
+    return ("about to begin", "") if last == record.model_id else ("ended", last)
 
 
 def _measure(record: Record, pairs: list[tuple[Forecast, Forecast]], manifest: Manifest, cost_bps: float) -> None:
