@@ -230,6 +230,33 @@ def test_a_run_on_slices_stands_still(tmp_path: Path, caplog: pytest.LogCaptureF
         assert (parity.mismatches, parity.bars) == (0, 6)
 
 
+@pytest.mark.parametrize("raises_at", [1, 5])
+def test_a_run_on_slices_that_lost_its_snapshots_has_ended_still(raises_at: int, tmp_path: Path) -> None:
+    path = tmp_path / "slices.py"
+    path.write_text(SLICES.replace("== 5", f"== {raises_at}"))
+    run = msgspec.structs.replace(paper_run("sma-cross"), strategy=f"{path}:Slices", params={})
+    fresh = lambda: paper_session(run, compiled=False)  # noqa: E731
+    with logs(tmp_path / "log") as log:
+        write_times(log, 30)
+        how = means(tmp_path / "log")
+        ask(log, run, "sma-cross")
+        executor, strategist = pump(log, run, fresh, how)
+        assert [(one.new, bool(one.refusal)) for one in changes(log, run)] == [("sma-cross", True), (NOBODY, False)]
+        expected = dict(log.committed(strategist.name)), state_of(strategist), decided(log, run)
+        reported = list(events_of(log, run.executions_stream))
+        executor.close()
+        strategist.close()
+    for name in ("strategist", "executor"):
+        lose_snapshot(tmp_path / "log", f"{name}.{run.run_id}", None)
+    with logs(tmp_path / "log") as log:
+        recover_executor(log, run, paper_session(run, compiled=False))
+        done = [event for event in expected[2] if isinstance(event, Decided)]
+        assert recover_strategist(log, run, paper_session(run, compiled=False), None, how) == len(done)
+        _, strategist = pump(log, run, fresh, how)
+        assert (dict(log.committed(strategist.name)), state_of(strategist), decided(log, run)) == expected
+        assert list(events_of(log, run.executions_stream)) == reported
+
+
 def write_times(log: Log, count: int) -> None:
     """Bars with what says that their time is complete."""
     bars = bar_events(random_bars(3, 2 * count, 2))

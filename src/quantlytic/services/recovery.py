@@ -16,11 +16,12 @@ from quantlytic.model.errors import DataError, InputError
 from quantlytic.model.event import Event
 from quantlytic.model.run import Run
 from quantlytic.model.strategychange import StrategyChange
-from quantlytic.research.runs.warmstart import rebuild_session
+from quantlytic.research.runs.succession import end_of
+from quantlytic.research.runs.warmstart import answered, rebuild_session
 from quantlytic.services.executor import PaperExecutor
-from quantlytic.services.strategist import Strategist, snapshot_of
+from quantlytic.services.strategist import Strategist, snapshot_at_end, snapshot_of
 from quantlytic.services.swaps import Means
-from quantlytic.store.log.port import Log, Writer
+from quantlytic.store.log.port import Log
 
 if TYPE_CHECKING:
     from quantlytic.store.lake import Lake
@@ -46,7 +47,12 @@ def recover_strategist(log: Log, run: Run, session: HeldSession, lake: Lake | No
             return 0
         session.restore(beginning)
         if session.looks_at_time:
-            return _do_again(Strategist, log, run, session, run.decisions_stream, writer)
+            past, done = _done_again(Strategist, log, run, session, run.decisions_stream)
+            if (end := end_of(run, log)) is not None:
+                past.snapshot = snapshot_at_end(past.snapshot, beginning, end)
+            if past.snapshot is not None:
+                writer.commit({}, past.positions | answered(run, log), past.snapshot)
+            return done
         rebuilt = rebuild_session(run, session, log, lake, None if means is None else means.sources)
         if rebuilt.bars:
             writer.commit({}, rebuilt.positions, snapshot_of(rebuilt.state, rebuilt.change))
@@ -65,7 +71,10 @@ def recover_executor(log: Log, run: Run, session: Session) -> int:
         if writer.snapshot is not None and _goes_on(PaperExecutor, past, run, session):
             return 0
         session.restore(beginning)
-        return _do_again(PaperExecutor, log, run, session, run.executions_stream, writer)
+        past, done = _done_again(PaperExecutor, log, run, session, run.executions_stream)
+        if past.snapshot is not None:
+            writer.commit({}, past.positions, past.snapshot)
+        return done
     finally:
         writer.close()
         session.restore(beginning)
@@ -80,14 +89,14 @@ def _goes_on(service: Any, past: _Past, run: Run, session: Session) -> bool:
     return True
 
 
-def _do_again(service: Any, log: Log, run: Run, session: Session, stream: str, writer: Writer) -> int:
-    """Have a service do again all that it has written to its stream; what it writes now is compared and not written. Then
-    what it would have kept is committed under its name."""
+def _done_again(service: Any, log: Log, run: Run, session: Session, stream: str) -> tuple[_Past, int]:
+    """Have a service do again all that it has written to its stream; what it writes now is compared and not written. Returns
+    what it would have kept, and how many events that were. How a strategy has ended, and what was refused, is not done again."""
     recorded, position = list[Event](), 0
     if log.bounds(stream)[0] > 0:
         raise DataError(f"{stream} is not whole in the log any more: what it tells of cannot be done again")
     while (batch := log.read(stream, position)).events:
-        recorded += [event for event in batch.events if not isinstance(event, StrategyChange)]  # of slices: all refused
+        recorded += [event for event in batch.events if not isinstance(event, StrategyChange)]
         position = batch.next_offset
     past = _Past(log, until=len(recorded))
     if recorded:
@@ -100,8 +109,7 @@ def _do_again(service: Any, log: Log, run: Run, session: Session, stream: str, w
                 f"{run.run_id}: run again over what it was given it does not do what it is recorded to have done: the strategy "
                 "or the engine has changed since, or the log is not whole; start a new run"
             )
-        writer.commit({}, past.positions, past.snapshot)
-    return len(recorded)
+    return past, len(recorded)
 
 
 class _UpToDate(Exception):

@@ -25,7 +25,7 @@ from quantlytic.store.log.port import Log
 
 
 class _Snapshot(msgspec.Struct, array_like=True):
-    """Of a run on slices or timers. `change`: how its strategy has ended."""
+    """Of a run on slices or timers. `turns`: b"" before the first; `change`: how its strategy has ended."""
 
     session: bytes
     turns: bytes
@@ -194,7 +194,7 @@ class Strategist:
         turns = None
         if self._session.looks_at_time:
             both = _SNAPSHOT.decode(saved)
-            saved, turns = both.session, both.turns
+            saved, turns = both.session, both.turns or None
             self._change = _change_of(both.change) if both.change else None
         elif not saved.startswith(_SESSION):
             changed = _CHANGED.decode(saved)
@@ -231,3 +231,10 @@ def snapshot_of(session: bytes, change: StrategyChange | None) -> bytes:
     if change is None:
         return session
     return msgspec.msgpack.encode(_Changed(session, encode(msgspec.structs.replace(change, old_code="", state=""))))
+
+
+def snapshot_at_end(snapshot: bytes | None, beginning: bytes, end: StrategyChange) -> bytes:
+    """What a strategist keeps of a run on slices or timers that has ended. `snapshot`: after its last decision, None where it
+    has made none; `beginning`: its session's state then."""
+    last = _Snapshot(beginning, b"") if snapshot is None else _SNAPSHOT.decode(snapshot)
+    return msgspec.msgpack.encode(_Snapshot(last.session, last.turns, encode(end)))

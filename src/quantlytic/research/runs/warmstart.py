@@ -46,7 +46,7 @@ def rebuild_session(
     recorded = read_recorded(run, log, lake)
     bars = int(np.searchsorted(recorded.bar_offsets, recorded.decided, "right"))
     rebuilt = replay(run, session, recorded, bars, sources)
-    return msgspec.structs.replace(rebuilt, positions={**rebuilt.positions, **_answered(run, log)})
+    return msgspec.structs.replace(rebuilt, positions={**rebuilt.positions, **answered(run, log)})
 
 
 def replay(run: Run, session: HeldSession, recorded: Recorded, bars: int, sources: Path | None = None) -> Rebuilt:
@@ -115,14 +115,15 @@ def _advance(run: Run, session: HeldSession, reports: _Reports, at: int, end: in
         at += 1
 
 
-def _answered(run: Run, log: Log) -> dict[str, int]:
+def answered(run: Run, log: Log) -> dict[str, int]:
     """How far the requests for another strategy have been answered."""
     first, end = log.bounds(run.commands_stream)
     if not end:
         return {}
     answers = {one.request for _, one in events_of(log, run.decisions_stream) if isinstance(one, StrategyChange)}
     requests = [(at, one) for at, one in events_of(log, run.commands_stream) if isinstance(one, StrategyRequest)]
-    return {run.commands_stream: max((at + 1 for at, one in requests if one.request in answers), default=first)}
+    position = max((at + 1 for at, one in requests if one.request in answers), default=first)
+    return {run.commands_stream: position} if position else {}
 
 
 def _other(run: Run) -> DataError:
