@@ -124,7 +124,8 @@ def test_it_holds_for_two_days_and_for_searches_of_a_lake_alone(tmp_path: Path) 
 def test_a_symbol_that_is_not_in_the_lake_is_told_with_its_place(folder: Path) -> None:
     (folder / "spec.toml").write_text(TEXT.replace('["x:A"]', '["x:A", "x:AA"]'))
     with pytest.raises(
-        InputError, match=r"line 5: \[data\] symbols: the lake has no 1m bars of 'x:AA' .* but of x:A"
+        InputError,
+        match=r"line 5: \[data\] symbols: the lake has no bars of 'x:AA' .did you mean x:A.*there are bars of x:A",
     ) as found:
         run(folder)
     assert str(found.value).startswith(str(folder / "spec.toml"))
