@@ -165,3 +165,17 @@ def test_switches_of_a_strategy_are_true_or_false(empty_folder: Path, monkeypatc
         assert given.params == {"short": short, "fast": 4, "weight": 0.5}
         assert type(given.params["short"]) is bool
         assert find("ema-cross")(**given.params).params["short"] is short
+
+
+@pytest.mark.parametrize(
+    ("text", "hidden"),
+    [
+        ('[notify.channels.ops]\nkind = "slack://xoxb-1"', "xoxb"),
+        ('[notify]\nsmtp_port = "smtp://u:hunter2@h"', "hunter2"),
+        ('[strategy]\nparams = {api = "hunter2"}', "hunter2"),
+        ("[venue]\nbox_port = 0x" + "f" * 6000, "ffff"),
+    ],
+)
+def test_what_may_be_a_secret_or_is_too_long_is_not_shown(text: str, hidden: str, empty_folder: Path) -> None:
+    lines = said(text, empty_folder)
+    assert not [line for line in lines if hidden in line or len(line) > 300]

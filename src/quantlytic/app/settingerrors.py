@@ -15,7 +15,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 
 MOST = 10
 """So many mistakes are told of at once."""
-_SECRET = re.compile(r"pass|secret|token|key|url", re.IGNORECASE)
+_SECRET = re.compile(r"pass|secret|token|key|url|api", re.IGNORECASE)
 _LIMITS = {
     "greater_than_equal": ("at least", "ge"), "greater_than": ("above", "gt"), "less_than_equal": ("at most", "le"),
     "less_than": ("below", "lt"),
@@ -81,6 +81,8 @@ def _shown(value: Any, model: type[BaseModel], loc: tuple[int | str, ...]) -> st
         return ""
     if SecretStr in _types(annotation):
         return ""
+    if (isinstance(value, str) and "://" in value) or (isinstance(value, int) and abs(value) >= 10**40):
+        return ""  # an address may hold a password; a number this long cannot be written
     text = repr(value)
     return f", not {text if len(text) <= 40 else text[:36] + '...' + text[0]}"
 
