@@ -210,3 +210,24 @@ def test_what_nobody_asks_for_is_pruned(quantlytic: Command, registry: Registry,
     (tmp_path / "home" / "lake" / "aliases" / POOLED / "00000001.json").write_text("{")
     assert "damaged" in quantlytic("models", "prune", "--keep", "1", "--yes")[2]
     assert {one.model_id for one in registry.list()[0]} == left
+
+
+def test_what_is_promoted_while_others_are_removed_stays_and_what_it_follows(
+    quantlytic: Command, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = registry.put(artifact(1, created_ns=1))
+    second = registry.put(artifact(2, created_ns=2, parent=first))
+    third, _ = (registry.put(artifact(seed, created_ns=seed)) for seed in (3, 4))
+    removed = Registry.remove
+
+    def busy(self: Registry, model_id: str) -> None:
+        removed(self, model_id)
+        self.promote(second, POOLED, "best after all", "me", 5)
+
+    monkeypatch.setattr(Registry, "remove", busy)
+    assert answer(quantlytic("models", "prune", "--keep", "1", "--yes", "--json")) == {
+        "models": [third],
+        "removed": True,
+    }
+    assert {first, second} < {one.model_id for one in registry.list()[0]}
+    assert registry.get(registry.alias(POOLED) or "").model_id == second

@@ -193,13 +193,14 @@ def prune(keep: int, yes: bool, as_json: bool) -> None:
     What an alias means, or meant as champion or pin, what the tape speaks of, what these were trained to follow, and what is
     younger than a day stays.
     """
-    from quantlytic.learn.registry.pruning import prunable
+    from quantlytic.learn.registry.pruning import prunable, remove
 
     registry = _registry()
     with _log() as log:
         found = prunable(registry, log, keep, time.time_ns())
-    for one in found if yes else ():
-        registry.remove(one.model_id)
+    if yes:
+        gone = {one.model_id for one in remove(registry, found)}
+        found = [one for one in found if one.model_id in gone]  # the others are wanted again
     if as_json:
         click.echo(json.dumps({"models": [one.model_id for one in found], "removed": yes}))
         return

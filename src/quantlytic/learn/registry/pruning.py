@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from quantlytic.learn.registry.artifact import Manifest
-from quantlytic.learn.registry.registry import CHALLENGER, Registry
+from quantlytic.learn.registry.registry import CHALLENGER, DAMAGED, Registry
 from quantlytic.model.errors import DataError, InputError
 from quantlytic.model.forecast import ModelChange
 from quantlytic.model.time import NS_PER_S
@@ -25,12 +25,11 @@ def prunable(registry: Registry, log: Log | None, keep: int, now_ns: int) -> lis
     """
     if keep < 1:
         raise InputError("keep one model of each line, or more")
+    told = set(() if log is None else _told(log))  # a long read: what comes after it is newer
     manifests, damaged = registry.list()
-    for change in registry.changes().values():
-        damaged += [change.reason] if change.cause == "damaged" else []
     if damaged:
         raise DataError(f"nothing is removed while something is damaged: {damaged[0]}")
-    named = {one[:_SHORT] for one in (*_aliased(registry), *(() if log is None else _told(log)))}
+    named = {one[:_SHORT] for one in (*_aliased(registry), *told)}
     of_line: dict[str, int] = {}
     kept: dict[str, Manifest] = {}
     for one in reversed(manifests):
@@ -48,8 +47,22 @@ def prunable(registry: Registry, log: Log | None, keep: int, now_ns: int) -> lis
     return [one for one in manifests if one.model_id not in kept]
 
 
+def remove(registry: Registry, found: Iterable[Manifest]) -> Iterator[Manifest]:
+    """Remove these, the newest first, and give each that is gone: not those that an alias has come to mean meanwhile, by what
+    is asked before each, nor what they were trained to follow."""
+    followed: set[str] = set()
+    for one in sorted(found, key=lambda one: (one.created_ns, one.model_id), reverse=True):
+        if one.model_id in followed or one.model_id in set(_aliased(registry)):
+            followed.add(one.parent)
+            continue
+        registry.remove(one.model_id)
+        yield one
+
+
 def _aliased(registry: Registry) -> Iterable[str]:
     for alias, change in registry.changes().items():
+        if change.cause == DAMAGED:
+            raise DataError(f"nothing is removed while something is damaged: {change.reason}")
         is_past = not alias.endswith(f"/{CHALLENGER}")
         yield from (one.model_id for one in (registry.history(alias) if is_past else [change]))
 
