@@ -179,3 +179,9 @@ def test_switches_of_a_strategy_are_true_or_false(empty_folder: Path, monkeypatc
 def test_what_may_be_a_secret_or_is_too_long_is_not_shown(text: str, hidden: str, empty_folder: Path) -> None:
     lines = said(text, empty_folder)
     assert not [line for line in lines if hidden in line or len(line) > 300]
+
+
+def test_a_file_nested_too_deeply_is_one_line(empty_folder: Path) -> None:
+    (empty_folder / "quantlytic.toml").write_text("a = " + "[" * 5_000)
+    with pytest.raises(InputError, match=r"^quantlytic\.toml cannot be read: it is nested too deeply$"):
+        load_settings()

@@ -47,6 +47,7 @@ class Line:
             "WEB__PORT": "0",
             "STRATEGY__BAR": bar,
             "STRATEGY__PARAMS": '{"fast": 2, "slow": 5, "weight": 0.3}',
+            "NOTIFY__PER_HOUR": "1000000",  # on a slow machine a test makes more bars, and more signals
         }
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("QUANTLYTIC_")}
         self.environment = inherited | {f"QUANTLYTIC_{name}": value for name, value in settings.items()}

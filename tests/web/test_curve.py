@@ -57,3 +57,17 @@ def test_it_stays_small_and_ends_at_the_last_word(gaps: list[int], capacity: int
     assert len(times) <= capacity
     assert curve.points()[-1][1] == len(gaps) - 1
     assert sorted(page.items()) == curve.points()
+
+
+def test_a_bar_from_the_far_future_does_not_stop_the_clock() -> None:
+    curve = EquityCurve()
+    for second in range(3):
+        curve.add(second * S, 100.0 + second)
+    curve.add(400 * 365 * 86_400 * S, 110.0)
+    assert curve.points()[-1] == (2_000.0, 110.0), "what it is worth is known; when is not"
+    curve.add(3 * S, 111.0)
+    assert curve.points()[-1] == (3_000.0, 111.0)
+    later = 90 * 86_400 * S  # the line had stood still for so long
+    curve.add(later, 112.0)
+    curve.add(later + S, 113.0)
+    assert curve.points()[-1] == ((later + S) / 1e6, 113.0)

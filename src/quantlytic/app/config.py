@@ -132,8 +132,9 @@ class ChannelSettings(Section):
 
 class NotifySettings(Section):
     """With no `smtp_host`, mails go into the outbox folder. Secrets come from the environment. `recipient` and the webhook are
-    told of `kinds`; each gets at most `per_hour` mails that are not about a halt; what is older than `stale` is not told. A wish
-    that goes on, and is refused, is told once and again after `remind`."""
+    told of `kinds`; each gets at most `per_hour` signals, look-aheads and fills, and as many letters of other kinds; halts and what
+    ends a model or a strategy do not count. What is older than `stale` is not told. A wish that goes on, and is refused, is told
+    once and again after `remind`."""
 
     recipient: str = "you@localhost"
     sender: str = "quantlytic@localhost"
@@ -253,6 +254,8 @@ def load_settings(**overrides: Any) -> Settings:
         ) from None
     except (ValueError, OSError) as error:
         raise InputError(f"quantlytic.toml or a QUANTLYTIC_ variable cannot be read: {error}") from None
+    except RecursionError:
+        raise InputError("quantlytic.toml cannot be read: it is nested too deeply") from None
 
 
 def _refuse_unknown_variables() -> None:

@@ -8,6 +8,8 @@ from quantlytic.model.time import NS_PER_MS, NS_PER_S
 
 Point = tuple[float, float]
 """(time in ms, equity)."""
+LEAP_NS = 30 * 86_400 * NS_PER_S
+"""A bar from so far ahead of all others is not believed by itself: the curve would stand still until then."""
 
 
 class EquityCurve:
@@ -15,7 +17,8 @@ class EquityCurve:
 
     A point holds the last equity of its interval, so the curve always ends at the account's last word. First value,
     peak and drawdowns are taken from every value, not from the points. The points' times only grow: a bar that comes late
-    (of an instrument whose trades had to be fetched after a hole) says what the account is worth now, not what it was.
+    (of an instrument whose trades had to be fetched after a hole) says what the account is worth now, not what it was, and so
+    does one from more than `LEAP_NS` ahead, until the next one agrees.
     """
 
     def __init__(self, capacity: int = 5000) -> None:
@@ -25,6 +28,7 @@ class EquityCurve:
         self._changed: set[int] = set()
         self._resampled = False
         self._newest = 0
+        self._has_leapt = False
         self._peak = 0.0
         self.first: Point | None = None
         self.last: Point | None = None
@@ -35,7 +39,9 @@ class EquityCurve:
         """Take in the account's worth at `event_time` (ns UTC), as the tape has it. One that is no number draws nothing."""
         if not math.isfinite(equity):
             return
-        event_time = self._newest = max(event_time, self._newest)
+        leaps = 0 < self._newest < event_time - LEAP_NS
+        event_time = self._newest = self._newest if leaps and not self._has_leapt else max(event_time, self._newest)
+        self._has_leapt = leaps and not self._has_leapt
         self.last = (event_time / NS_PER_MS, equity)
         if self.first is None:
             self.first = self.last
