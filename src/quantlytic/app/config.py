@@ -132,9 +132,9 @@ class ChannelSettings(Section):
 
 class NotifySettings(Section):
     """With no `smtp_host`, mails go into the outbox folder. Secrets come from the environment. `recipient` and the webhook are
-    told of `kinds`; each gets at most `per_hour` signals, look-aheads and fills, and as many letters of other kinds; halts and what
-    ends a model or a strategy do not count. What is older than `stale` is not told. A wish that goes on, and is refused, is told
-    once and again after `remind`."""
+    told of `kinds`; each gets at most `per_hour` signals, look-aheads and fills, and as many letters of other kinds; halts and
+    what ends a model or a strategy do not count. What is older than `stale` is not told. A wish that goes on, and is refused, is
+    told once and again after `remind`."""
 
     recipient: str = "you@localhost"
     sender: str = "quantlytic@localhost"
