@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -38,6 +40,20 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         from tests.warm import warm
 
         warm()
+
+
+@pytest.fixture(autouse=True)
+def _environment_as_it_was() -> Iterator[None]:
+    """What a test leaves in the environment (keys of the box, say) is not the next one's."""
+    before = dict(os.environ)
+    yield
+    for name in {one for one in {*os.environ, *before} if os.environ.get(one) != before.get(one)} - {
+        "PYTEST_CURRENT_TEST"
+    }:
+        if name in before:
+            os.environ[name] = before[name]
+        else:
+            del os.environ[name]
 
 
 @pytest.fixture(scope="session")
