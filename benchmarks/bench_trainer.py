@@ -80,15 +80,21 @@ class Trainings:
 
     def one(self, trainer: Trainer) -> None:
         """Have a model trained, from the start to what comes of it."""
+        until(lambda: not trainer.pid, "the training before does not end", TRAINING_S)
+        before = self._made()
         self._write(len(self.taken_s) + 1)
         began_s = time.monotonic()
         until(lambda: trainer.pid > 0, f"the training has not begun: {trainer.last_failure}")
         self.nice = os.getpriority(os.PRIO_PROCESS, trainer.pid)
         until(lambda: not trainer.pid, "the training does not end", TRAINING_S)
         self.taken_s.append(time.monotonic() - began_s)
-        made = len(list((self.home / "lake" / "models").iterdir()))
-        if made != len(self.taken_s):
-            raise RuntimeError(f"{len(self.taken_s)} trainings made {made} models: {trainer.last_failure}")
+        if (made := self._made() - before) != 1:
+            raise RuntimeError(f"a training has made {made} models: {trainer.last_failure}")
+
+    def _made(self) -> int:
+        """Models in the registry."""
+        folder = self.home / "lake" / "models"
+        return len(list(folder.iterdir())) if folder.is_dir() else 0
 
     def _write(self, number: int) -> None:
         """Another seed, and an hour later: the next training is due, and has nothing to go on from."""
@@ -165,6 +171,7 @@ def measure_in(folder: Path, rounds: int) -> dict[str, Any]:
     trainer = Served(open_a_log, trainings.service)
     feeder = Feeder(open_a_log)
     threads = [predictor, shadow, trainer]
+    trainer.going.clear()  # nothing is trained before its turn
     for thread in threads:
         thread.start()
         thread.ready.wait()
