@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -26,6 +27,8 @@ _FENCED = {
     KafkaError.INVALID_PRODUCER_ID_MAPPING,
     KafkaError.TRANSACTION_COORDINATOR_FENCED,
 }
+_NO_LEADER = {KafkaError._NOENT, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.NOT_LEADER_FOR_PARTITION}
+"""What a broker says that has just started again, for a moment."""
 _EVENTS = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
 _STATE = {"cleanup.policy": "compact", "segment.bytes": str(16 << 20), "min.cleanable.dirty.ratio": "0.1"}
 _admin: Any = confluent_kafka.admin  # its own annotations are not complete
@@ -124,11 +127,17 @@ class Topics:
         wanted = {TopicPartition(topic, 0): spec for topic in topics}
         if not wanted:
             return {}
-        futures = self._admin.list_offsets(
-            wanted, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=REPLY_S
-        )
-        return {part.topic: int(self._answer(future, f"asking for the ends of {part.topic}").offset)
-                for part, future in futures.items()}  # fmt: skip
+        ends_s = time.monotonic() + REPLY_S
+        while True:
+            futures = self._admin.list_offsets(
+                wanted, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=REPLY_S
+            )
+            try:
+                return {part.topic: int(future.result(REPLY_S + 5).offset) for part, future in futures.items()}
+            except KafkaException as error:
+                if error.args[0].code() not in _NO_LEADER or time.monotonic() > ends_s:
+                    raise store_error(self.servers, "asking for the ends of topics", error) from None
+            time.sleep(0.2)
 
     def _create(self, topic: str, settings: Mapping[str, str]) -> None:
         if topic in self._known:
