@@ -36,7 +36,7 @@ from quantlytic.learn.features.featureset import FeatureSet
 from quantlytic.learn.features.featurespec import FeatureSpec
 from quantlytic.learn.labels.labelspec import LabelSpec
 from quantlytic.learn.live.loading import Loader, Refused
-from quantlytic.learn.live.serving import Line
+from quantlytic.learn.live.serving import Line, Serving
 from quantlytic.learn.registry.artifact import Artifact
 from quantlytic.learn.registry.registry import Registry
 from quantlytic.learn.registry.runtime import ServedModel
@@ -403,14 +403,20 @@ def raising(_: Any) -> Any:
     raise RuntimeError("out of\nmemory")
 
 
-def test_a_model_that_raises_is_demoted(bench: Bench) -> None:
-    good, bad = artifact(1), artifact(2)
-    bench.promote(good)
+def after_a_promotion(bench: Bench) -> tuple[Artifact, Artifact, Serving]:
+    """Three bars by a first model, three by a second, and what serves that."""
+    first, second = artifact(1), artifact(2)
+    bench.promote(first)
     predictor = bench.start()
     bench.run(3)
-    bench.promote(bad)
+    bench.promote(second)
     bench.run(3)
-    predictor._served._servings[bad.model_id].model._answer = raising
+    return first, second, predictor._served._servings[second.model_id]
+
+
+def test_a_model_that_raises_is_demoted(bench: Bench) -> None:
+    good, bad, serving = after_a_promotion(bench)
+    serving.model._answer = raising
     bench.run(3)
     check(bench, 0, good, bad)
     assert bench.changes[-1].cause == "demoted"
@@ -419,13 +425,7 @@ def test_a_model_that_raises_is_demoted(bench: Bench) -> None:
 
 
 def test_a_model_that_becomes_slow_is_demoted_at_the_fifth_slow_answer(bench: Bench) -> None:
-    good, bad = artifact(1), artifact(2)
-    bench.promote(good)
-    predictor = bench.start()
-    bench.run(3)
-    bench.promote(bad)
-    bench.run(3)
-    serving = predictor._served._servings[bad.model_id]
+    good, bad, serving = after_a_promotion(bench)
     quick, serving.limit_ns = serving.model._answer, 10_000_000
 
     def slow(inputs: Any) -> Any:
@@ -440,13 +440,7 @@ def test_a_model_that_becomes_slow_is_demoted_at_the_fifth_slow_answer(bench: Be
 
 
 def test_a_model_that_is_slow_on_four_of_five_bars_is_demoted(bench: Bench) -> None:
-    good, bad = artifact(1), artifact(2)
-    bench.promote(good)
-    predictor = bench.start()
-    bench.run(3)
-    bench.promote(bad)
-    bench.run(3)
-    serving = predictor._served._servings[bad.model_id]
+    good, bad, serving = after_a_promotion(bench)
     quick, serving.limit_ns, asked = serving.model._answer, 10_000_000, list[float]()
 
     def often_slow(inputs: Any) -> Any:

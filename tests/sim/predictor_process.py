@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import signal
 import sys
+import threading
 from contextlib import closing
 from pathlib import Path
-from types import FrameType
 
 from tests.learn.servable import LINE
 
@@ -21,13 +21,8 @@ BUDGET_NS = 10**9  # the machine may be busy with other things
 
 
 def main(folder: Path) -> None:
-    stopping = False
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        nonlocal stopping
-        stopping = True
-
-    signal.signal(signal.SIGTERM, stop)
+    stopping = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
 
     def log_of() -> Log:
         return open_log("sqlite", folder=folder / "log")
@@ -36,7 +31,7 @@ def main(folder: Path) -> None:
         loader = Loader(Registry(folder / "lake"), LINE, log_of, budget_ns=BUDGET_NS, compiled=False)
         with closing(Predictor(log, LINE, loader, check_s=CHECK_S)) as predictor:
             print("runs", flush=True)
-            while not stopping:
+            while not stopping.is_set():
                 if not predictor.pump():
                     predictor.wait(0.05)
             while predictor.pump():

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import signal
 import sys
+import threading
 from contextlib import closing
 from pathlib import Path
-from types import FrameType
 
 import msgspec
 
@@ -22,13 +22,8 @@ from quantlytic.store.log.port import Log
 
 
 def main(folder: Path) -> None:
-    stopping = False
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        nonlocal stopping
-        stopping = True
-
-    signal.signal(signal.SIGTERM, stop)
+    stopping = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
 
     def log_of() -> Log:
         return open_log("sqlite", folder=folder / "log")
@@ -41,7 +36,7 @@ def main(folder: Path) -> None:
         recover_strategist(log, run, second, None, means)
         with closing(Chain([PaperExecutor(log, run, first), Strategist(log, run, second, means)])) as chain:
             print("runs", flush=True)
-            while not stopping:
+            while not stopping.is_set():
                 if not chain.pump():
                     chain.wait(0.02)
             while chain.pump():
