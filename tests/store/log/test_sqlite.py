@@ -21,7 +21,7 @@ from tests.store.log.actors import trade
 from tests.store.log.conformance import LogConformance, opened, read_all
 
 from quantlytic.model.errors import StoreError
-from quantlytic.store.log import tapefile
+from quantlytic.store.log import checkpoint, tapefile
 from quantlytic.store.log.port import Writer
 from quantlytic.store.log.sqlite import SqliteLog
 from quantlytic.store.log.tapefile import TapeFile
@@ -205,7 +205,8 @@ def test_space_is_used_again_after_trim(tmp_path: Path) -> None:
     assert sizes[-1] == sizes[2], sizes
 
 
-def test_the_write_ahead_log_is_folded_in_beside_the_commits(tmp_path: Path) -> None:
+def test_the_write_ahead_log_is_folded_in_beside_the_commits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoint, "NUDGE_PAGES", 500)
     before = threading.active_count()
     with opened(SqliteTape(tmp_path)) as log:
         writer = log.writer("w")

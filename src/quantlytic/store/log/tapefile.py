@@ -41,7 +41,6 @@ class TapeFile:
         self.path = path
         self._ids: dict[str, int] = {}
         self._new_ids: dict[str, int] = {}
-        self._checkpointer = Checkpointer(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -51,10 +50,11 @@ class TapeFile:
             self._connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
         except sqlite3.Error as error:
             raise self._explain(error) from None
+        self._checkpointer = Checkpointer.of(path)
         try:
             self._prepare(durability)
         except BaseException:
-            self._connection.close()
+            self.close()
             raise
 
     def execute(self, sql: str, values: Any = ()) -> sqlite3.Cursor:
