@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 from tests.engine.market import random_bars
 from tests.research.paperline import bar_events, paper_run
 from tests.services.swapline import changes
+from tests.services.test_ending import CODE, RAISES_AT
 
 from quantlytic.app.bootstrap import Bootstrap
 from quantlytic.app.commands.swap import command
@@ -155,10 +156,10 @@ def test_a_request_waits_for_the_run_to_go_on_and_is_answered_once(bootstrap: Bo
         assert [one.new for one in changes(log, RUN)] == ["bollinger"]
 
 
-def wait_for_change(bootstrap: Bootstrap) -> None:
+def wait_for_change(bootstrap: Bootstrap, run: Run = RUN, count: int = 1) -> None:
     ends_s = time.monotonic() + 30
     with bootstrap.stores.open_log() as log:
-        while not changes(log, RUN):
+        while len(changes(log, run)) < count:
             assert time.monotonic() < ends_s
             time.sleep(0.05)
 
@@ -197,3 +198,51 @@ def test_position_and_reason_have_to_be_said(bootstrap: Bootstrap) -> None:
     assert "--position" in swap("bollinger", "--reason", "x").output
     assert "--reason" in swap("bollinger", "--position", "keep").output
     assert isinstance(CliRunner().invoke(command, ["nobody", "bollinger", *KEEP]).exception, InputError)
+
+
+def test_what_a_run_holds_whose_strategy_has_raised_is_not_left_behind_by_a_mended_one(
+    bootstrap: Bootstrap, tmp_path: Path
+) -> None:
+    path, symbols = tmp_path / "faulty.py", [one.symbol for one in RUN.instruments]
+    path.write_text(faulty_code())
+    bootstrap.stores.control().instruments.put(RUN.instruments)
+
+    def begun(cash: float = 100_000.0) -> Run:
+        strategy = {"name": "faulty.py:Faulty", "bar": "1m", "cash": cash}
+        return Bootstrap(load_settings(venue={"name": "box", "symbols": symbols}, strategy=strategy)).runs.first()
+
+    run = begun()
+    with at_work(bootstrap, run):
+        wait_for_change(bootstrap, run)
+    assert begun() == run, "as it is, it goes on without a strategy"
+    path.write_text(faulty_code(mended=True))
+    for _ in range(2):
+        with pytest.raises(
+            InputError, match=rf"{run.run_id} holds [\d.]+ A, [\d.]+ B since .*swap {run.run_id} faulty"
+        ):
+            begun()
+    assert begun(cash=5e4).run_id != run.run_id
+    waiting = CliRunner().invoke(command, [run.run_id, "faulty.py:Faulty", *KEEP])
+    assert "nobody runs" in str(waiting.exception)
+    assert begun() == run, "it is asked to go on with the mended one"
+    with at_work(bootstrap, run):
+        wait_for_change(bootstrap, run, 2)
+    assert begun() == run
+    entered = bootstrap.stores.control().runs.list("paper")
+    assert [one.run_id for one in entered if one.cash == 1e5] == [RUN.run_id, run.run_id]
+
+
+def faulty_code(*, mended: bool = False) -> str:
+    code = CODE.format(most=RAISES_AT)
+    return code.replace("self.weight = [0.3][self.bars]", "pass") if mended else code
+
+
+def test_no_run_is_entered_where_one_of_the_strategies_is_refused(bootstrap: Bootstrap) -> None:
+    bootstrap.stores.control().instruments.put(RUN.instruments)
+    strategies = [{"name": "sma-cross", "bar": "1m"}, {"name": "sma-cross", "params": {"fast": 0}, "bar": "1m"}]
+    settings = load_settings(
+        venue={"name": "box", "symbols": [one.symbol for one in RUN.instruments]}, strategies=strategies
+    )
+    with pytest.raises(InputError, match="fast"):
+        Bootstrap(settings).runs.all()
+    assert [one.run_id for one in bootstrap.stores.control().runs.list("paper")] == [RUN.run_id]

@@ -184,6 +184,9 @@ def test_it_gives_way_and_has_one_thread(world: World) -> None:
         with open({str(world.folder / "seen")!r}, "w") as file:
             time.sleep(0.5)  # until it was made nice
             file.write(f"{{os.nice(0)}} {{os.environ['OMP_NUM_THREADS']}} {{os.environ['QUANTLYTIC_HOME']}}")
+        if hasattr(os, "SCHED_IDLE"):
+            assert os.sched_getscheduler(0) == os.SCHED_IDLE
+            assert len(os.sched_getaffinity(0)) == {(len(os.sched_getaffinity(0)) + 1) // 2}
         if os.path.exists("/proc/self/oom_score_adj"):
             assert open("/proc/self/oom_score_adj").read().strip() == "800"
     """

@@ -42,9 +42,18 @@ class Runs:
                 check_spec_of(line)  # before a run is entered that would never begin
             control = self._stores.control()
             instruments = self._edge.instruments(control)
-            self._runs = [self._find_or_start(control, one, instruments) for one in self._settings.running]
-            if len({run.run_id for run in self._runs}) < len(self._runs):
+            drafts = [
+                self._draft(one, instruments) for one in self._settings.running
+            ]  # all are fit before one is entered
+            known = control.runs.list(self._settings.mode)
+            found = [self._find(known, draft) for draft in drafts]
+            ids = [_run_id(draft) if run is None else run.run_id for draft, run in zip(drafts, found, strict=True)]
+            if len(set(ids)) < len(ids):
                 raise InputError(TWINS)
+            for draft, run in zip(drafts, found, strict=True):
+                if run is None:
+                    self._check_left(known, draft)
+            self._runs = [run or self._start(control, draft) for draft, run in zip(drafts, found, strict=True)]
         return self._runs
 
     def faults(self) -> Iterator[str]:
@@ -115,12 +124,33 @@ class Runs:
             first_bar_offset=0, code_hash=source_hash(cls), forecasts=wanted.forecasts,
         )  # fmt: skip
 
-    def _find_or_start(self, control: Control, wanted: StrategySettings, instruments: tuple[Instrument, ...]) -> Run:
-        mode, draft = self._settings.mode, self._draft(wanted, instruments)
-        run_id = f"{mode}-" + hashlib.sha256(msgspec.json.encode(draft)).hexdigest()[:12]
-        if (found := self._find(control.runs.list(mode), run_id, draft)) is not None:
-            return found
-        if mode == "live":  # a home that was lost and made anew must never meet the order ids of the old one
+    def _find(self, known: Sequence[Run], draft: Run) -> Run | None:
+        """The run that these settings mean: the newest that has come to be it by `quantlytic swap`, or is asked to, or that began
+        as it."""
+        from quantlytic.research.runs.succession import is_now
+
+        with self._stores.open_log() as log:
+            now = next((run for run in reversed(known) if is_now(run, log, draft)), None)
+        return now or next((run for run in known if run.run_id.startswith(_run_id(draft))), None)
+
+    def _check_left(self, known: Sequence[Run], draft: Run) -> None:
+        """InputError where a new run would leave behind what an earlier one holds, whose strategy has raised and was mended."""
+        from quantlytic.app.runstate import holdings
+        from quantlytic.research.runs.succession import is_mended
+
+        with self._stores.open_log() as log:
+            for run in reversed(known):
+                if is_mended(run, log, draft) and (held := holdings(run, log)):
+                    holds = ", ".join(f"{quantity:g} {name.partition(':')[2]}" for name, quantity in held.items())
+                    raise InputError(
+                        f"{run.run_id} holds {holds} since its strategy has raised, and {draft.strategy} has changed: say what "
+                        f"becomes of that, `quantlytic swap {run.run_id} {draft.strategy} --position keep --reason ...` (or "
+                        "close), and start again; with another cash, a new run begins beside it"
+                    )
+
+    def _start(self, control: Control, draft: Run) -> Run:
+        run_id = _run_id(draft)
+        if draft.mode == "live":  # a home that was lost and made anew must never meet the order ids of the old one
             run_id += secrets.token_hex(2)
         with self._stores.open_log() as log:
             end = log.bounds(draft.bars_stream)[1]
@@ -129,10 +159,7 @@ class Runs:
         except InputError:  # another process has started it at this very moment
             return control.runs.get(run_id)
 
-    def _find(self, known: Sequence[Run], run_id: str, draft: Run) -> Run | None:
-        """The run that these settings mean: the newest that has come to be it by `quantlytic swap`, or that began as it."""
-        from quantlytic.research.runs.succession import is_now
 
-        with self._stores.open_log() as log:
-            now = next((run for run in reversed(known) if is_now(run, log, draft)), None)
-        return now or next((run for run in known if run.run_id.startswith(run_id)), None)
+def _run_id(draft: Run) -> str:
+    """But for what a live one adds to it."""
+    return f"{draft.mode}-" + hashlib.sha256(msgspec.json.encode(draft)).hexdigest()[:12]

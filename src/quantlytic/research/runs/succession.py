@@ -22,7 +22,7 @@ from quantlytic.engine.successor import Successor
 from quantlytic.model.errors import InputError, StoreError
 from quantlytic.model.event import Event
 from quantlytic.model.run import Run
-from quantlytic.model.strategychange import NOBODY, StrategyChange
+from quantlytic.model.strategychange import NOBODY, StrategyChange, StrategyRequest
 from quantlytic.research.runs.nobody import Nobody
 from quantlytic.research.runs.paper import Array, session_of
 from quantlytic.strategies.catalogue import find, reads_forecasts
@@ -118,15 +118,46 @@ def changed(run: Run, last: StrategyChange) -> Run:
     return msgspec.structs.replace(run, strategy=last.new, params=params_of(last.new_params), code_hash=last.code_hash)
 
 
-def is_now(run: Run, log: Log, draft: Run) -> bool:
-    """Whether a run, with the strategy that is in force now, is what a draft asks for: then it is the one that goes on. Own files
-    are known by their text and the class, wherever they lie; id and first bar do not count."""
-    now = as_it_is(run, log)
+def _with(run: Run, request: StrategyRequest) -> Run:
+    """The run as it is once a request is granted."""
+    params = params_of(request.params)
+    return msgspec.structs.replace(run, strategy=request.strategy, params=params, code_hash=request.code_hash)
+
+
+def _is(one: Run, draft: Run) -> bool:
     names = [
-        one.strategy.partition(".py")[2] + ".py" if ".py" in one.strategy else one.strategy for one in (now, draft)
+        found.strategy.partition(".py")[2] + ".py" if ".py" in found.strategy else found.strategy
+        for found in (one, draft)
     ]
     rest = [name for name in Run.__struct_fields__ if name not in ("run_id", "first_bar_offset", "strategy")]
-    return names[0] == names[1] and all(getattr(now, name) == getattr(draft, name) for name in rest)
+    return names[0] == names[1] and all(getattr(one, name) == getattr(draft, name) for name in rest)
+
+
+def asked_for(run: Run, log: Log) -> StrategyRequest | None:
+    """What the run has been asked to become, and has not answered yet: the last of several counts."""
+    position = max(
+        log.committed(f"strategist.{run.run_id}").get(run.commands_stream, 0), log.bounds(run.commands_stream)[0]
+    )
+    found: StrategyRequest | None = None
+    while (batch := log.read(run.commands_stream, position)).events:
+        found = next((one for one in reversed(batch.events) if isinstance(one, StrategyRequest)), found)
+        position = batch.next_offset
+    return found
+
+
+def is_now(run: Run, log: Log, draft: Run) -> bool:
+    """Whether a run, with the strategy that is in force now, or that it is asked to go on with, is what a draft asks for: then it
+    is the one that goes on. Own files are known by their text and the class, wherever they lie; id and first bar do not count."""
+    request, now = asked_for(run, log), as_it_is(run, log)
+    return _is(now, draft) or (request is not None and _is(_with(run, request), draft))
+
+
+def is_mended(run: Run, log: Log, draft: Run) -> bool:
+    """Whether a run's strategy has ended, and a draft has all that it had but for the code: the file was mended meanwhile."""
+    if end_of(run, log) is None:
+        return False
+    now = as_it_is(run, log)
+    return now.code_hash != draft.code_hash and _is(msgspec.structs.replace(now, code_hash=draft.code_hash), draft)
 
 
 def first_strategy(run: Run, log: Log, folder: Path | None = None) -> type[Strategy]:
