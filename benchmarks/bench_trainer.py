@@ -1,20 +1,25 @@
 """How much later forecasts come while models are trained beside them, and while a challenger is in the shadow.
 
-    python benchmarks/bench_trainer.py [--json] [--rounds 10]
+    python benchmarks/bench_trainer.py [--json] [--rounds 10] [--folder FOLDER]
 
 A feeder commits 200 bars a second to the real embedded log; the predictor, in a thread of its own as in `up`, commits a
 forecast of each. By turns of ten seconds nothing else runs (`alone`), the trainer's thread runs and has models trained one
-after the other (`training`), or a challenger forecasts the same bars in the shadow's thread (`shadow`). Trainings are what the
+after the other (`training`), a challenger forecasts the same bars in the shadow's thread (`shadow`), or a process that gives way
+as a training does sorts numbers, and neither reads nor writes a file (`busy`): what a machine makes of its processors being in
+use, whoever uses them. Trainings are what the
 trainer starts: a process each, from its imports to the model in the registry, the back-test and the report; of
 `examples/specs/lightgbm.toml` over 4,000 hours of two made-up markets, with another seed each time, so that nothing is there
 already; between two of them the trainer waits for up to a second, until it looks again, as it does in life. A turn with
 training ends with the training that is at work when its ten seconds are over; a turn begins once a service that was held has
 caught up.
 
+`--folder`: where it all lies; one in memory (/dev/shm) leaves out what the disk does.
+
 `lateness_ms`: from when a bar was due to when its forecast was committed. `ratio_p99` is that of a turn over the mean of the two
 turns alone around it, the median over the rounds: machines have moods longer than a round. `training_s`: the median time of a
 training, `trainings` how many there were. `nice`: of the training process. `load`: of the machine in the minute before; on one
-that others use, no figure here means much. Goal: training within 10 % of alone.
+that others use, no figure here means much. `training_over_busy`: the one ratio over the other. Goal: training within 10 % of
+alone.
 """
 
 from __future__ import annotations
@@ -23,12 +28,13 @@ import argparse
 import json
 import os
 import statistics
+import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +44,7 @@ from bench_swap import ALIAS, LINE, SPECS, bar, model
 from quantlytic.app.line import SWITCH_INTERVAL_S
 from quantlytic.learn.live.loading import Loader
 from quantlytic.learn.registry.registry import Registry
+from quantlytic.learn.retraining.trainingprocess import give_way
 from quantlytic.learn.retraining.trainingreasons import Triggers
 from quantlytic.model.time import NS_PER_MS
 from quantlytic.research.data.demo import demo_bars
@@ -58,6 +65,7 @@ CHALLENGER = "bench/pooled/challenger"
 HOUR_NS = 3600 * 10**9
 SPEC = Path(__file__).parents[1] / "examples" / "specs" / "lightgbm.toml"
 HOURS, MARKETS = 4_000, 2
+BUSY = "import numpy as np\nnumbers = np.random.default_rng(1).random(1_000_000)\nwhile True:\n    np.sort(numbers)\n"
 
 
 class Trainings:
@@ -200,10 +208,21 @@ def until(what: Callable[[], bool], words: str, seconds: float = 60.0) -> None:
         time.sleep(0.05)
 
 
+@contextmanager
+def busy() -> Iterator[None]:
+    """Beside a process that uses a processor, and nothing else."""
+    with subprocess.Popen((sys.executable, "-c", BUSY)) as process:
+        try:
+            give_way(process.pid)
+            yield
+        finally:
+            process.kill()
+
+
 def take_turns(rounds: int, shadow: Served, trainer: Served, trainings: Trainings) -> list[tuple[str, int, int]]:
     """(what ran, from, to) by `time.perf_counter_ns`."""
     found = []
-    for kind in ["alone", "training", "alone", "shadow"] * rounds + ["alone"]:
+    for kind in ["alone", "training", "alone", "busy", "alone", "shadow"] * rounds + ["alone"]:
         shadow.quiet = trainer.quiet = False
         (shadow.going.set if kind == "shadow" else shadow.going.clear)()
         (trainer.going.set if kind == "training" else trainer.going.clear)()
@@ -216,7 +235,8 @@ def take_turns(rounds: int, shadow: Served, trainer: Served, trainings: Training
             while time.perf_counter_ns() - began_ns < TURN_S * 1e9:
                 trainings.one(trainer.service)
         else:
-            time.sleep(TURN_S)
+            with busy() if kind == "busy" else nullcontext():
+                time.sleep(TURN_S)
         found.append((kind, began_ns, time.perf_counter_ns()))
     return found
 
@@ -226,31 +246,33 @@ def figures(due_ns: list[int], done_ns: list[int], turns: list[tuple[str, int, i
     due, late = np.array(due_ns[:count]), (np.array(done_ns[:count]) - np.array(due_ns[:count])) / 1e6
     parts = [(kind, late[(due >= began) & (due < ended)]) for kind, began, ended in turns]
     p99 = [float(np.quantile(one, 0.99)) for _, one in parts]
-    ratios: dict[str, list[float]] = {"training": [], "shadow": []}
+    ratios: dict[str, list[float]] = {"training": [], "busy": [], "shadow": []}
     for k, (kind, _) in enumerate(parts):
         if kind != "alone":
             ratios[kind].append(p99[k] / ((p99[k - 1] + p99[k + 1]) / 2))
     lateness = {}
-    for kind in ("alone", "training", "shadow"):
+    for kind in ("alone", "training", "busy", "shadow"):
         together = np.concatenate([one for name, one in parts if name == kind])
         p50, top, most = np.quantile(together, [0.5, 0.99, 1.0]).tolist()
         lateness[kind] = {"p50": p50, "p99": top, "max": most, "bars": len(together)}
+    ratio = {kind: statistics.median(found) for kind, found in ratios.items()}
     return {
         "lateness_ms": lateness,
-        "ratio_p99": {kind: statistics.median(found) for kind, found in ratios.items()},
+        "ratio_p99": ratio,
+        "training_over_busy": ratio["training"] / ratio["busy"],
         "rounds_within_10_percent": {kind: sum(one <= GOAL_RATIO for one in found) for kind, found in ratios.items()},
         "rounds": len(ratios["training"]),
     }
 
 
-def measure(rounds: int = ROUNDS) -> dict[str, Any]:
+def measure(rounds: int = ROUNDS, folder: Path | None = None) -> dict[str, Any]:
     """The figures; goal: `ratio_p99` of training at most 1.1."""
     load = os.getloadavg()[0]
     interval = sys.getswitchinterval()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     try:
-        with tempfile.TemporaryDirectory(prefix="quantlytic-trainer-") as folder:
-            found = measure_in(Path(folder), rounds)
+        with tempfile.TemporaryDirectory(prefix="quantlytic-trainer-", dir=folder) as home:
+            found = measure_in(Path(home), rounds)
     finally:
         sys.setswitchinterval(interval)
     return {"load": load} | found | {"goal": f"ratio_p99.training at most {GOAL_RATIO:g}"}
@@ -260,8 +282,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--folder", type=Path, help="where it all lies; that of temporary files if it is not said")
     given = parser.parse_args()
-    results = measure(given.rounds)
+    results = measure(given.rounds, given.folder)
     if given.json:
         print(json.dumps(results))
         return

@@ -6,16 +6,20 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.app.conftest import Command, answer
 from tests.learn.servable import BTC, LINE, POOLED, artifact, endless_artifact, market, root_artifact
+from tests.research.paperline import paper_run
 
+from quantlytic.app.presence import Presence
 from quantlytic.learn.labels.labelspec import LabelSpec
 from quantlytic.learn.live.loading import Loader
 from quantlytic.learn.registry.artifact import Artifact
 from quantlytic.learn.registry.registry import Registry
-from quantlytic.model.forecast import ModelChange
+from quantlytic.model.forecast import Forecast, ModelChange
 from quantlytic.services.predictor import Predictor
+from quantlytic.store.control import open_control
 from quantlytic.store.log import open_log
 
 SETTINGS = '[[forecasts]]\nline = "trend"\nbar = "1m"\n'
@@ -62,6 +66,35 @@ def test_another_label_that_is_meant(quantlytic: Command, registry: Registry) ->
     assert (told["model_id"], told["new_label"]) == (longer, True)
     returns = registry.put(artifact(3, task="return"))
     assert quantlytic("models", "promote", returns, POOLED, *WHY, "--new-label")[0] == 2
+
+
+def test_the_label_is_that_of_what_the_line_serves(quantlytic: Command, registry: Registry, tmp_path: Path) -> None:
+    first, longer = registry.put(artifact(1)), registry.put(artifact(2, label=LabelSpec(horizon=9)))
+    answer(quantlytic("models", "promote", first, POOLED, *WHY, "--json"))
+    answer(quantlytic("models", "promote", longer, POOLED, *WHY, "--new-label", "--json"))
+    for serves, code in ((first, 0), (longer, 2)):  # the line has refused the longer one, or demoted it; or serves it
+        bar = Forecast("trend", BTC, 0, 60 * 10**9, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1, 0.5, serves)
+        with closing(open_log("sqlite", folder=tmp_path / "home" / "log")) as log:
+            log.writer("predictor.trend").commit({"forecasts.trend": [bar]})
+        assert quantlytic("models", "promote", registry.put(artifact(3)), POOLED, *WHY)[0] == code
+
+
+def test_a_model_that_a_strategy_would_misread_which_runs_after_a_swap(
+    quantlytic: Command, registry: Registry, tmp_path: Path
+) -> None:
+    run = msgspec.structs.replace(
+        paper_run("ml-signal"), strategy="ml-signal", params={"returns": 1.0}, forecasts="trend", run_id="swapped"
+    )
+    with open_control(tmp_path / "home") as control:
+        control.runs.add(run)
+    model_id, presence = registry.put(artifact(1)), Presence(tmp_path / "home")
+    presence.claim(["strategist"], "quantlytic up")
+    try:
+        code, _, told = quantlytic("models", "promote", model_id, POOLED, *WHY)
+    finally:
+        presence.release()
+    assert (code, "would take for returns: leave out -p returns=true (in swapped)" in told) == (2, True), told
+    assert quantlytic("models", "promote", model_id, POOLED, *WHY)[0] == 0, "nobody runs it"
 
 
 @pytest.mark.parametrize(

@@ -876,6 +876,25 @@ def test_a_pin_and_its_withdrawal(bench: Bench) -> None:
     ]  # fmt: skip
 
 
+def test_after_a_demotion_the_line_forecasts_what_follows(bench: Bench) -> None:
+    good, far, near = artifact(1), artifact(3, label=LabelSpec(horizon=12)), artifact(4)
+    bench.promote(good)
+    predictor = bench.start()
+    bench.run(2)
+    bench.registry.promote(bench.registry.put(far), POOLED, "longer", "me", 5, new_label=True)
+    predictor.look()
+    bench.run(2)
+    predictor._served._servings[far.model_id].model._answer = raising
+    bench.run(2)
+    bench.promote(near)
+    bench.run(2)
+    told = [(one.old, one.new, one.cause) for one in bench.changes[1:]]
+    assert told == [
+        (good.model_id, far.model_id, "command"), (far.model_id, good.model_id, "demoted"),
+        (good.model_id, near.model_id, "command"),
+    ]  # fmt: skip
+
+
 def test_a_line_forecasts_one_thing(bench: Bench) -> None:
     """A model of returns, or of another horizon, is not let in; the horizon is, where it is meant, and back."""
     good, returns = artifact(1), artifact(2, task="return", label=LabelSpec("forward_return"))

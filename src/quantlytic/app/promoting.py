@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Set
 from typing import TYPE_CHECKING
 
 from quantlytic.model.errors import InputError, QuantlyticError
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from quantlytic.learn.live.loading import Loader
     from quantlytic.learn.registry.artifact import Artifact
     from quantlytic.learn.registry.registry import AliasChange, Registry
+    from quantlytic.model.run import Run
 
 
 def check_promotion(registry: Registry, model_id: str, alias: str, *, new_label: bool) -> list[str]:
@@ -26,9 +27,8 @@ def check_promotion(registry: Registry, model_id: str, alias: str, *, new_label:
     from quantlytic.learn.live.loading import Refused
 
     artifact, (name, of, _) = registry.get(model_id), alias.split("/")
-    latest = registry.latest(name)
-    _check_target(registry, artifact, latest, new_label)
-    settings = load_settings()
+    latest, settings = registry.latest(name), load_settings()
+    _check_target(registry, artifact, _served(settings, name) or _named(latest), new_label)
     _check_readers(settings, name, artifact.manifest.task)
     loader = _loader(settings, registry, name)
     if loader is None:
@@ -90,13 +90,11 @@ def check_rollback(registry: Registry, alias: str) -> list[str]:
     )
 
 
-def _check_target(registry: Registry, artifact: Artifact, latest: Mapping[str, AliasChange], new_label: bool) -> None:
-    """Against what the line was given last."""
-    from quantlytic.learn.live.swap import SERVED
+def _check_target(registry: Registry, artifact: Artifact, given: Iterable[str], new_label: bool) -> None:
+    """Against the first of the models that were `given` to the line which is there."""
     from quantlytic.learn.live.target import target_of
 
-    named = [(change.time_ns, change.model_id) for alias, change in latest.items() if alias.endswith(SERVED)]
-    for _, model_id in sorted(named, reverse=True):
+    for model_id in given:
         try:
             served = registry.manifest(model_id)
         except QuantlyticError:
@@ -105,14 +103,54 @@ def _check_target(registry: Registry, artifact: Artifact, latest: Mapping[str, A
         return
 
 
+def _served(settings: Settings, name: str) -> list[str]:
+    """The models that the line of these settings served last, as its stream tells: what it refused or demoted is not among
+    them."""
+    from quantlytic.app.bootstrap import Bootstrap
+    from quantlytic.learn.live.lastwords import last_words
+
+    if not any(one.line == name for one in settings.forecasts):
+        return []
+    with Bootstrap(settings).stores.open_log() as log:
+        return [one for one in last_words(log, name).serving.values() if one]
+
+
+def _named(latest: Mapping[str, AliasChange]) -> list[str]:
+    """The models that aliases which serve mean, the newest first."""
+    from quantlytic.learn.live.swap import SERVED
+
+    named = [(change.time_ns, change.model_id) for alias, change in latest.items() if alias.endswith(SERVED)]
+    return [model_id for _, model_id in sorted(named, reverse=True)]
+
+
 def _check_readers(settings: Settings, name: str, task: str) -> None:
-    """InputError where a strategy of the settings that hears the line would take its forecasts for something else."""
+    """InputError where a strategy that hears the line would take its forecasts for something else: one of the settings, or one
+    that runs now after a swap."""
     from quantlytic.app.forecasts import check_reader
 
     heard = {name, *(one.line for one in settings.forecasts if name in one.members)}
     for one in settings.running:
         if one.forecasts in heard:
             check_reader(one.name, task, one.params)
+    for run in _at_work(settings, heard):
+        check_reader(run.strategy, task, run.params, f"-p returns=true (in {run.run_id})")
+
+
+def _at_work(settings: Settings, heard: Set[str]) -> list[Run]:
+    """The runs on these lines that a process is at, as they are now; of built-in strategies: what a file of one's own was when it
+    took over is not what lies there now."""
+    from quantlytic.app.bootstrap import Bootstrap
+    from quantlytic.app.presence import Presence
+    from quantlytic.app.runstate import may_run
+    from quantlytic.research.runs.succession import as_it_is
+
+    bootstrap, presence = Bootstrap(settings), Presence(settings.home)
+    runs = [one for one in bootstrap.runs.known() if one.forecasts in heard]
+    if not runs or presence.since_ns("strategist") is None:
+        return []
+    with bootstrap.stores.open_log() as log:
+        now = [as_it_is(one, log) for one in runs if may_run(one, log, presence)]
+    return [one for one in now if ".py" not in one.strategy]
 
 
 def _loader(settings: Settings, registry: Registry, name: str) -> Loader | None:

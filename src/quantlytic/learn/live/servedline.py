@@ -34,7 +34,7 @@ class _Slot(msgspec.Struct, array_like=True):
 
 class Saved(msgspec.Struct, array_like=True):
     """All that a restart goes on from. `feeds` and `drifts` by their key and model. `last_close`: of the last bar that
-    had features. `target`: what the model that was let in last forecasts; None before the first."""
+    had features. `target`: what the model that came to serve last forecasts; None before the first."""
 
     slots: dict[str, _Slot]
     handled: dict[str, int]
@@ -190,6 +190,8 @@ class ServedLine:
         together = len(held) == len(self._slots) and len(set(news.values())) == 1
         for one, new in [("", next(iter(news.values())))] if together else news.items():
             outputs.append(self._change(one, model_id, new, cause, why, bar, offset))
+        if follows := [serving for new in news.values() if (serving := self._servings.get(new)) is not None]:
+            self._target = target_of(follows[0].manifest)
         self._tidy()
         return outputs
 
