@@ -94,6 +94,24 @@ def test_closing_does_not_wait_for_a_busy_disk(tmp_path: Path, small: None, monk
         assert found.execute("SELECT count(*) FROM batch").fetchone() == (12,)
 
 
+def test_one_that_could_not_begin_is_tried_again(tmp_path: Path, small: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, connect, refused = tmp_path / "market.db", sqlite3.connect, list[Path]()
+
+    def first_refused(database: Path, *more: float) -> sqlite3.Connection:
+        if not refused:
+            refused.append(database)
+            raise sqlite3.OperationalError("unable to open database file")
+        return connect(database, *more)
+
+    with contextlib.closing(TapeFile(path, "process")) as file:
+        monkeypatch.setattr(sqlite3, "connect", first_refused)
+        write(file, 12)
+        until(lambda: bool(refused))
+        time.sleep(0.1)
+        write(file, 12)
+        until(lambda: moved(path))
+
+
 def test_a_file_that_cannot_be_opened_leaves_none_behind(tmp_path: Path) -> None:
     path = tmp_path / "market.db"
     path.write_bytes(b"no database at all" * 100)

@@ -74,19 +74,25 @@ class Checkpointer:
 
     def _run(self) -> None:
         # Nothing depends on a checkpoint: should one fail (disk full), a commit meets the same trouble and reports it.
-        with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(self._path, 0.1)) as connection:
-            while True:
-                self._wanted.wait()
-                while not self._closing.is_set() and self._pages < RESTART_PAGES and not self._is_calm():
-                    self._closing.wait(PAUSE_S)
-                if self._closing.is_set():
-                    return
-                self._pages = 0
-                self._wanted.clear()
-                with contextlib.suppress(sqlite3.Error):
-                    _, pages, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-                    if pages > RESTART_PAGES:
-                        connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+        try:
+            with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(self._path, 0.1)) as connection:
+                while self._is_time():
+                    with contextlib.suppress(sqlite3.Error):
+                        _, pages, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+                        if pages > RESTART_PAGES:
+                            connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+        finally:
+            self._pages = 0
+            self._wanted.clear()  # the next nudge starts another thread
+
+    def _is_time(self) -> bool:
+        """Wait until there is something to do; False when there is no more."""
+        self._wanted.wait()
+        while not self._closing.is_set() and self._pages < RESTART_PAGES and not self._is_calm():
+            self._closing.wait(PAUSE_S)
+        self._pages = 0
+        self._wanted.clear()
+        return not self._closing.is_set()
 
     def _is_calm(self) -> bool:
         """Whether the disk is quick to sync the log, which a checkpoint begins with anyway."""
