@@ -51,8 +51,8 @@ class Checkpointer:
         """Count what a commit wrote, and nudge when it is worth it. Threads may miss one another's count: no harm."""
         self._pages += pages
         if self._pages >= NUDGE_PAGES and not self._wanted.is_set():
-            self._start()
             self._wanted.set()
+            self._start()
 
     def close(self) -> None:
         """With the last handle: let the thread finish what it is at, and end it."""
