@@ -34,7 +34,11 @@ class Watched:
         self.payloads: list[bytes] = []
         dashboard = Dashboard("box", [S], stale_after_s=2.0)
         opener = open_log or (lambda: SqliteLog(folder / "log"))
-        self.reader = TapeReader(opener, dashboard, folder / "outbox", list_runs=tuple, publish=self.payloads.append)
+        self.held = 0
+        self.reader = TapeReader(
+            opener, dashboard, folder / "outbox",
+            list_runs=tuple, publish=self.payloads.append, count_held=lambda: self.held,
+        )  # fmt: skip
         self.reader.start()
 
     def view(self) -> dict[str, Any]:
@@ -64,6 +68,16 @@ def has_read_all(view: dict[str, Any], tape: PaperTape) -> bool:
     run = view["run"]
     at_end = run is not None and run["equity"] == tape.equity and run["counts"]["signals"] == tape.signals
     return at_end and len(view["notices"]) == tape.signals
+
+
+def test_messages_that_wait_are_told_as_long_as_they_do(log: SqliteLog, tmp_path: Path) -> None:
+    watched = Watched(tmp_path)
+    try:
+        for held, words in ((1_200, ["Messages held back by the hour's limit: 1,200"]), (0, [])):
+            watched.held = held
+            wait_until(lambda: [one for one in watched.view()["warnings"] if "held back" in one] == words)  # noqa: B023
+    finally:
+        watched.reader.stop()
 
 
 def test_a_page_opened_later_shows_the_same(log: SqliteLog, tmp_path: Path) -> None:

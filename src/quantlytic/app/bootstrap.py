@@ -51,6 +51,7 @@ class Bootstrap:
             list_runs=self.runs.known,
             halt=self._halt_desk(),
             kind_of=self._kind_of,
+            count_held=self._count_held,
         )
 
     def _kind_of(self, model_id: str) -> str:
@@ -61,6 +62,11 @@ class Bootstrap:
             return Registry(self.stores.home / "lake").manifest(model_id).kind
         except QuantlyticError:
             return ""
+
+    def _count_held(self) -> int:
+        """Messages that wait because of a recipient's hourly limit."""
+        with self.stores.control() as control:
+            return sum(control.messages.held().values())
 
     def _halt_desk(self) -> HaltDesk:
         """The red button; the page says what it means where no money is traded."""

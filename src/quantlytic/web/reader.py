@@ -53,13 +53,14 @@ class TapeReader:
         list_runs: Callable[[], Iterable[Run]],
         publish: Callable[[bytes], None],
         kind_of: Callable[[str], str] = lambda _model_id: "",
+        count_held: Callable[[], int] = int,
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._open_log = open_log
         self._dashboard = dashboard
         self._outbox = Outbox(outbox)
         self._list_runs = list_runs
-        self._kind_of = kind_of
+        self._kind_of, self._count_held = kind_of, count_held
         self._publish = publish
         self._now_ns = now_ns
         self._lock = threading.Lock()
@@ -195,7 +196,7 @@ class TapeReader:
                 self._dashboard.set_mails(self._outbox.mails())
 
     def _look_around(self, log: Log) -> None:
-        """Find new streams, new runs and what new challengers are."""
+        """Find new streams, new runs, what new challengers are, and how many messages wait."""
         venue = self._dashboard.venue
         lines = [stream for kind in LINE_STREAMS for stream in log.streams(f"{kind}.")]
         for stream in (f"market.{venue}", f"bars.{venue}", "deliveries", *lines):
@@ -207,7 +208,9 @@ class TapeReader:
         fresh = found - self._known_runs
         self._known_runs |= fresh
         ranked = sorted(fresh, key=lambda run_id: (run_id == newest, self._last_time(log, run_id)), reverse=True)
+        held = self._count_held()
         with self._lock:
+            self._dashboard.held_messages = held
             for run_id in ranked[:MAX_RUNS]:
                 self._make_room()
                 self._dashboard.add_run(run_id)

@@ -37,6 +37,7 @@ class WebServer:
     stale_after_s a feed silent for longer is marked stale.
     halt          what the red button does; None: there is none.
     kind_of       the kind of a model by its id, "" if that cannot be known; called in the reader's thread, once a challenger.
+    count_held    messages that wait because of a recipient's hourly limit; called in the reader's thread every two seconds.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class WebServer:
         stale_after_s: float = 2.0,
         halt: HaltDesk | None = None,
         kind_of: Callable[[str], str] = lambda _model_id: "",
+        count_held: Callable[[], int] = int,
     ) -> None:
         if len(token) < _MIN_TOKEN:
             raise InputError(f"the page's token is too short: take at least {_MIN_TOKEN} random characters")
@@ -63,8 +65,9 @@ class WebServer:
         dashboard = Dashboard(venue, [duration_ns(size) for size in bar_sizes], stale_after_s, warmup_bars)
         self._hub = Hub()
         self._reader = TapeReader(
-            open_log, dashboard, outbox, list_runs=list_runs, publish=self._hub.publish, kind_of=kind_of
-        )
+            open_log, dashboard, outbox,
+            list_runs=list_runs, publish=self._hub.publish, kind_of=kind_of, count_held=count_held,
+        )  # fmt: skip
         self._serving: Serving | None = None
 
     @property

@@ -57,6 +57,7 @@ class Dashboard:
         self._notes: deque[Row] = deque(maxlen=RECENT_NOTES)
         self._deliveries: deque[Row] = deque(maxlen=RECENT_NOTES)
         self._mails: tuple[Mail, ...] = ()
+        self.held_messages = 0
         self._failed_deliveries = 0
         self._models = ModelsView(venue)
         self._bars_of_lines: dict[str, dict[int, int]] = {}  # line -> offset in forecasts.LINE -> offset in bars.VENUE
@@ -202,6 +203,7 @@ class Dashboard:
             (counts["INVALID"] > 0, f"Messages that could not be read: {counts['INVALID']}"),
             (rejected > 0, f"Orders rejected or unresolved: {rejected}"),
             (self._failed_deliveries > 0, f"Notices not delivered: {self._failed_deliveries}"),
+            (self.held_messages > 0, f"Messages held back by the hour's limit: {self.held_messages:,}"),
         )
         return [text for is_so, text in found if is_so] + self._ended() + self._models.warnings()
 
