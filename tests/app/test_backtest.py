@@ -203,7 +203,7 @@ BAD = {
     "no strategy": ((), 2, "name a strategy"),
     "no time": (("sma-cross", "--start", "yesterday"), 2, "'yesterday' is no time"),
     "empty range": (("sma-cross", "--start", "2030-01-01"), 2, "no bars that open in that range"),
-    "two sources": (("sma-cross", "--lake"), 2, "--data FILE or --lake"),
+    "two sources": (("sma-cross", "--lake"), 2, "backtest reads bars of one place: "),
     "benchmark": (("sma-cross", "--benchmark", "none.csv"), 2, "none.csv does not exist"),
     "no run": (("--from-manifest", "bt-none"), 2, "no back-test 'bt-none'"),
     "no last run": (("--from-manifest", "last"), 2, "none is last"),

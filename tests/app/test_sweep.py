@@ -13,8 +13,10 @@ import polars as pl
 import pytest
 
 from quantlytic.app.commands.sweep import parse_axes, parse_constraint
+from quantlytic.model.bar import Bar
 from quantlytic.model.errors import InputError
 from quantlytic.store.control import open_control
+from quantlytic.store.lake import Lake
 
 Command = Callable[..., tuple[int, str, str]]
 ARGUMENTS = ("-p", "fast=3:9:3", "-p", "slow=20,30")
@@ -140,10 +142,31 @@ def test_values_of_a_parameter() -> None:
         parse_axes(("a=0:1:1e-9",), False)
 
 
+def test_bars_of_the_lake_are_like_those_of_a_file(quantlytic: Command, bars: str, tmp_path: Path) -> None:
+    table = pl.read_csv(bars).select("ts", "open", "high", "low", "close", "volume")
+    rows = [Bar("box:BTCUSDT", ts, ts + 3_600_000_000_000, *prices) for ts, *prices in table.rows()]
+    Lake(tmp_path / "home" / "lake").append("bars.box", range(len(rows)), rows)
+    lake = ("--lake", "--symbol", "box:BTCUSDT", "--bar-size", "1h")
+    for command, more in (("sweep", ARGUMENTS), ("walkforward", ("-p", "fast=3,9", "--train", "20d", "--test", "10d"))):
+        found = [json.loads(quantlytic(command, "sma-cross", *of, *more, "--json")[1]) for of in ((bars,), lake)]
+        assert found[0]["bars"] == found[1]["bars"]
+        assert _numbers(found[0]) == _numbers(found[1])
+
+
+OF_THE_PLACE = ("sweep_id", "source", "verdict", "data_sha256", "folder", "elapsed_s", "instruments")
+
+
+def _numbers(found: dict[str, Any]) -> str:
+    """All that does not depend on where the bars come from."""
+    return json.dumps({key: value for key, value in found.items() if key not in OF_THE_PLACE})
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("sweep", "sma-cross"), "name a file of bars: sweep STRATEGY bars.parquet"),
+        (("sweep", "sma-cross"), "name a file of bars, or the lake: sweep STRATEGY bars.parquet, or --lake"),
+        (("sweep", "sma-cross", "a.csv", "--lake"), "sweep reads bars of one place: a.csv or --lake?"),
+        (("sweep", "sma-cross", "--lake", "-p", "fast=3"), "--lake needs --symbol VENUE:SYMBOL and --bar-size"),
         (("sweep", "sma-cross", "a.csv", "--data", "b.csv"), "sweep reads one file: a.csv or --data b.csv?"),
         (("walkforward", "sma-cross", "-p", "fast=3", "--train", "9d", "--test", "9d"), "name a file of bars"),
         (("sweep", "sma-cross", "--data", "none.csv", "-p", "fast=3"), "none.csv"),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from quantlytic.app.barsfile import LAKE, bars_of
 from quantlytic.app.forecasts import forecasts_told, model_options, sentences, told_again, with_forecasts
 from quantlytic.app.options import check_options, market_of, span_options, trading_options
 from quantlytic.model.errors import InputError, MismatchError
@@ -26,7 +27,7 @@ _SPARK_WIDTH = 60
 @click.command()
 @click.argument("strategy", required=False)
 @click.option("--data", type=click.Path(path_type=Path), help="Bars: a CSV (also .gz) or Parquet file.")
-@click.option("--lake", is_flag=True, help="Bars from the lake that was recorded; needs --symbol and --bar-size.")
+@LAKE
 @click.option("--symbol", help="One symbol of the file, all of them without it; of the lake, VENUE:SYMBOL[,...].")
 @span_options
 @click.option(
@@ -99,17 +100,11 @@ def command(strategy: str | None, report: Path | None, debug: bool, as_json: boo
 
 def _load(home: Path, **given: Any) -> tuple[Bars, Bars | None]:
     """The bars to run over, and those to compare with."""
-    from quantlytic.research.data.history import lake, load_bars
+    from quantlytic.research.data.history import load_bars
 
-    data, symbol, size, span = given["data"], given["symbol"], given["bar_size"], (given["start"], given["end"])
-    if (data is None) != bool(given["lake"]):
+    if given["data"] is None and not given["lake"]:
         raise InputError("say where the bars are: --data FILE or --lake")
-    if data is not None:
-        bars = load_bars(data, symbol, size, *span)
-    elif symbol is None or size is None:
-        raise InputError("--lake needs --symbol VENUE:SYMBOL and --bar-size: see `quantlytic data list`")
-    else:
-        bars = lake(home / "lake").bars(symbol.split(","), size, *span)
+    bars = bars_of("backtest", home, None, **given)
     if given["benchmark"] is None:
         return bars, None
     path, _, name = given["benchmark"].rpartition(":")

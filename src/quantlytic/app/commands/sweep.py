@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from quantlytic.app.barsfile import LAKE, bars_of
 from quantlytic.app.forecasts import forecasts_told, model_options, sentences, with_forecasts
 from quantlytic.app.options import check_options, market_of, span_options, trading_options
 from quantlytic.model.errors import InputError
@@ -26,7 +27,10 @@ _LARGEST, _LARGEST_SPAN = 2**63 - 1, 1_000_000  # of a value, and how many of th
 @click.argument("strategy")
 @click.argument("file", type=click.Path(path_type=Path), required=False)
 @click.option("--data", type=click.Path(path_type=Path), help="The same FILE, named as `backtest` has it.")
-@click.option("--symbol", help="One symbol of the file; all of them, on one account, without it.")
+@LAKE
+@click.option(
+    "--symbol", help="One symbol of the file; all of them, on one account, without it. Of the lake, VENUE:SYMBOL."
+)
 @span_options
 @click.option(
     "-p", "--param", "params", multiple=True, metavar="NAME=VALUES",
@@ -45,15 +49,13 @@ _LARGEST, _LARGEST_SPAN = 2**63 - 1, 1_000_000  # of a value, and how many of th
 @click.option("--jobs", type=int, metavar="N", help="Cores to use; all of them without it.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Where the page and the tables go.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def command(strategy: str, file: Path | None, data: Path | None, as_json: bool, **given: Any) -> None:
-    """Run every parameter set of STRATEGY over the bars of FILE.
+def command(strategy: str, file: Path | None, as_json: bool, **given: Any) -> None:
+    """Run every parameter set of STRATEGY over the bars of FILE, or of the lake.
 
     STRATEGY is a built-in one (sma-cross) or path/to/file.py:ClassName. Written into DIR, by default sweeps/SWEEP_ID in the
     data folder: heatmap.html, cells.csv and returns.parquet. Every cell is entered in the trial ledger, where it counts in
     the verdict on all others on the same data. Ctrl-C keeps the cells that were finished.
     """
-    from quantlytic.app.barsfile import one_file
-    from quantlytic.research.data.history import load_bars
     from quantlytic.research.search.sweep import sweep
     from quantlytic.research.search.sweepfolder import save_sweep
     from quantlytic.research.search.sweepledger import enter_trials
@@ -64,7 +66,7 @@ def command(strategy: str, file: Path | None, data: Path | None, as_json: bool, 
     chosen = find(strategy)
     draws = given["draws"]
     axes = parse_axes(given["params"], draws is not None)
-    bars = load_bars(one_file("sweep", file, data), given["symbol"], given["bar_size"], given["start"], given["end"])
+    bars = bars_of("sweep", home, file, **given)
     bars = with_forecasts(bars, chosen, strategy, home, axes, **given)
     with _Progress(shown=not as_json) as progress:
         found = sweep(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from quantlytic.app.barsfile import LAKE, bars_of
 from quantlytic.app.forecasts import forecasts_told, model_options, sentences, with_forecasts
 from quantlytic.app.options import check_options, market_of, span_options, trading_options
 
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 @click.argument("strategy")
 @click.argument("file", type=click.Path(path_type=Path), required=False)
 @click.option("--data", type=click.Path(path_type=Path), help="The same FILE, named as `backtest` has it.")
-@click.option("--symbol", help="One symbol of the file; all of them without it.")
+@LAKE
+@click.option("--symbol", help="One symbol of the file; all of them without it. Of the lake, VENUE:SYMBOL.")
 @click.option("--bar-size", help="Size of a bar, such as 15m; without it, the most frequent step.")
 @span_options
 @click.option("--train", required=True, help="How much to choose parameters on, such as 180d.")
@@ -45,24 +47,20 @@ if TYPE_CHECKING:
 @click.option("--jobs", type=int, help="Processors to use; all of them without it.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write a page to this HTML file.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def command(strategy: str, file: Path | None, data: Path | None, out: Path | None, as_json: bool, **given: Any) -> None:
-    """Walk STRATEGY forward over the bars of FILE.
+def command(strategy: str, file: Path | None, out: Path | None, as_json: bool, **given: Any) -> None:
+    """Walk STRATEGY forward over the bars of FILE, or of the lake.
 
     Parameters are chosen on one stretch and traded on the next, again and again: what is shown was never chosen by. Every
     cell tried is entered in the trial ledger.
     """
-    from quantlytic.app.barsfile import one_file
     from quantlytic.app.commands.sweep import parse_axes, parse_constraint
-    from quantlytic.research.data.history import load_bars
     from quantlytic.research.search.walkforward import walk_forward
     from quantlytic.store.home import home_folder
     from quantlytic.strategies.catalogue import find
 
     axes = parse_axes(given["params"], given["draws"] is not None)
-    bars = load_bars(
-        one_file("walkforward", file, data), given["symbol"], given["bar_size"], given["start"], given["end"]
-    )
     home, kind = home_folder(), find(strategy)
+    bars = bars_of("walkforward", home, file, **given)
     bars = with_forecasts(bars, kind, strategy, home, axes, **given)
     chosen = (
         "train", "test", "anchored", "metric", "draws", "seed", "cash", "allow_gaps", "allow_splits",
