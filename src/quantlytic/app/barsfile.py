@@ -16,7 +16,7 @@ LAKE = click.option("--lake", is_flag=True, help="Bars from the lake that was re
 
 
 def bars_of(command: str, home: Path, file: Path | None, **given: Any) -> Bars:
-    """What FILE, `--data` or `--lake`, `--symbol`, `--bar-size`, `--start` and `--end` name. InputError for no place and for two."""
+    """What FILE, `--data` or `--lake`, `--symbol`, `--bar-size`, `--start` and `--end` name. InputError for no place, or two."""
     from quantlytic.research.data.history import lake, load_bars
 
     symbol, size, span = given["symbol"], given["bar_size"], (given["start"], given["end"])
