@@ -7,6 +7,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from tests.rows import columns
 
 import quantlytic as ql
 from quantlytic.model.bar import Bar
@@ -29,7 +30,7 @@ def test_a_range_keeps_the_bars_that_open_in_it(path: Path) -> None:
     whole = load_bars(path)
     part = load_bars(path, start="2020-01-01T01:00", end="2020-01-01T02:00")
     assert part.array["open_time"].tolist() == [START + (60 + at) * MINUTE_NS for at in range(60)]
-    assert part.array.tobytes() == whole.array[60:120].tobytes()
+    assert columns(part.array) == columns(whole.array[60:120])
     assert len(load_bars(path, start=START + 499 * MINUTE_NS)) == 1
     assert len(load_bars(path, end="2020-01-01T00:01")) == 1
     for start, end in (("2021-01-01", None), (None, "2019-01-01"), ("2020-01-01T02:00", "2020-01-01T01:00")):
