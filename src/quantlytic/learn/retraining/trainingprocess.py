@@ -216,10 +216,8 @@ class TrainingProcess:
 
 def give_way(pid: int, nice: int = NICE) -> None:
     """Make a process `nice`, and on Linux have it run where and when a processor has nothing else to do, and on the upper half of
-    them alone: on the others its traces are in nobody's cache. OSError where it is over.
-
-    Measured (2 cores, log in memory): forecasts beside a training come 1.1 times as late at the 99th percentile, else 1.4 times.
-    """
+    them alone: on the others its traces are in nobody's cache. What it costs those beside it all the same: docs/benchmarks.md.
+    OSError where it is over."""
     os.setpriority(os.PRIO_PROCESS, pid, min(os.getpriority(os.PRIO_PROCESS, 0) + nice, 19))
     if hasattr(os, "SCHED_IDLE"):
         os.sched_setscheduler(pid, os.SCHED_IDLE, os.sched_param(0))
