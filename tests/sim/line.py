@@ -20,6 +20,7 @@ from quantlytic.model.bar import Bar
 from quantlytic.model.barsclosed import BarsClosed
 from quantlytic.model.equity import Equity
 from quantlytic.model.order import Order, OrderCancel
+from quantlytic.store.control import open_control
 from quantlytic.store.log import open_log
 from quantlytic.store.log.port import Log
 
@@ -172,7 +173,9 @@ class Line:
     def _behind(self, log: Log) -> list[str]:
         """What executor and strategist have still to answer. (What needs no answer is committed with the next that does.)"""
         found = []
-        for run in (name.partition(".")[2] for name in log.streams("decisions.")):
+        with open_control(self.home) as control:  # one whose strategy is still being compiled has no stream yet
+            runs = [run.run_id for run in control.runs.list("paper")]
+        for run in runs:
             for name, stream in (
                 (f"executor.{run}", "bars.box"),
                 (f"executor.{run}", f"decisions.{run}"),
