@@ -172,6 +172,8 @@ def test_switches_of_a_strategy_are_true_or_false(empty_folder: Path, monkeypatc
     [
         ('[notify.channels.ops]\nkind = "slack://xoxb-1"', "xoxb"),
         ('[notify]\nsmtp_port = "smtp://u:hunter2@h"', "hunter2"),
+        ('[notify]\nsmtp_starttls = "hunter2"', "hunter2"),
+        ('[web]\nport = "hunter2"', "hunter2"),
         ('[strategy]\nparams = {api = "hunter2"}', "hunter2"),
         ("[venue]\nbox_port = 0x" + "f" * 6000, "ffff"),
     ],

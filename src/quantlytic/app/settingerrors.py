@@ -79,8 +79,8 @@ def _shown(value: Any, model: type[BaseModel], loc: tuple[int | str, ...]) -> st
     is_section = any(get_origin(kind) is dict for kind in _types(annotation)) or bool(_fields(model, loc))
     if is_section or not isinstance(value, str | int | float) or any(_SECRET.search(str(part)) for part in loc):
         return ""
-    if SecretStr in _types(annotation):
-        return ""
+    if SecretStr in _types(annotation) or (isinstance(value, str) and _keeps_secrets(model, loc[:-1])):
+        return ""  # a line too high or too low, and it is the secret that is written there
     if (isinstance(value, str) and "://" in value) or (isinstance(value, int) and abs(value) >= 10**40):
         return ""  # an address may hold a password; a number this long cannot be written
     text = repr(value)
@@ -108,6 +108,11 @@ def _fields(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             return list(kind.model_fields)
     return []
+
+
+def _keeps_secrets(model: type[BaseModel], loc: tuple[int | str, ...]) -> bool:
+    """Whether one of the settings in the section at `loc` is a secret."""
+    return any(SecretStr in _types(_annotation(model, (*loc, name))) for name in _fields(model, loc))
 
 
 def _annotation(model: type[BaseModel], loc: tuple[int | str, ...]) -> Any:
